@@ -1,0 +1,106 @@
+"""Settings: the only reader of the environment.
+
+Names and defaults under "Prefect" are fixed by the product's specification. Every name is read
+without a prefix and without regard to case, from the environment first, then from `.env`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class Settings(BaseSettings):
+    """All settings of one process. Durations are seconds, sizes are bytes, unless a name says otherwise."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    # --- where things are
+    autoloader_home: Path = Field(
+        default=Path("~/.autoloader"),
+        description="Folder of the database, the local warehouse, the spool and the secret key.",
+    )
+    database_url: str = Field(
+        default="",
+        description="SQLAlchemy URL of the ledger database. Empty: SQLite in AUTOLOADER_HOME.",
+    )
+    autoloader_secret_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key that encrypts stored secrets. Empty: a key file (mode 0600) in AUTOLOADER_HOME.",
+    )
+    log_level: str = Field(default="WARNING", description="Least level that is logged to standard error.")
+    log_format: str = Field(default="text", description="`text` or `json`.")
+
+    # --- Prefect (names and defaults of the specification)
+    prefect_api_url: str = Field(
+        default="http://prefect-server:4200/api", description="API of the self-hosted Prefect server."
+    )
+    prefect_default_work_queue: str = Field(default="autoloader-default", description="Work queue of ordinary runs.")
+    prefect_high_memory_work_queue: str = Field(
+        default="autoloader-high-memory", description="Work queue of runs that need much memory."
+    )
+    prefect_flow_run_timeout_seconds: int = Field(default=3600, description="Longest time of one flow run.", gt=0)
+    prefect_task_retry_delay_seconds: int = Field(default=60, description="Pause before a task is tried again.", ge=0)
+    prefect_max_task_retries: int = Field(default=3, description="How often Prefect retries a task.", ge=0)
+
+    # --- the lease (protocol, point 1)
+    lease_seconds: float = Field(default=60.0, description="How long a lease lasts without a heartbeat.", gt=0)
+    lease_heartbeat_seconds: float = Field(default=15.0, description="Pause between heartbeats.", gt=0)
+
+    # --- bounds of a run
+    batch_max_files: int = Field(default=10_000, description="Most files in one batch.", gt=0)
+    batch_max_bytes: int = Field(default=2 * GIB, description="Most source bytes in one batch.", gt=0)
+    spool_max_bytes: int = Field(default=8 * GIB, description="Most bytes of remote files held on disk.", gt=0)
+    fetch_concurrency: int = Field(default=32, description="Remote files fetched at once.", gt=0)
+    list_concurrency: int = Field(default=8, description="Prefixes listed at once.", gt=0)
+    list_page_size: int = Field(default=5_000, description="Objects in one page of a listing.", gt=0)
+    parser_memory_bytes: int = Field(default=1 * GIB, description="Memory the parser may use.", gt=0)
+    parser_threads: int = Field(default=0, description="Threads of the parser. 0: as many as there are cores.", ge=0)
+    parser_timeout_seconds: float = Field(default=3600.0, description="Longest time of parsing one batch.", gt=0)
+    parser_max_output_bytes: int = Field(
+        default=64 * GIB, description="Most bytes (decompressed input or output) one batch may expand to.", gt=0
+    )
+    parser_max_expansion: int = Field(
+        default=400, description="A compressed file that grows by more than this factor is quarantined.", gt=1
+    )
+    max_record_bytes: int = Field(default=16 * MIB, description="Longest single record (line) that is parsed.", gt=0)
+    target_file_bytes: int = Field(default=512 * MIB, description="Size at which a data file is closed.", gt=0)
+    min_age_seconds: float = Field(
+        default=1.0, description="A local file modified less than this long ago is left for the next run.", ge=0
+    )
+    max_attempts: int = Field(default=3, description="Attempts before a failing file is quarantined.", gt=0)
+    commit_attempts: int = Field(default=20, description="Tries of one commit against a busy table.", gt=0)
+    request_timeout_seconds: float = Field(default=30.0, description="Longest single request to a store.", gt=0)
+    request_retries: int = Field(default=5, description="How often a request to a store is repeated.", ge=0)
+    snapshot_retention_seconds: float = Field(
+        default=5 * 24 * 3600.0, description="Snapshots younger than this are never expired by us.", gt=0
+    )
+    inference_max_files: int = Field(default=20, description="Files sampled to infer a schema.", gt=0)
+    inference_max_bytes: int = Field(default=64 * MIB, description="Bytes sampled to infer a schema.", gt=0)
+
+    # --- tests only
+    autoloader_failpoints: str = Field(
+        default="", description="Named points at which a test stops the process. Never set this in production."
+    )
+
+    @property
+    def home(self) -> Path:
+        """AUTOLOADER_HOME with `~` expanded; absolute."""
+        return self.autoloader_home.expanduser().absolute()
+
+    @property
+    def database_address(self) -> str:
+        """The URL of the ledger database, the default filled in."""
+        return self.database_url or f"sqlite:///{self.home / 'autoloader.db'}"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

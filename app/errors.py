@@ -1,0 +1,200 @@
+"""Every error a person can meet, in one tree.
+
+AutoloaderError
+├── InvalidInput                 what was asked for cannot be right        422
+│   ├── InvalidSchemaText        a schema text that does not parse
+│   └── InvalidTableName
+├── NotFound                     no ingestion, run, file, ... by that name 404
+├── Conflict                     right in itself, wrong now                409
+│   ├── LeaseHeld                another run is active
+│   ├── IllegalTransition        the state machine refuses the move
+│   └── IngestionBlocked         a batch is UNKNOWN; a person must decide
+├── LeaseLost                    another owner runs this ingestion now     409
+├── DatabaseError                                                          503
+│   ├── DatabaseUnavailable      retry helps
+│   └── DatabaseNotMigrated
+├── SourceError                                                            502
+│   ├── SourceNotFound           bucket or folder
+│   ├── SourceAccessDenied
+│   ├── SourceUnavailable        retry helps
+│   ├── FileMissing              listed, then gone
+│   └── FileChanged              listed, then another version
+├── CatalogError                                                           502
+│   ├── CatalogUnavailable       retry helps
+│   ├── TableNotFound
+│   ├── TableChanged             dropped, recreated, or its columns changed type
+│   ├── CommitConflict           main moved; look, then try again
+│   └── CommitUnknown            the answer was lost; only the table knows
+├── SchemaChangeRefused          new columns under `fail`                  409
+├── TooManyErrors                the threshold of `on_error` was passed    409
+├── ParserDied                   the parsing child crashed or hit a limit  500
+├── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
+└── Interrupted                  Ctrl-C or SIGTERM                         499
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AutoloaderError(Exception):
+    """What happened (`message`), and the next step (`hint`).
+
+    `code` is stable and may be matched by programs; `status_code` is its HTTP
+    meaning; `retryable` says whether doing the same again can help.
+    """
+
+    code: ClassVar[str] = "internal"
+    status_code: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class InvalidInput(AutoloaderError):
+    code = "invalid-input"
+    status_code = 422
+
+
+class InvalidSchemaText(InvalidInput):
+    code = "invalid-schema-text"
+
+
+class InvalidTableName(InvalidInput):
+    code = "invalid-table-name"
+
+
+class NotFound(AutoloaderError):
+    code = "not-found"
+    status_code = 404
+
+
+class Conflict(AutoloaderError):
+    code = "conflict"
+    status_code = 409
+
+
+class LeaseHeld(Conflict):
+    """Another run of the ingestion is active; `seconds_left` until its lease runs out at the latest."""
+
+    code = "lease-held"
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str = "", seconds_left: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.seconds_left = seconds_left
+
+
+class IllegalTransition(Conflict):
+    code = "illegal-transition"
+
+
+class IngestionBlocked(Conflict):
+    code = "ingestion-blocked"
+
+
+class LeaseLost(AutoloaderError):
+    code = "lease-lost"
+    status_code = 409
+
+
+class DatabaseError(AutoloaderError):
+    code = "database"
+    status_code = 503
+
+
+class DatabaseUnavailable(DatabaseError):
+    code = "database-unavailable"
+    retryable = True
+
+
+class DatabaseNotMigrated(DatabaseError):
+    code = "database-not-migrated"
+
+
+class SourceError(AutoloaderError):
+    code = "source"
+    status_code = 502
+
+
+class SourceNotFound(SourceError):
+    code = "source-not-found"
+
+
+class SourceAccessDenied(SourceError):
+    code = "source-access-denied"
+
+
+class SourceUnavailable(SourceError):
+    code = "source-unavailable"
+    retryable = True
+
+
+class FileMissing(SourceError):
+    code = "file-missing"
+
+
+class FileChanged(SourceError):
+    code = "file-changed"
+
+
+class CatalogError(AutoloaderError):
+    code = "catalog"
+    status_code = 502
+
+
+class CatalogUnavailable(CatalogError):
+    code = "catalog-unavailable"
+    retryable = True
+
+
+class TableNotFound(CatalogError):
+    code = "table-not-found"
+    status_code = 404
+
+
+class TableChanged(CatalogError):
+    code = "table-changed"
+    status_code = 409
+
+
+class CommitConflict(CatalogError):
+    code = "commit-conflict"
+    retryable = True
+
+
+class CommitUnknown(CatalogError):
+    """The outcome of a commit is not known: nobody may write again, or delete its files, before looking."""
+
+    code = "commit-unknown"
+
+
+class SchemaChangeRefused(AutoloaderError):
+    code = "schema-change-refused"
+    status_code = 409
+
+
+class TooManyErrors(AutoloaderError):
+    code = "too-many-errors"
+    status_code = 409
+
+
+class ParserDied(AutoloaderError):
+    """The child that parses was killed or hit a limit; which file did it is not known."""
+
+    code = "parser-died"
+
+
+class SecretUnreadable(AutoloaderError):
+    code = "secret-unreadable"
+
+
+class Interrupted(AutoloaderError):
+    code = "interrupted"
+    status_code = 499

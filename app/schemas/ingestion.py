@@ -1,0 +1,169 @@
+"""The shape of an ingestion as people write it: YAML, CLI and, later, the API share it."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from app.datatypes import parse_schema
+
+FormatName = Literal["jsonl", "json", "csv", "tsv", "parquet"]
+Compression = Literal["auto", "none", "gzip", "zstd", "bz2"]
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+
+def parse_size(value: object) -> object:
+    """Bytes from `1048576`, `"1 MiB"` or `"500 MB"`."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    if not match or match.group(2).lower() not in _UNITS:
+        message = f"{value!r} is not a size; write it like 500 MB or 1 GiB."
+        raise ValueError(message)
+    return int(float(match.group(1)) * _UNITS[match.group(2).lower()])
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+
+
+class Shape(BaseModel):
+    """Unknown fields are refused: a typing error must not be a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceShape(Shape):
+    """Where the files are and which of them count."""
+
+    url: str = Field(description="Folder, file, or s3://, az://, gs:// address; may end in a glob.")
+    connection: str | None = Field(default=None, description="Connection with the store's options and secret.")
+    include: tuple[str, ...] = Field(default=(), description="Globs, relative to the url; empty: every file.")
+    exclude: tuple[str, ...] = Field(default=(), description="Globs, relative to the url, that win over include.")
+    min_size: Size | None = Field(default=None, description="Smallest file, bytes.")
+    max_size: Size | None = Field(default=None, description="Largest file, bytes.")
+    modified_after: datetime | None = Field(default=None, description="Only files modified at or after this time.")
+    modified_before: datetime | None = Field(default=None, description="Only files modified before this time.")
+    min_age_seconds: float | None = Field(default=None, ge=0, description="Files younger than this wait a run.")
+    hidden: bool = Field(default=False, description="Also take files and folders that begin with `_` or `.`.")
+    start: Literal["everything", "now"] | datetime = Field(
+        default="everything", description="`everything`, `now` (only what is modified after creation), or a time."
+    )
+
+    @field_validator("modified_after", "modified_before", "start")
+    @classmethod
+    def _zoned(cls, value: object) -> object:
+        if isinstance(value, datetime) and value.tzinfo is None:
+            message = "a time needs its zone, for example 2026-01-31T00:00:00Z"
+            raise ValueError(message)
+        return value
+
+
+class FormatShape(Shape):
+    """How the bytes are read. Options that do not belong to the format are refused."""
+
+    type: FormatName = Field(description="jsonl (JSON lines), json (array or object), csv, tsv, parquet.")
+    compression: Compression = Field(default="auto", description="`auto`: by the file name's ending.")
+    # csv and tsv
+    header: bool | None = Field(default=None, description="CSV: the first line holds the names (default true).")
+    delimiter: str | None = Field(default=None, description="CSV: between fields (default `,`; tsv: tab).")
+    quote: str | None = Field(default=None, description='CSV: around fields (default `"`; empty: none).')
+    escape: str | None = Field(default=None, description="CSV: before a quote inside quotes (default: the quote).")
+    encoding: str | None = Field(default=None, description="CSV and JSON: utf-8, utf-16, latin-1 (default utf-8).")
+    null_values: tuple[str, ...] | None = Field(default=None, description="CSV: texts that mean null (default: empty).")
+    comment: str | None = Field(default=None, description="CSV: lines that begin with this are left out.")
+    skip_lines: int | None = Field(default=None, ge=0, description="CSV: lines before the header (default 0).")
+    date_format: str | None = Field(default=None, description="strptime format of dates (default ISO 8601).")
+    timestamp_format: str | None = Field(default=None, description="strptime format of timestamps (default ISO 8601).")
+
+
+class DestinationShape(Shape):
+    """The Iceberg table, made when it does not exist."""
+
+    table: str = Field(description="`namespace.table` or `catalog.namespace.table`.")
+    partition_by: tuple[str, ...] = Field(
+        default=(), description="Partition of a new table: `col`, `day(at)`, `bucket(16, id)`, `truncate(4, name)`."
+    )
+    properties: dict[str, str] = Field(default_factory=dict, description="Iceberg properties of a new table.")
+
+    @field_validator("table")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        parts = value.split(".")
+        if len(parts) not in {2, 3} or not all(_TABLE.fullmatch(part) for part in parts):
+            message = (
+                f"{value!r} is not a table name; write namespace.table or catalog.namespace.table,"
+                " each of letters, digits and _"
+            )
+            raise ValueError(message)
+        return value
+
+
+class SchemaShape(Shape):
+    """The columns, and what happens when files bring others."""
+
+    columns: str | None = Field(default=None, description="`id bigint, at timestamptz, …`; empty: inferred once.")
+    on_new_columns: Literal["add_columns", "rescue", "fail"] = Field(
+        default="add_columns", description="add_columns: the table gets them; rescue: kept as JSON; fail: stop."
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _parses(cls, value: str | None) -> str | None:
+        return value if value is None else str(parse_schema(value))
+
+
+class PolicyShape(Shape):
+    """What happens with what is not right."""
+
+    on_change: Literal["ignore", "append", "fail"] = Field(
+        default="ignore", description="A loaded file changed: ignore it, append the new version too, or stop."
+    )
+    on_error: Literal["continue", "skip_file", "fail"] = Field(
+        default="continue", description="Records that cannot be parsed: reject them, skip their file, or stop."
+    )
+    max_errors: str = Field(
+        default="0", description="Rejected records allowed before skip_file or fail act: `10` or `5%`."
+    )
+    max_attempts: int | None = Field(default=None, gt=0, description="Attempts before a failing file is quarantined.")
+    batch_max_files: int | None = Field(default=None, gt=0, description="Most files in one batch.")
+    batch_max_bytes: Size | None = Field(default=None, gt=0, description="Most source bytes in one batch.")
+    allow_overlap: bool = Field(
+        default=False, description="Allow a source that overlaps another ingestion's into the same table."
+    )
+
+    @field_validator("max_errors", mode="before")
+    @classmethod
+    def _threshold(cls, value: object) -> str:
+        text = str(value).strip()
+        if not re.fullmatch(r"\d+|\d+(\.\d+)?\s*%", text):
+            message = f"{text!r} is not a threshold; write a number of records or a percentage, such as 10 or 5%"
+            raise ValueError(message)
+        return text
+
+
+class RowColumnsShape(Shape):
+    """Names of the columns added to each row; null switches one off. `file_id` always stays."""
+
+    file_id: str = Field(default="_file_id", min_length=1, description="The ledger's key of the row's file (bigint).")
+    source_file: str | None = Field(default="_source_file", description="Path of the row's file (string).")
+    ingested_at: str | None = Field(default="_ingested_at", description="When the row was written (timestamptz).")
+    rescued_data: str | None = Field(default="_rescued_data", description="What did not fit, as JSON (string).")
+
+
+class IngestionShape(Shape):
+    """One ingestion."""
+
+    name: str = Field(min_length=1, max_length=200, description="Unique name, for people.")
+    source: SourceShape
+    format: FormatShape
+    destination: DestinationShape
+    engine: str = Field(default="embedded", description="`embedded`, or the name of a cluster.")
+    columns: SchemaShape = Field(default_factory=SchemaShape)
+    policies: PolicyShape = Field(default_factory=PolicyShape)
+    row_columns: RowColumnsShape = Field(default_factory=RowColumnsShape)
+    paused: bool = Field(default=False, description="A paused ingestion is not run.")

@@ -1,0 +1,205 @@
+"""The values that stages hand to each other. Frozen, no behaviour beyond what they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from app.datatypes import Column, TableSchema
+
+
+class FileState(StrEnum):
+    DISCOVERED = "DISCOVERED"
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    QUARANTINED = "QUARANTINED"
+    SKIPPED = "SKIPPED"
+
+
+class BatchState(StrEnum):
+    PLANNED = "PLANNED"
+    CLAIMED = "CLAIMED"
+    LANDED = "LANDED"
+    SETTLED = "SETTLED"
+    SPENT = "SPENT"
+    UNKNOWN = "UNKNOWN"
+
+
+class RunState(StrEnum):
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    PARTIAL = "PARTIAL"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class Trigger(StrEnum):
+    MANUAL = "manual"
+    SCHEDULED = "scheduled"
+    ARRIVAL = "arrival"
+    RETRY = "retry"
+    BACKFILL = "backfill"
+
+
+# --- discovery -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """One object as a listing showed it.
+
+    `path` is the raw, undecoded address: `s3://bucket/key`, `az://container/key`, `gs://bucket/key`,
+    or an absolute path of this machine. `version` identifies the content: the store's ETag (or
+    `size-mtime` where it gives none); for a local file `<size>-<mtime in ns>`. Sizes are bytes.
+    """
+
+    path: str
+    version: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPage:
+    """Part of a listing: what matched, sorted by the bytes of `path`, and what a rule left out, by reason."""
+
+    files: tuple[FoundFile, ...]
+    empty: tuple[FoundFile, ...] = ()  # matched, but zero bytes: kept in the ledger as SKIPPED
+    seen: int = 0  # objects listed, whether they matched or not
+    skipped: dict[str, int] = field(default_factory=dict)  # reason → count, `empty` included
+    bytes: int = 0  # sum of the sizes of `files`
+
+
+# --- batches ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFile:
+    """One file of a batch, pinned to the version that was discovered."""
+
+    file_id: int
+    path: str
+    version: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A fixed, stored set of files that becomes one commit.
+
+    `table_uuid` and `base_snapshot_id` are what the first claim saw (a `None` base with a UUID: the
+    table had no snapshot); both are `None` before it. `claims` counts how often the batch was claimed.
+    """
+
+    id: UUID
+    ingestion_id: UUID
+    run_id: UUID
+    state: BatchState
+    file_count: int
+    byte_count: int
+    claims: int = 0
+    claim_epoch: int | None = None
+    table_uuid: UUID | None = None
+    base_snapshot_id: int | None = None
+    parent_id: UUID | None = None
+
+
+# --- what an engine did ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """What became of one file in one write attempt. `state` is SUCCESS, FAILED, SKIPPED or QUARANTINED.
+
+    `rescued` counts rows with something in `_rescued_data`; `rejected` counts records that went to
+    the reject table and are not in `rows`. A file that is not SUCCESS has no rows in the attempt.
+    """
+
+    file_id: int
+    state: FileState
+    rows: int = 0
+    rescued: int = 0
+    rejected: int = 0
+    reason: str = ""  # a stable word, such as `truncated`, `changed`, `missing`, `too-many-errors`
+    error: str = ""  # the sentence for a person
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """One snapshot of a table, with its summary as Iceberg stores it."""
+
+    snapshot_id: int
+    parent_id: int | None
+    committed_at: datetime
+    summary: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Main's ancestors, newest first, as far as the metadata still knows them.
+
+    `complete` is true when the chain ends at a snapshot without parent (or main is empty); false when
+    a parent is named that the metadata no longer holds. `outside` are the snapshots that the metadata
+    holds and that are not main's ancestors: staged, on branches, or rolled back.
+    """
+
+    table_uuid: UUID
+    ancestors: tuple[SnapshotInfo, ...]
+    complete: bool
+    outside: frozenset[int] = frozenset()
+
+    @property
+    def head(self) -> int | None:
+        return self.ancestors[0].snapshot_id if self.ancestors else None
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """A table as it stands now. Column field ids are set in `schema`."""
+
+    name: str
+    uuid: UUID
+    head: int | None
+    location: str
+    schema: TableSchema
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What one write attempt left, before anything is published.
+
+    `handle` belongs to the engine (data files, or a staged snapshot). `attempt` names the attempt:
+    its receipt and its reject file carry it in their names.
+    """
+
+    attempt: str
+    outcomes: tuple[FileOutcome, ...]
+    rows: int
+    rescued: int
+    rejected: int
+    byte_count: int
+    new_columns: tuple[Column, ...] = ()
+    handle: object = None
+
+
+class LandingKind(StrEnum):
+    NOT_LANDED = "not-landed"
+    LANDED = "landed"
+    SPENT = "spent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """The table's answer to "where is this batch?". `snapshot` is set for LANDED and SPENT;
+    `evidence` is the sentence a person needs for UNKNOWN. `table_uuid` and `head` are what was seen.
+    """
+
+    kind: LandingKind
+    table_uuid: UUID | None = None
+    head: int | None = None
+    snapshot: SnapshotInfo | None = None
+    evidence: str = ""
