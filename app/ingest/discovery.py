@@ -1,0 +1,218 @@
+"""(1) What a listing shows → the files that count, page by page, and every other object counted with its reason.
+
+    split_source ──► open_store ──► Store.list ──► Sieve.reason ──► ListedPage
+
+`Sieve` is pure: `explain` asks it the same question for one file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from app.errors import InvalidInput
+from app.ingest.globs import has_glob, matcher
+from app.schemas.ingestion import SourceShape
+from app.storage import Store, parse_address
+from app.values import FoundFile, ListedPage
+
+# Reasons: stable words, counted in runs and shown to people.
+REASONS = {
+    "hidden": "its name, or a folder's below the source, begins with `_` or `.`",
+    "excluded": "an exclude pattern matches",
+    "not-included": "no include pattern matches",
+    "too-old": "modified before the start point or `modified_after`",
+    "too-new": "modified at or after `modified_before`",
+    "too-young": "modified a moment ago: it may still be written; the next run looks again",
+    "empty": "it has no bytes",
+    "too-small": "smaller than `min_size`",
+    "too-large": "larger than `max_size`",
+    "symlink": "a link to a folder, or to nothing",
+    "not-a-file": "a folder's marker, a pipe, a socket or a device",
+    "bad-name": "its name is not UTF-8",
+}
+
+_HIDDEN = re.compile(r"(?:\A|/)[_.]")
+_CLOCKS_APART = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryRules:
+    """Which objects of a source count. `url` is where to list from; `pattern` is what the address said beyond it."""
+
+    url: str
+    pattern: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    min_size: int | None = None
+    max_size: int | None = None
+    modified_after: datetime | None = None
+    modified_before: datetime | None = None
+    min_age_seconds: float = 0.0
+    hidden: bool = False
+    start: Literal["everything", "now"] | datetime = "everything"
+
+    @classmethod
+    def of(cls, source: SourceShape, *, local_min_age_seconds: float) -> DiscoveryRules:
+        """The rules of an ingestion's source. The minimum age, where the source has none of its own, is that of the
+        settings for a folder, and zero for a store: there an object appears whole. Raises InvalidInput for an address
+        or a pattern that cannot be.
+        """
+        url, pattern = split_source(source.url)
+        age = source.min_age_seconds
+        if age is None:
+            age = local_min_age_seconds if parse_address(url).kind == "local" else 0.0
+        rules = cls(
+            url=url,
+            pattern=pattern,
+            include=source.include,
+            exclude=source.exclude,
+            min_size=source.min_size,
+            max_size=source.max_size,
+            modified_after=source.modified_after,
+            modified_before=source.modified_before,
+            min_age_seconds=age,
+            hidden=source.hidden,
+            start=source.start,
+        )
+        matcher(
+            (*rules.include, *rules.exclude, *filter(None, [pattern]))
+        )  # a bad pattern is refused now, not at a run
+        return rules
+
+
+def split_source(url: str) -> tuple[str, str]:
+    """The longest part of an address without a glob, and the glob relative to it (empty when there is none).
+
+    A file or folder of this machine that has the very name is taken by its name. `[*]` stands for a plain `*`.
+    """
+    scheme, found, rest = url.partition("://")
+    if not has_glob(rest if found else url):
+        return url, ""
+    if not found and Path(url).expanduser().exists():
+        return url, ""
+    parts = (rest if found else url).split("/")
+    first = next(at for at, part in enumerate(parts) if has_glob(part))
+    if found and scheme != "file" and first == 0:
+        message = f"{url!r} has a pattern in the name of its bucket."
+        raise InvalidInput(message, hint="Name one bucket; make an ingestion for each.")
+    folder = "/".join(parts[:first])
+    if found:
+        return f"{scheme}://{folder}", "/".join(parts[first:])
+    return folder or ("/" if url.startswith("/") else "."), "/".join(parts[first:])
+
+
+class Sieve:
+    """The rules, compiled for one source at one moment. `base` is the store's: the address, no slash at its end."""
+
+    def __init__(self, rules: DiscoveryRules, base: str, *, now: datetime, created_at: datetime | None = None) -> None:
+        self._rules = rules
+        self._base = base
+        self._cut = len(base) if base.endswith("/") else len(base) + 1
+        self._pattern = matcher((rules.pattern,)) if rules.pattern else None
+        self._include = matcher(rules.include) if rules.include else None
+        self._exclude = matcher(rules.exclude) if rules.exclude else None
+        bounds = [bound for bound in (rules.modified_after, _start(rules, now, created_at)) if bound is not None]
+        self._oldest = max(bounds, default=None)
+        self._young = now - timedelta(seconds=rules.min_age_seconds) if rules.min_age_seconds else None
+        self._future = now + _CLOCKS_APART
+
+    def reason(self, info: FoundFile) -> str | None:
+        """Why the object is left out; None when it counts."""
+        return self._by_name(info.path) or self._by_time(info.modified_at) or self._by_size(info.size)
+
+    def _by_name(self, path: str) -> str | None:
+        named = path == self._base  # the source is this one file
+        relative = path.rpartition("/")[2] if named else path[self._cut :]
+        if not named and not self._rules.hidden and _HIDDEN.search(relative):
+            return "hidden"
+        if self._exclude and self._exclude(relative):
+            return "excluded"
+        if (self._pattern and not self._pattern(relative)) or (self._include and not self._include(relative)):
+            return "not-included"
+        return None
+
+    def _by_time(self, modified_at: datetime) -> str | None:
+        if self._oldest is not None and modified_at < self._oldest:
+            return "too-old"
+        if self._rules.modified_before is not None and modified_at >= self._rules.modified_before:
+            return "too-new"
+        # A time far ahead was set by somebody (an archive, a wrong clock): nobody writes there now, do not wait for it.
+        if self._young is not None and self._young < modified_at < self._future:
+            return "too-young"
+        return None
+
+    def _by_size(self, size: int) -> str | None:
+        if size == 0:
+            return "empty"
+        if self._rules.min_size is not None and size < self._rules.min_size:
+            return "too-small"
+        if self._rules.max_size is not None and size > self._rules.max_size:
+            return "too-large"
+        return None
+
+
+def discover(
+    store: Store, rules: DiscoveryRules, *, now: datetime, created_at: datetime | None = None
+) -> Iterator[ListedPage]:
+    """List the source and sort out what does not count; one page of the listing is held at a time.
+
+    `store` is opened at `rules.url`. `created_at` is when the ingestion was made, for the start point `now`.
+    Raises SourceError's children as the listing does.
+    """
+    sieve = Sieve(rules, store.base, now=now, created_at=created_at)
+    left_out: Counter[str] = Counter()
+    for page in store.list(left_out=left_out):
+        yield _sifted(page, sieve, left_out)
+        left_out.clear()
+    if left_out:
+        yield ListedPage(files=(), seen=left_out.total(), skipped=dict(left_out))
+
+
+def explain(
+    info: FoundFile, rules: DiscoveryRules, base: str, *, now: datetime, created_at: datetime | None = None
+) -> str | None:
+    """Why this file of the source is not loaded, as a word of REASONS; None when no rule is against it."""
+    return Sieve(rules, base, now=now, created_at=created_at).reason(info)
+
+
+def _sifted(page: list[FoundFile], sieve: Sieve, left_out: Counter[str]) -> ListedPage:
+    files: list[FoundFile] = []
+    empty: list[FoundFile] = []
+    skipped = Counter(left_out)
+    for info in page:
+        reason = sieve.reason(info)
+        if reason is None:
+            files.append(info)
+            continue
+        skipped[reason] += 1
+        if reason == "empty":
+            empty.append(info)
+    # Code points order as UTF-8 bytes do; pages mostly come sorted, which costs next to nothing.
+    files.sort(key=_path)
+    empty.sort(key=_path)
+    return ListedPage(
+        files=tuple(files),
+        empty=tuple(empty),
+        seen=len(page) + left_out.total(),
+        skipped=dict(skipped),
+        bytes=sum(info.size for info in files),
+    )
+
+
+def _start(rules: DiscoveryRules, now: datetime, created_at: datetime | None) -> datetime | None:
+    if rules.start == "everything":
+        return None
+    if rules.start == "now":
+        # Stores know whole seconds only: what came in the same second, after the creation, must not be lost.
+        return (created_at or now).replace(microsecond=0)
+    return rules.start
+
+
+def _path(info: FoundFile) -> str:
+    return info.path

@@ -1,0 +1,173 @@
+"""Remote files on local disk, for as long as a batch is read: bounded, pinned to their versions, side by side.
+
+A spool is a folder of its own below the one it is given, named after its process; what a dead process left there is
+removed when the next spool is opened.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from app.errors import AutoloaderError, FileChanged, FileMissing, InvalidInput, SourceAccessDenied, SourceUnavailable
+from app.values import BatchFile
+
+_PREFIX = "spool-"
+_REASONS: dict[type[AutoloaderError], str] = {
+    FileChanged: "changed",
+    FileMissing: "missing",
+    SourceAccessDenied: "denied",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledFile:
+    file_id: int
+    local_path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFault:
+    """One file that could not be had. `reason`: `changed`, `missing`, `denied` or `too-large`."""
+
+    file_id: int
+    reason: str
+    error: str
+
+
+class Fault(Protocol):
+    """A store's word about one file that it could not give, for that file's own reason."""
+
+    @property
+    def file_id(self) -> int: ...
+
+    @property
+    def error(self) -> AutoloaderError: ...
+
+
+class Source(Protocol):
+    """What the spool needs of a store (`app.storage.Store` is one): it answers ids or faults, as they finish."""
+
+    def fetch_many(self, jobs: Sequence[tuple[BatchFile, Path]], concurrency: int) -> Iterator[int | Fault]: ...
+
+
+class Spool:
+    """Space for `max_bytes` of files. Use it as a context manager; closing removes every file."""
+
+    def __init__(self, folder: Path, max_bytes: int, concurrency: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_started_at(os.getpid())}-", dir=folder))
+        self._max_bytes = max_bytes
+        self._concurrency = concurrency
+        self._held: dict[int, int] = {}
+
+    @property
+    def folder(self) -> Path:
+        """The spool's own folder; it goes with the spool, and all that is below it."""
+        return self._folder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def fetch(self, store: Source, files: Sequence[BatchFile]) -> list[SpooledFile | SpoolFault]:
+        """Copy the files; one answer for each, in their order. A fault is one file's own and stops no other.
+
+        Raises InvalidInput when the files together do not fit, SourceUnavailable when the store does not answer or
+        the disk is full; then nothing of this call is kept.
+        """
+        answers: dict[int, SpooledFile | SpoolFault] = {
+            file.file_id: self._too_large(file) for file in files if file.size > self._max_bytes
+        }
+        wanted = [file for file in files if file.file_id not in answers]
+        self._require_room(wanted)
+        targets = {file.file_id: self._folder / str(file.file_id) for file in wanted}
+        jobs = [(file, targets[file.file_id]) for file in wanted]
+        self._held.update({file.file_id: file.size for file in wanted})
+        try:
+            for answer in store.fetch_many(jobs, self._concurrency):
+                if isinstance(answer, int):
+                    answers[answer] = SpooledFile(answer, targets[answer])
+                else:
+                    answers[answer.file_id] = _fault(answer)
+                    self._held.pop(answer.file_id, None)
+        except BaseException as error:
+            self.release(targets)
+            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                message = f"The disk of the spool {self._folder.parent} is full."
+                raise SourceUnavailable(message, hint="Free space, or set SPOOL_MAX_BYTES lower.") from error
+            raise
+        return [answers[file.file_id] for file in files]
+
+    def release(self, file_ids: Iterable[int]) -> None:
+        """Remove these files; their space can be used again."""
+        for file_id in file_ids:
+            (self._folder / str(file_id)).unlink(missing_ok=True)
+            self._held.pop(file_id, None)
+
+    def close(self) -> None:
+        """Remove everything. May be called twice."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._held.clear()
+
+    def _require_room(self, files: Sequence[BatchFile]) -> None:
+        needed = sum(file.size for file in files)
+        held = sum(self._held.values())
+        if held + needed > self._max_bytes:
+            free = self._max_bytes - held
+            message = f"{len(files)} files of {needed} bytes do not fit into the spool: {free} bytes are free."
+            raise InvalidInput(message, hint="Set SPOOL_MAX_BYTES higher, or batch_max_bytes lower.")
+
+    def _too_large(self, file: BatchFile) -> SpoolFault:
+        text = (
+            f"{file.path} has {file.size} bytes; the spool holds {self._max_bytes}."
+            " Set SPOOL_MAX_BYTES higher, then retry the file."
+        )
+        return SpoolFault(file.file_id, "too-large", text)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the spools below `folder` whose process is gone; nothing else."""
+    for path in folder.glob(f"{_PREFIX}*-*-*"):
+        pid, _, rest = path.name.removeprefix(_PREFIX).partition("-")
+        if pid.isdecimal() and _started_at(int(pid)) != rest.partition("-")[0]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _fault(answer: Fault) -> SpoolFault:
+    reason = next((word for kind, word in _REASONS.items() if isinstance(answer.error, kind)), "unreadable")
+    return SpoolFault(answer.file_id, reason, str(answer.error))
+
+
+def _started_at(pid: int) -> str:
+    """The process's start: a number that is used again names another process. `0` where it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return _without_proc(pid)
+    return text.rpartition(")")[2].split()[19]
+
+
+def _without_proc(pid: int) -> str:
+    """The same on a system without /proc: alive (`1`) or not (`0`) is all it tells."""
+    if Path("/proc/self").exists():
+        return "0"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return "0"
+    except PermissionError:
+        return "1"
+    return "1"

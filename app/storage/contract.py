@@ -1,0 +1,74 @@
+"""What every store offers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.errors import AutoloaderError
+from app.values import BatchFile, FoundFile
+
+# A listing's rows are the values that discovery hands on: at millions of objects a copy would cost more than the rest.
+ObjectInfo = FoundFile
+
+
+# One object version, and the file to copy it to.
+FetchJob = tuple[BatchFile, Path]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFault:
+    """A file that could not be had for its own reason: FileChanged, FileMissing or SourceAccessDenied."""
+
+    file_id: int
+    error: AutoloaderError
+
+
+class Store(Protocol):
+    """One opened address. Paths that go in and out are full raw addresses, as in FoundFile.
+
+    Every method raises SourceNotFound, SourceAccessDenied or SourceUnavailable as the store answers. A store may be
+    used from several threads.
+    """
+
+    @property
+    def base(self) -> str:
+        """The address the store was opened with, made absolute, without a trailing slash."""
+
+    @property
+    def kind(self) -> str:
+        """`local`, `s3`, `az` or `gs`."""
+
+    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[list[ObjectInfo]]:
+        """Everything below `base`/`prefix`, page by page, in no promised order of pages.
+
+        What is no file is counted into `left_out` by reason (`symlink`, `not-a-file`, `bad-name`). A bucket or
+        a folder that does not exist raises SourceNotFound; a remote prefix without objects is just empty.
+        """
+
+    def stat(self, path: str) -> ObjectInfo:
+        """The object at `path` as it is now. Raises FileMissing."""
+
+    def fetch(self, path: str, version: str, target: Path) -> None:
+        """Copy exactly that version to `target`. Raises FileChanged or FileMissing and then leaves no file."""
+
+    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Iterator[int | FetchFault]:
+        """Copy side by side; answer the id of each file that is there, or its fault, as they finish.
+
+        The first error that is not one file's own stops all and is raised.
+        """
+
+    def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes of the object; fewer than `length` where it ends before. Raises FileMissing."""
+
+    def put_bytes(self, path: str, data: bytes) -> None:
+        """Write the object, replacing what is there."""
+
+    def delete(self, path: str) -> None:
+        """Remove the object; one that is not there is no error."""
+
+    def local_path(self, path: str) -> Path | None:
+        """The file of this machine behind `path`; None for a remote store."""

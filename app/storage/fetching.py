@@ -1,0 +1,114 @@
+"""Copies of exactly one version of an object, one or many at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+
+from app.errors import FileChanged, FileMissing, SourceAccessDenied, SourceUnavailable
+from app.storage.arrow_pages import version_of
+from app.storage.contract import FetchFault, FetchJob
+from app.storage.faults import translated
+from app.storage.threads import side_by_side
+
+if TYPE_CHECKING:
+    from obstore.store import AzureStore, GCSStore, S3Store
+    from typing_extensions import Buffer
+
+    from app.storage.signed_s3 import SignedS3
+
+_CHUNK = 4 * 1024 * 1024  # what one fetch holds in memory of a large object
+_LONGEST_SIZE = 19  # digits of the largest 64-bit number
+
+
+def fetch_plain(
+    native: S3Store | AzureStore | GCSStore, key: str, file: tuple[str, str], target: Path, secrets: Sequence[str]
+) -> None:
+    """Copy `file`, a path and its version, through the library. Raises FileChanged, and what the store answers."""
+    path, version = file
+    with translated(path, secrets):
+        answer = obstore.get(native, key, options={"if_match": f'"{version}"'} if _is_strong(version) else {})
+        meta = answer.meta
+        whole = answer.bytes() if meta["size"] <= _CHUNK else None
+    if version_of(meta["e_tag"], meta["size"], meta["last_modified"]) != version:
+        raise _changed(path)
+    _write(target, _chunks(answer, path, secrets) if whole is None else iter([whole]), meta["size"])
+
+
+def fetch_signed(signed: SignedS3, key: str, file: tuple[str, str], target: Path) -> None:
+    """The same by a signed URL."""
+    path, version = file
+    with signed.get(key, {"If-Match": f'"{version}"'} if _is_strong(version) else {}) as answer:
+        etag = (answer.headers.get("ETag") or "").strip('"')
+        if _is_strong(version) and etag != version:
+            raise _changed(path)
+        _write(target, iter(lambda: answer.read(_CHUNK), b""), int(answer.headers.get("Content-Length", -1)))
+
+
+def fetch_side_by_side(
+    fetch: Callable[[str, str, Path], None], jobs: Sequence[FetchJob], concurrency: int
+) -> Iterator[int | FetchFault]:
+    """Run the jobs in threads. The first error that is not one file's own stops all and is raised.
+
+    Threads over the library's blocking calls beat its async ones here: they release the GIL for the whole
+    request, and nothing of an event loop is paid for each object.
+    """
+
+    def one(job: FetchJob) -> Iterator[int | FetchFault]:
+        file, target = job
+        try:
+            fetch(file.path, file.version, target)
+        except (FileChanged, FileMissing, SourceAccessDenied) as error:
+            yield FetchFault(file.file_id, error)
+        else:
+            yield file.file_id
+
+    return side_by_side(one, jobs, concurrency, bounded=False)
+
+
+def _chunks(answer: obstore.GetResult, path: str, secrets: Sequence[str]) -> Iterator[Buffer]:
+    stream = iter(answer.stream(min_chunk_size=_CHUNK))
+    while True:
+        with translated(path, secrets):
+            chunk = next(stream, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+def _write(target: Path, chunks: Iterator[Buffer], size: int) -> None:
+    """Bytes to a new file; all of them, or SourceUnavailable. Plain descriptors: half the cost of a file object."""
+    written = 0
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                count = os.write(handle, rest)
+                written += count
+                rest = rest[count:]
+    finally:
+        os.close(handle)
+    if size >= 0 and written != size:
+        message = f"Only {written} of {size} bytes arrived."
+        raise SourceUnavailable(message, hint="Run again.")
+
+
+def _is_strong(version: str) -> bool:
+    """Whether the version is an ETag that If-Match can compare: not a weak one, and not our `size-mtime`."""
+    return not version.startswith("W/") and not _is_size_and_time(version)
+
+
+def _is_size_and_time(version: str) -> bool:
+    size, dash, seconds = version.partition("-")
+    # A multipart ETag is 32 hex digits and a part count; no object is 10^31 bytes large.
+    return bool(dash) and size.isdecimal() and seconds.isdecimal() and len(size) <= _LONGEST_SIZE
+
+
+def _changed(path: str) -> FileChanged:
+    message = f"{path} changed after it was discovered."
+    return FileChanged(message, hint="The new version is discovered by the next run.")

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from app.errors import FileChanged, FileMissing, InvalidInput, SourceAccessDenied
+from app.storage import FetchFault, open_store
+from app.values import BatchFile
+
+LARGE = os.urandom(9 * 1024 * 1024)
+
+
+def test_a_fetch_copies_every_byte(place, opened, tmp_path):
+    for key, data in (("none", b""), ("one", b"1"), ("large", LARGE)):
+        info = opened().stat(place.put(key, data))
+        opened().fetch(info.path, info.version, tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == data
+
+
+def test_a_fetch_of_a_version_that_was_overwritten_fails_and_leaves_nothing(place, opened, tmp_path):
+    path = place.put("a", b"old")
+    old = opened().stat(path)
+    place.put("a", b"new")
+    with pytest.raises(FileChanged):
+        opened().fetch(path, old.version, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_fetch_of_an_unprintable_key_is_pinned_too(s3, tmp_path):
+    path = s3.put("new\nline", b"old")
+    store = open_store(s3.url, s3.options)
+    old = store.stat(path)
+    s3.put("new\nline", b"new")
+    with pytest.raises(FileChanged):
+        store.fetch(path, old.version, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("key", ["a", "new\nline"])
+def test_a_removed_object_is_missing(s3, key, tmp_path):
+    path = s3.put(key)
+    store = open_store(s3.url, s3.options)
+    version = store.stat(path).version
+    s3.remove(key)
+    for act in (
+        lambda: store.stat(path),
+        lambda: store.read(path),
+        lambda: store.fetch(path, version, tmp_path / "copy"),
+    ):
+        with pytest.raises(FileMissing):
+            act()
+
+
+def test_an_object_that_was_never_there_is_missing(place, opened, tmp_path):
+    path = f"{place.url}/never"
+    for act in (opened().stat, opened().read, lambda gone: opened().fetch(gone, "v", tmp_path / "copy")):
+        with pytest.raises(FileMissing):
+            act(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "expected"),
+    [
+        (0, None, b"0123456789"),
+        (3, None, b"3456789"),
+        (3, 4, b"3456"),
+        (8, 10, b"89"),
+        (10, 5, b""),
+        (99, 1, b""),
+        (0, 0, b""),
+    ],
+)
+def test_a_read_answers_what_is_there(place, opened, start, length, expected):
+    path = place.put("a", b"0123456789")
+    assert opened().read(path, start, length) == expected
+
+
+@pytest.mark.parametrize("service", ["local", "s3", "azurite"])
+def test_what_was_put_can_be_read_and_deleted_twice(service, request, tmp_path):
+    place = None if service == "local" else request.getfixturevalue(service)
+    url, options = (str(tmp_path), {}) if place is None else (place.url, place.options)
+    store = open_store(url, options)
+    path = f"{url}/deep/er/a b%.json"
+    for data in (b"first", b"second"):
+        store.put_bytes(path, data)
+        assert store.read(path) == data
+    assert [info.path for page in store.list() for info in page] == [path]
+    store.delete(path)
+    store.delete(path)
+    assert not list(store.list())
+
+
+def test_many_fetches_go_on_beside_those_that_fail(place, opened, tmp_path):
+    store = opened()
+    infos = [store.stat(place.put(f"{n:02d}", b"%d" % n)) for n in range(20)]
+    place.put("03", b"changed")
+    place.remove("07")
+    jobs = [(BatchFile(n, info.path, info.version, info.size), tmp_path / f"{n}.copy") for n, info in enumerate(infos)]
+    answers = list(store.fetch_many(jobs, 4))
+    faults = {answer.file_id: type(answer.error) for answer in answers if isinstance(answer, FetchFault)}
+    assert faults == {3: FileChanged, 7: FileMissing}
+    done = {answer for answer in answers if isinstance(answer, int)}
+    assert done == set(range(20)) - {3, 7}
+    assert {int(path.stem): path.read_bytes() for path in tmp_path.glob("*.copy")} == {n: b"%d" % n for n in done}
+
+
+def test_one_denied_object_is_the_fault_of_that_object_alone(s3, tmp_path):
+    infos = [open_store(s3.url, s3.options).stat(s3.put(key)) for key in ("a", "b")]
+    store = open_store(s3.url, {**s3.options, "secret_access_key": "wrong-secret"})
+    jobs = [(BatchFile(n, info.path, info.version, info.size), tmp_path / f"{n}.copy") for n, info in enumerate(infos)]
+    assert {type(answer.error) for answer in store.fetch_many(jobs, 2) if isinstance(answer, FetchFault)} == {
+        SourceAccessDenied
+    }
+
+
+def test_a_path_of_another_bucket_is_refused(s3):
+    with pytest.raises(InvalidInput, match="does not lie in"):
+        open_store(s3.url, s3.options).read("s3://another/a")
+
+
+def test_only_a_folder_has_local_paths(place, opened):
+    path = place.put("a")
+    assert (opened().local_path(path) is not None) == (place.kind == "local")

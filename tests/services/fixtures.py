@@ -1,0 +1,82 @@
+"""The fixtures that tests ask for. Servers live for the run, buckets and databases for a test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.services import recipes
+from tests.services.objects import Bucket, azure_bucket, gcs_bucket, s3_bucket
+from tests.services.shared import serve
+
+
+@dataclass(frozen=True)
+class Database:
+    """An empty PostgreSQL database. `url` is SQLAlchemy's, `dsn` psycopg's."""
+
+    name: str
+    url: str
+    dsn: str
+
+
+@pytest.fixture(scope="session")
+def services_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers of this test run."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "services"
+
+
+@pytest.fixture(scope="session")
+def s3_port(services_folder: Path) -> int:
+    return serve(recipes.S3, services_folder)[0]
+
+
+@pytest.fixture(scope="session")
+def azurite_port(services_folder: Path) -> int:
+    return serve(recipes.AZURITE, services_folder)[0]
+
+
+@pytest.fixture(scope="session")
+def gcs_port(services_folder: Path) -> int:
+    return serve(recipes.GCS, services_folder)[0]
+
+
+@pytest.fixture(scope="session")
+def postgres_port(services_folder: Path) -> int:
+    return serve(recipes.POSTGRES, services_folder)[0]
+
+
+@pytest.fixture
+def s3(s3_port: int) -> Bucket:
+    return s3_bucket(s3_port, _name())
+
+
+@pytest.fixture
+def azurite(azurite_port: int) -> Bucket:
+    return azure_bucket(azurite_port, _name())
+
+
+@pytest.fixture
+def gcs(gcs_port: int) -> Bucket:
+    return gcs_bucket(gcs_port, _name())
+
+
+@pytest.fixture
+def postgres(postgres_port: int) -> Iterator[Database]:
+    server = f"postgresql://postgres@127.0.0.1:{postgres_port}"
+    name = _name().replace("-", "_")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    yield Database(name, f"postgresql+psycopg://postgres@127.0.0.1:{postgres_port}/{name}", f"{server}/{name}")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _name() -> str:
+    return f"t-{uuid4().hex[:16]}"

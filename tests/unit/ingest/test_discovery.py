@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.errors import InvalidInput
+from app.ingest.discovery import REASONS, DiscoveryRules, discover, explain, split_source
+from app.schemas.ingestion import SourceShape
+from app.storage import open_store
+from app.values import FoundFile
+
+NOW = datetime(2026, 5, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+BASE = "s3://bucket/in"
+RULES = DiscoveryRules(url=BASE)
+
+
+def info(name: str = "a.csv", size: int = 10, age: float = 3600.0) -> FoundFile:
+    return FoundFile(f"{BASE}/{name}", "v", size, NOW - timedelta(seconds=age))
+
+
+def why(found: FoundFile | None = None, created_at: datetime | None = None, **changes: Any) -> str | None:
+    return explain(found or info(), replace(RULES, **changes), BASE, now=NOW, created_at=created_at)
+
+
+def test_a_plain_file_counts():
+    assert why() is None
+
+
+@pytest.mark.parametrize("name", ["_SUCCESS", ".a.csv.crc", "_tmp/a.csv", "x/.hidden/a.csv", "x/_a"])
+def test_hidden_files_and_folders_are_left_out_unless_asked_for(name):
+    assert why(info(name)) == "hidden"
+    assert why(info(name), hidden=True) is None
+
+
+def test_an_underscore_inside_a_name_hides_nothing():
+    assert why(info("a_b/c.d_e")) is None
+
+
+def test_a_source_below_a_hidden_folder_is_not_hidden():
+    found = FoundFile("/data/_raw/.x/a.csv", "v", 1, NOW - timedelta(hours=1))
+    assert explain(found, DiscoveryRules(url="/data/_raw/.x"), "/data/_raw/.x", now=NOW) is None
+
+
+def test_one_file_named_by_its_address_is_neither_hidden_nor_cut():
+    found = replace(info(), path=f"{BASE}/_one.csv")
+    rules = DiscoveryRules(url=found.path, include=("*.csv",))
+    assert explain(found, rules, found.path, now=NOW) is None
+    assert explain(found, replace(rules, include=("*.json",)), found.path, now=NOW) == "not-included"
+
+
+def test_exclude_wins_over_include():
+    assert why(include=("*.csv",), exclude=("a*",)) == "excluded"
+    assert why(include=("*.csv", "*.json")) is None
+    assert why(include=("*.json",)) == "not-included"
+
+
+def test_the_pattern_of_the_address_and_include_must_both_match():
+    assert why(pattern="*.csv", include=("a*",)) is None
+    assert why(pattern="*.csv", include=("b*",)) == "not-included"
+    assert why(pattern="*.json", include=("a*",)) == "not-included"
+
+
+def test_sizes_are_inclusive():
+    assert why(info(size=9), min_size=10) == "too-small"
+    assert why(info(size=10), min_size=10, max_size=10) is None
+    assert why(info(size=11), max_size=10) == "too-large"
+    assert why(info(size=0), min_size=10) == "empty"
+
+
+def test_times_take_the_first_moment_and_not_the_last():
+    at = info().modified_at
+    assert why(modified_after=at) is None
+    assert why(modified_after=at + timedelta(microseconds=1)) == "too-old"
+    assert why(modified_before=at) == "too-new"
+    assert why(modified_before=at + timedelta(microseconds=1)) is None
+
+
+def test_the_start_point_and_modified_after_both_hold():
+    at = info().modified_at
+    assert why(start=at + timedelta(hours=1), modified_after=at) == "too-old"
+    assert why(start=at, modified_after=at + timedelta(hours=1)) == "too-old"
+    assert why(start=at, modified_after=at) is None
+
+
+def test_from_now_takes_what_came_in_the_very_second_of_the_creation():
+    second = NOW.replace(microsecond=0)
+    assert why(replace(info(), modified_at=second), start="now", created_at=NOW) is None
+    assert why(replace(info(), modified_at=second - timedelta(seconds=1)), start="now", created_at=NOW) == "too-old"
+
+
+def test_a_young_file_waits_and_one_of_the_far_future_does_not():
+    assert why(info(age=0.5), min_age_seconds=1.0) == "too-young"
+    assert why(info(age=1.5), min_age_seconds=1.0) is None
+    assert why(info(age=-2), min_age_seconds=1.0) == "too-young"
+    assert why(info(age=-86400), min_age_seconds=1.0) is None
+    assert why(info(age=0), min_age_seconds=0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("s3://b/x", ("s3://b/x", "")),
+        ("s3://b/x/*.csv", ("s3://b/x", "*.csv")),
+        ("s3://b/x/d=*/y/*.csv", ("s3://b/x", "d=*/y/*.csv")),
+        ("s3://b/*.csv", ("s3://b", "*.csv")),
+        ("az://c/{a,b}/x", ("az://c", "{a,b}/x")),
+        ("/data/in/**/x.json", ("/data/in", "**/x.json")),
+        ("/*.csv", ("/", "*.csv")),
+        ("*.csv", (".", "*.csv")),
+        ("in/*.csv", ("in", "*.csv")),
+        ("file:///data/*.csv", ("file:///data", "*.csv")),
+    ],
+)
+def test_an_address_is_split_where_its_pattern_begins(url, expected):
+    assert split_source(url) == expected
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_taken_by_its_name(tmp_path):
+    path = tmp_path / "data [2026].csv"
+    path.touch()
+    assert split_source(str(path)) == (str(path), "")
+
+
+def test_a_pattern_in_place_of_a_bucket_is_refused():
+    with pytest.raises(InvalidInput, match="bucket"):
+        split_source("s3://b*/x")
+
+
+def test_a_bad_pattern_is_refused_when_the_rules_are_made():
+    with pytest.raises(InvalidInput, match="without its }"):
+        DiscoveryRules.of(SourceShape(url="s3://b", exclude=("{a",)), local_min_age_seconds=1)
+
+
+def test_only_a_folder_has_a_minimum_age_of_its_own():
+    def age(**source: Any) -> float:
+        return DiscoveryRules.of(SourceShape(**source), local_min_age_seconds=7).min_age_seconds
+
+    assert age(url="/data") == 7
+    assert age(url="s3://b/x") == 0
+    assert age(url="s3://b/x", min_age_seconds=3) == 3
+    assert age(url="/data", min_age_seconds=0) == 0
+
+
+def test_every_object_of_a_folder_is_a_file_or_counted_with_its_reason(tmp_path):
+    for name, data in {
+        "a.csv": "1",
+        "b/c.csv": "22",
+        "empty.csv": "",
+        "x.json": "1",
+        "_hidden": "1",
+        "huge.csv": "1" * 99,
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(data)
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    rules = DiscoveryRules(url=str(tmp_path), include=("**/*.csv",), max_size=50)
+    pages = list(discover(open_store(str(tmp_path), page_size=2), rules, now=NOW))
+    files = [found for page in pages for found in page.files]
+    assert [found.path for found in files] == [f"{tmp_path}/a.csv", f"{tmp_path}/b/c.csv"]
+    assert [found.path for page in pages for found in page.empty] == [f"{tmp_path}/empty.csv"]
+    skipped: Counter[str] = sum((Counter(page.skipped) for page in pages), Counter())
+    assert skipped == {"empty": 1, "not-included": 1, "hidden": 1, "too-large": 1, "symlink": 1}
+    assert set(skipped) <= set(REASONS)
+    assert sum(page.seen for page in pages) == len(files) + skipped.total()
+    assert sum(page.bytes for page in pages) == 3
+
+
+def test_the_pattern_of_an_address_reaches_the_files(tmp_path):
+    for name in ("a.csv", "b.json"):
+        (tmp_path / name).write_text("1")
+    rules = DiscoveryRules.of(SourceShape(url=f"{tmp_path}/*.csv"), local_min_age_seconds=0)
+    (page,) = discover(open_store(rules.url), rules, now=NOW)
+    assert [found.path for found in page.files] == [f"{tmp_path}/a.csv"]
+    assert page.skipped == {"not-included": 1}
