@@ -1,0 +1,121 @@
+"""What catalogs and their libraries raise, as our errors: one context manager for reading, one for committing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyiceberg.exceptions import (
+    AuthorizationExpiredError,
+    BadRequestError,
+    CommitFailedException,
+    ForbiddenError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    NotInstalledError,
+    OAuthError,
+    RESTError,
+    ServerError,
+    ServiceUnavailableError,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
+
+from app.errors import AutoloaderError, CatalogError, CatalogUnavailable, CommitConflict, CommitUnknown, TableNotFound
+
+_REFUSED = (UnauthorizedError, ForbiddenError, OAuthError, AuthorizationExpiredError)
+_BUSY = (ServiceUnavailableError, ServerError, TooManyRequestsError)
+# Errors of these libraries say that the other side could not be reached or did not answer.
+_TRANSPORT = frozenset({"sqlalchemy", "requests", "urllib3", "botocore", "psycopg", "sqlite3", "thrift"})
+_LONGEST = 500
+
+# The first line that fits counts.
+_READING: tuple[tuple[tuple[type[Exception], ...], type[CatalogError], str, str], ...] = (
+    (
+        (NoSuchTableError, NoSuchNamespaceError),
+        TableNotFound,
+        "There is no table {what}.",
+        "Look at the name; was it dropped?",
+    ),
+    (_REFUSED, CatalogError, "The catalog refused us ({what}): {said}.", "Check its credentials."),
+    (
+        (FileNotFoundError,),
+        CatalogError,
+        "A file of {what} is missing: {said}.",
+        "Somebody removed files of the table by hand.",
+    ),
+    (
+        (PermissionError,),
+        CatalogError,
+        "Files of {what} may not be used: {said}.",
+        "Check the warehouse's credentials and rights.",
+    ),
+    ((NotInstalledError,), CatalogError, "{what}: {said}.", "Install the library that this catalog needs."),
+    ((OSError,), CatalogUnavailable, "The storage of {what} did not answer: {said}.", "Is it reachable?"),
+    ((RESTError, CommitFailedException, ValueError), CatalogError, "{what} could not be used: {said}.", ""),
+)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Errors met while `what` (a table's name, or the catalog) is read.
+
+    Raises TableNotFound, CatalogUnavailable where trying again can help, else CatalogError.
+    """
+    try:
+        yield
+    except AutoloaderError:
+        raise
+    except Exception as error:
+        translated = _read_fault(error, what)
+        if translated is None:
+            raise
+        raise translated from error
+
+
+@contextmanager
+def committing(what: str) -> Iterator[None]:
+    """Errors met while a commit to `what` is under way, from the first byte sent.
+
+    Raises CommitConflict only when the catalog answered that it did not take the commit for its requirements,
+    CatalogError when it answered that it never will, and CommitUnknown for everything else: no answer is not
+    "no" (protocol, P3).
+    """
+    try:
+        yield
+    except AutoloaderError:
+        raise
+    except CommitFailedException as error:
+        raise CommitConflict(f"{what} was changed by another commit: {_sentence(error)}.") from error
+    except (NoSuchTableError, NoSuchNamespaceError) as error:
+        raise TableNotFound(f"Table {what} does not exist any more.") from error
+    except (BadRequestError, *_REFUSED) as error:
+        raise CatalogError(
+            f"The catalog refused a commit to {what}: {_sentence(error)}.", hint="May this user write to the table?"
+        ) from error
+    except Exception as error:
+        raise CommitUnknown(
+            f"The answer to a commit to {what} was lost: {_sentence(error)}.",
+            hint="Only the table knows whether it landed; the next run looks.",
+        ) from error
+
+
+def _read_fault(error: Exception, what: str) -> AutoloaderError | None:
+    """Ours for one of theirs; None for what is a fault of the program."""
+    said = _sentence(error)
+    if isinstance(error, _BUSY) or _is_transport(error):
+        return CatalogUnavailable(f"The catalog did not answer ({what}): {said}.", hint="Is it running?")
+    for kinds, ours, text, hint in _READING:
+        if isinstance(error, kinds):
+            return ours(text.format(what=what, said=said), hint=hint)
+    return None
+
+
+def _is_transport(error: Exception) -> bool:
+    return any(kind.__module__.partition(".")[0] in _TRANSPORT for kind in type(error).__mro__)
+
+
+def _sentence(error: Exception) -> str:
+    """The first line of what the library said, without its full stop."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:_LONGEST].rstrip(". ")

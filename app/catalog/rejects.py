@@ -1,0 +1,75 @@
+"""The reject table of a table: records that could not be parsed, appended once for each batch (protocol, point 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+from app.catalog.datafile import describe_file
+from app.catalog.faults import reading
+from app.catalog.names import TableName
+from app.catalog.table import Catalog, Look
+from app.datatypes import TableSchema, parse_schema
+from app.values import Batch, SnapshotInfo
+
+SCHEMA: TableSchema = parse_schema(
+    "file_id bigint, source_file string, line bigint, byte_offset bigint, reason string, raw string,"
+    " batch_id string, run_id string, ingested_at timestamptz"
+)
+_BATCH_ROWS = 16_384
+
+
+def ensure(catalog: Catalog, table: TableName) -> Look:
+    """The reject table of `table`, made when it is not there."""
+    return catalog.create(table.rejects, SCHEMA)
+
+
+def write(look: Look, staged: Sequence[Path], batch: Batch, attempt: str, at: datetime) -> str:
+    """Store the parser's reject files as one at the reject table's location, under a path of this attempt's own.
+
+    `staged` have the columns up to `raw`; the rest is filled in. Answers the path. Publishes nothing.
+    """
+    target = schema_to_pyarrow(look.loaded.metadata.schema())
+    same: dict[str, object] = {"batch_id": str(batch.id), "run_id": str(batch.run_id), "ingested_at": at}
+    with reading(str(look.name)):
+        location = look.loaded.location_provider().new_data_location(f"{batch.id}.{attempt}.rejects.parquet")
+        with (
+            look.loaded.io.new_output(location).create(overwrite=True) as stream,
+            pq.ParquetWriter(stream, target, compression="zstd") as writer,
+        ):
+            for path in staged:
+                for rows in _batches(path):
+                    writer.write_table(_filled(rows, target, same))
+    return location
+
+
+def append(look: Look, location: str, properties: dict[str, str]) -> SnapshotInfo:
+    """One attempt to publish a reject file that was written before. Raises CommitConflict, CommitUnknown."""
+    with reading(str(look.name)):
+        file = look.loaded.io.new_input(location)
+        with file.open() as stream:
+            footer = pq.read_metadata(stream)
+        entry = describe_file(look.loaded.metadata, footer, location, len(file), None)
+    return look.append([entry], properties)
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(_BATCH_ROWS)
+
+
+def _filled(batch: pa.RecordBatch, target: pa.Schema, same: dict[str, object]) -> pa.Table:
+    columns = []
+    for field in target:
+        if field.name in same:
+            columns.append(pa.array([same[field.name]] * batch.num_rows, type=field.type))
+        elif field.name in batch.schema.names:
+            columns.append(batch.column(field.name).cast(field.type))
+        else:
+            columns.append(pa.nulls(batch.num_rows, field.type))
+    return pa.Table.from_arrays(columns, schema=target)

@@ -1,0 +1,202 @@
+"""Iceberg tables by name. Reading is always fresh; every commit is one attempt against what was read.
+
+Catalog ── table(name) ──► Table ── look() ──► Look ── append(files, properties)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+from pyiceberg.catalog import Catalog as Library
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table as Loaded
+from pyiceberg.table import TableProperties
+
+from app.catalog import commit, expire
+from app.catalog.faults import reading
+from app.catalog.lineage import lineage_of
+from app.catalog.names import TableName, parse_table_name
+from app.catalog.objects import Objects
+from app.catalog.partitions import parse_partitions
+from app.catalog.schema import from_iceberg, to_iceberg
+from app.catalog.widen import widen
+from app.datatypes import Column, TableSchema
+from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput
+from app.values import Lineage, SnapshotInfo, TableState
+
+_SCHEMA_ATTEMPTS = 20
+# Each commit writes a metadata file; without these two a busy table keeps all of them for ever.
+_NEW_TABLE = {
+    TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "true",
+    TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "100",
+}
+
+
+class Catalog:
+    """One opened catalog; may be used from several threads. Close it to give its connections back."""
+
+    def __init__(self, name: str, library: Library) -> None:
+        self.name = name
+        self.library = library
+
+    def table(self, name: TableName | str) -> Table:
+        """The table of that name, whether it exists or not. Raises InvalidInput for another catalog's."""
+        parsed = parse_table_name(name, self.name) if isinstance(name, str) else name
+        if parsed.catalog != self.name:
+            raise InvalidInput(f"{parsed} is not in the catalog {self.name}.")
+        return Table(self, parsed)
+
+    def tables(self, namespace: str) -> list[TableName]:
+        """The tables of a namespace, by name. Raises TableNotFound when there is no such namespace."""
+        with reading(f"namespace {namespace}"):
+            found = self.library.list_tables(namespace)
+        return sorted((TableName(self.name, namespace, item[-1]) for item in found), key=str)
+
+    def create(
+        self,
+        name: TableName | str,
+        schema: TableSchema,
+        partition_by: Sequence[str] = (),
+        properties: Mapping[str, str] | None = None,
+    ) -> Look:
+        """The table, made with its namespace; as it stands when it exists already.
+
+        Raises InvalidInput for a partition that cannot be, CatalogUnavailable.
+        """
+        table = self.table(name)
+        columns = to_iceberg(schema)
+        spec = parse_partitions(partition_by, columns)
+        self._make_namespace(table.name.namespace)
+        with reading(str(table.name)):
+            try:
+                made = self.library.create_table(
+                    table.name.identifier,
+                    columns,
+                    partition_spec=spec,
+                    properties={**_NEW_TABLE, **(properties or {})},
+                )
+            except TableAlreadyExistsError:
+                return table.look()
+        return Look(table.name, made)
+
+    def _make_namespace(self, namespace: str) -> None:
+        with reading(f"namespace {namespace}"):
+            if self.library.namespace_exists(namespace):
+                return
+        try:
+            with reading(f"namespace {namespace}"):
+                try:
+                    self.library.create_namespace(namespace)
+                except NamespaceAlreadyExistsError:
+                    return
+        except CatalogUnavailable:
+            # Two processes made it at once: the loser is told by a constraint of the catalog's database.
+            with reading(f"namespace {namespace}"):
+                if not self.library.namespace_exists(namespace):
+                    raise
+
+    def close(self) -> None:
+        self.library.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table by name; holds nothing of its content."""
+
+    catalog: Catalog
+    name: TableName
+
+    def look(self) -> Look:
+        """The table as it stands now. Raises TableNotFound, CatalogUnavailable."""
+        with reading(str(self.name)):
+            return Look(self.name, self.catalog.library.load_table(self.name.identifier))
+
+    def exists(self) -> bool:
+        with reading(str(self.name)):
+            return self.catalog.library.table_exists(self.name.identifier)
+
+    def state(self) -> TableState:
+        return self.look().state
+
+    def lineage(self) -> Lineage:
+        return self.look().lineage
+
+    def add_columns(self, columns: Sequence[Column]) -> TableState:
+        """Add what the table lacks, in a commit of its own; what is there already is left (protocol, point 3).
+
+        A struct that exists gets the members it lacks. Raises CommitConflict when the table stays too busy,
+        CommitUnknown when no answer came and the table cannot be asked.
+        """
+        lost: CommitUnknown | CommitConflict | None = None
+        for _ in range(_SCHEMA_ATTEMPTS):
+            seen = self.look()
+            transaction = seen.loaded.transaction()
+            if not widen(transaction, seen.state.schema, columns):
+                return seen.state
+            try:
+                commit.send(seen.loaded, transaction)
+            except (CommitConflict, CommitUnknown) as error:
+                lost = error  # the next look tells, and adding again what is there does nothing
+        raise lost or CommitConflict(f"The columns of {self.name} could not be changed.")
+
+    def expire(self, protected: Collection[int | None], older_than: datetime, limit: int = 1_000) -> int:
+        """Forget main's old snapshots; answers how many. See `app.catalog.expire`."""
+        return expire.expire(self.look().loaded, protected, older_than, limit)
+
+    def drop(self) -> None:
+        """Take the table out of the catalog; its files stay. Raises TableNotFound."""
+        with reading(str(self.name)):
+            self.catalog.library.drop_table(self.name.identifier)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One reading of a table. All answers are about that moment; a commit succeeds only if it still holds."""
+
+    name: TableName
+    loaded: Loaded
+
+    @cached_property
+    def state(self) -> TableState:
+        metadata = self.loaded.metadata
+        return TableState(
+            name=str(self.name),
+            uuid=metadata.table_uuid,
+            head=metadata.current_snapshot_id,
+            location=metadata.location,
+            schema=from_iceberg(metadata.schema()),
+        )
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        return lineage_of(self.loaded.metadata)
+
+    @property
+    def objects(self) -> Objects:
+        """Small files beside the table."""
+        return Objects(self.loaded.io, self.loaded.metadata.location)
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        return self.loaded.metadata.properties
+
+    def append(self, files: Sequence[DataFile], properties: Mapping[str, str]) -> SnapshotInfo:
+        """Publish the files as one snapshot, if nothing has changed. Raises CommitConflict or CommitUnknown.
+
+        Not for use after it succeeded: look again.
+        """
+        return commit.append(self.loaded, files, properties)

@@ -1,0 +1,147 @@
+"""The protocol's sequences on the engine: publish with a receipt, read it back, free an id. No ledger here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from app import failpoints
+from app.errors import CatalogError
+from app.ingest.ports import Engine
+from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, LandingKind, WriteResult
+
+RECEIPT_FORMAT = 1
+ATTEMPT = "autoloader.attempt"
+RECEIPT = "autoloader.receipt"
+REJECT_FILE = "autoloader.reject-file"
+RUN_ID = "autoloader.run-id"
+INGESTION_ID = "autoloader.ingestion-id"
+
+
+def publish(  # the five things a snapshot must be able to tell
+    engine: Engine, batch: Batch, files: Sequence[BatchFile], written: WriteResult, run_id: UUID, now: datetime
+) -> Landing:
+    """Store the attempt's receipt, then publish. The answer may be about another attempt that was faster.
+
+    Raises CommitUnknown, CommitConflict or TableChanged; none of them says that nothing landed later.
+    """
+    receipt = engine.write_receipt(batch, written.attempt, receipt_of(batch, files, written, run_id, now))
+    properties = {
+        RUN_ID: str(run_id),
+        INGESTION_ID: str(batch.ingestion_id),
+        ATTEMPT: written.attempt,
+        RECEIPT: receipt,
+        "autoloader.rows": str(written.rows),
+        "autoloader.rescued": str(written.rescued),
+        "autoloader.rejected": str(written.rejected),
+    }
+    return engine.publish(batch, written, properties)
+
+
+def receipt_of(
+    batch: Batch, files: Sequence[BatchFile], written: WriteResult, run_id: UUID, now: datetime
+) -> dict[str, object]:
+    """What the batch did, file by file (protocol, point 8): enough to settle it, or to rebuild the ledger."""
+    outcomes = {outcome.file_id: outcome for outcome in written.outcomes}
+    return {
+        "format": RECEIPT_FORMAT,
+        "batch_id": str(batch.id),
+        "ingestion_id": str(batch.ingestion_id),
+        "run_id": str(run_id),
+        "attempt": written.attempt,
+        "written_at": now.isoformat(),
+        "rows": written.rows,
+        "rescued": written.rescued,
+        "rejected": written.rejected,
+        "files": [_receipt_row(file, outcomes[file.file_id]) for file in files],
+    }
+
+
+def _receipt_row(file: BatchFile, outcome: FileOutcome) -> dict[str, object]:
+    return {
+        "id": file.file_id,
+        "path": file.path,
+        "version": file.version,
+        "size": file.size,
+        "state": outcome.state.value,
+        "rows": outcome.rows,
+        "rescued": outcome.rescued,
+        "rejected": outcome.rejected,
+        "reason": outcome.reason,
+        "error": outcome.error,
+    }
+
+
+def outcomes_of(engine: Engine, batch: Batch, landing: Landing) -> tuple[FileOutcome, ...]:
+    """What the attempt that landed did with each file, by the receipt that its snapshot names.
+
+    Raises CatalogError when the snapshot names none, or the receipt is of another batch.
+    """
+    summary = _summary(landing)
+    path = summary.get(RECEIPT)
+    if path is None:
+        raise CatalogError(
+            f"Snapshot {landing.snapshot.snapshot_id if landing.snapshot else '?'} carries batch {batch.id}"
+            " but names no receipt.",
+            hint="Another program wrote it. See: autoloader ingestions resolve",
+        )
+    receipt = engine.read_receipt(path)
+    if receipt.get("batch_id") != str(batch.id):
+        raise CatalogError(f"The receipt {path} is not of batch {batch.id}.", hint="Do not change receipts by hand.")
+    rows = receipt["files"]
+    if not isinstance(rows, list):
+        raise CatalogError(f"The receipt {path} has no list of files.", hint="Do not change receipts by hand.")
+    return tuple(_outcome(row) for row in rows)
+
+
+def _outcome(row: Mapping[str, object]) -> FileOutcome:
+    return FileOutcome(
+        file_id=int(str(row["id"])),
+        state=FileState(str(row["state"])),
+        rows=int(str(row["rows"])),
+        rescued=int(str(row["rescued"])),
+        rejected=int(str(row["rejected"])),
+        reason=str(row["reason"]),
+        error=str(row["error"]),
+    )
+
+
+def complete_rejects(engine: Engine, batch: Batch, landing: Landing) -> None:
+    """Publish the reject file of the attempt that landed, if it has one (protocol, point 7). May be repeated."""
+    reject_file = _summary(landing).get(REJECT_FILE)
+    if not reject_file:
+        return
+    failpoints.hit("before-rejects")
+    engine.publish_rejects(batch, reject_file)
+    failpoints.hit("rejects-landed")
+
+
+def free_id(engine: Engine, batch: Batch, *, never_sent: bool) -> Landing:
+    """Make sure that the batch cannot land any more, or learn that it has (protocol, point 6).
+
+    `never_sent`: this process made the batch's first and only claim, in this lease epoch, and sent no
+    commit; then nothing is done and the answer is NOT_LANDED. Otherwise SPENT, LANDED or UNKNOWN.
+    Raises CatalogError when the spending was taken back at once: the id is not free then.
+    """
+    if never_sent:
+        return Landing(LandingKind.NOT_LANDED)
+    landing = engine.spend(batch)
+    if landing.kind is LandingKind.NOT_LANDED:
+        raise CatalogError(
+            f"The id of batch {batch.id} was taken on the table, but main does not show it: it was rolled back.",
+            hint="Run again.",
+        )
+    return landing
+
+
+def _summary(landing: Landing) -> Mapping[str, str]:
+    return landing.snapshot.summary if landing.snapshot else {}
+
+
+def over_threshold(rejected: int, records: int, max_errors: str) -> bool:
+    """Whether `rejected` of `records` passes `max_errors`, a number of records or a percentage of them."""
+    if max_errors.endswith("%"):
+        return rejected * 100 > Decimal(max_errors[:-1].strip()) * records
+    return rejected > int(max_errors)

@@ -1,0 +1,289 @@
+"""The embedded engine: files are parsed in a child, written as Parquet, and published by our own commits.
+
+files ─ LocalFiles ─► Sandbox ─► staged Parquet ─ land ─► table's location ─ embedded_publish ─► snapshot
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from pyiceberg.manifest import DataFile
+
+from app import failpoints
+from app.catalog import expire, rejects
+from app.catalog import files as table_files
+from app.catalog.schema import field_types
+from app.catalog.table import Look, Table
+from app.config import Settings
+from app.datatypes import Column, TableSchema, parse_schema
+from app.errors import CatalogError, CommitConflict, InvalidInput, ParserDied
+from app.ingest.engines import embedded_publish
+from app.ingest.engines.embedded_input import (
+    LocalFiles,
+    as_columns,
+    format_options,
+    parse_limits,
+    row_columns,
+    row_schema,
+)
+from app.ingest.engines.embedded_publish import Staged
+from app.ingest.engines.sandbox import Sandbox
+from app.ingest.formats.contract import ParsedFile, ParseFile, ParseRequest, ParseResult
+from app.ingest.landing import decide
+from app.ingest.ports import Clock, SystemClock
+from app.schemas.ingestion import IngestionShape
+from app.spool import Spool
+from app.storage import Store
+from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, TableState, WriteResult
+
+_UNKNOWN = {"add_columns": "add", "rescue": "rescue", "fail": "fail"}
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the engine reads from, and with what. It closes all of them."""
+
+    store: Store
+    spool: Spool
+    sandbox: Sandbox
+    staging: Path  # of this process alone; best on the same file system as the warehouse
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What has been gathered of one write attempt."""
+
+    name: str
+    look: Look
+    folder: Path
+    at: datetime
+    data: list[DataFile] = field(default_factory=list)
+    rejects: list[Path] = field(default_factory=list)
+    parsed: list[ParsedFile] = field(default_factory=list)
+    new_columns: list[Column] = field(default_factory=list)
+    reject_file: str | None = None
+
+    def staged(self) -> Staged:
+        metadata = self.look.loaded.metadata
+        types = field_types(self.look.state.schema)
+        return Staged(tuple(self.data), types, metadata.default_spec_id, self.look.objects, self.reject_file)
+
+
+class EmbeddedEngine:
+    """One table, one source, one run. Not for use by several threads at once."""
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        table: Table,
+        shape: IngestionShape,
+        schema: TableSchema | None,
+        inputs: Inputs,
+        settings: Settings,
+        clock: Clock | None = None,
+    ) -> None:
+        """`schema` are the columns of a table that is yet to be made; without them those that `shape` declares."""
+        self.table = table
+        self.shape = shape
+        self.schema = schema
+        self.inputs = inputs
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._local = LocalFiles(inputs.store, inputs.spool, settings, shape.format)
+
+    # --- the table ---------------------------------------------------------------------------
+
+    def ensure_table(self) -> TableState:
+        declared = parse_schema(self.shape.columns.columns) if self.shape.columns.columns else None
+        wanted, added = self.schema or declared or TableSchema(), row_schema(self.shape.row_columns)
+        ours = {column.name.lower() for column in added}
+        taken = [column.name for column in wanted if column.name.lower() in ours]
+        if taken:
+            raise InvalidInput(
+                f"The columns {', '.join(taken)} have the names of row columns.", hint="Rename them in row_columns."
+            )
+        if not self.table.exists():
+            destination = self.shape.destination
+            columns = TableSchema((*wanted.columns, *added.columns))
+            self.table.catalog.create(self.table.name, columns, destination.partition_by, destination.properties)
+        elif declared:
+            _require_types(self.table.state(), declared)
+        more = wanted.columns if self.shape.columns.on_new_columns == "add_columns" else ()
+        state = self.table.add_columns((*more, *added.columns))
+        row_columns(self.shape.row_columns, state.schema)
+        return state
+
+    def table_state(self) -> TableState:
+        return self.table.state()
+
+    def add_columns(self, columns: Sequence[Column]) -> TableState:
+        return self.table.add_columns(columns)
+
+    def expire(self, protected: frozenset[int | None], before: datetime) -> int:
+        try:
+            return self.table.expire(protected, before)
+        except CommitConflict:
+            return 0  # somebody commits right now: the next run has the time
+
+    def retention_warning(self) -> str:
+        """A sentence when the table's own retention is shorter than ours; else empty (protocol, point 11)."""
+        needed = timedelta(seconds=self.settings.snapshot_retention_seconds)
+        return expire.retention_warning(str(self.table.name), self.table.look().properties, needed)
+
+    # --- one batch ---------------------------------------------------------------------------
+
+    def landing(self, batch: Batch) -> Landing:
+        return decide(self.table.lineage(), batch)
+
+    def write(self, batch: Batch, files: Sequence[BatchFile]) -> WriteResult:
+        name = uuid4().hex[:16]
+        folder = self.inputs.staging / f"{batch.id}.{name}"
+        attempt = _Attempt(name, self.table.look(), folder, self.clock.now())
+        try:
+            for number, (good, bad) in enumerate(self._local.groups(files)):
+                attempt.parsed += bad
+                if good:
+                    self._parse(batch, attempt, good, folder / f"{number:04d}")
+            self._write_rejects(batch, attempt)
+        except BaseException:
+            attempt.staged().remove()
+            raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return _result(attempt, files)
+
+    def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
+        return embedded_publish.publish(self.table, batch, _staged(written), properties, self.settings.commit_attempts)
+
+    def spend(self, batch: Batch) -> Landing:
+        return embedded_publish.spend(self.table, batch, self.settings.commit_attempts)
+
+    def publish_rejects(self, batch: Batch, reject_file: str) -> None:
+        embedded_publish.publish_rejects(self.table, batch, reject_file, self.settings.commit_attempts)
+
+    def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
+        """One for each attempt: which of them landed, and so which receipt counts, its snapshot says."""
+        objects = self.table.look().objects
+        path = objects.path(f"autoloader/{batch.id}.{attempt}.json.gz")
+        objects.write(path, gzip.compress(json.dumps(receipt, ensure_ascii=False).encode(), mtime=0))
+        return path
+
+    def read_receipt(self, path: str) -> dict[str, object]:
+        data = self.table.look().objects.read(path)
+        try:
+            receipt = json.loads(gzip.decompress(data))
+        except (OSError, EOFError, ValueError) as error:
+            raise CatalogError(
+                f"The receipt {path} cannot be read: {error}.", hint="Do not change receipts."
+            ) from error
+        if not isinstance(receipt, dict):
+            raise CatalogError(f"The receipt {path} is not an object.", hint="Do not change receipts by hand.")
+        return receipt
+
+    def discard(self, written: WriteResult) -> None:
+        _staged(written).remove()
+
+    def close(self) -> None:
+        self.inputs.sandbox.close()
+        self.inputs.spool.close()
+
+    # --- inside write ------------------------------------------------------------------------
+
+    def _parse(self, batch: Batch, attempt: _Attempt, group: Sequence[ParseFile], folder: Path) -> None:
+        """Parse the group in the child and bring its data files to the table's location."""
+        result = self.inputs.sandbox.parse(self._request(attempt, group, folder), _poison(group))
+        staged = [Path(path) for path in result.data_files]
+        prefix = f"{batch.id}.{attempt.name}.{folder.name}"
+        attempt.data += table_files.land(attempt.look, staged, prefix, folder / "cut")
+        self._gather(attempt, result)
+
+    def _request(self, attempt: _Attempt, group: Sequence[ParseFile], folder: Path) -> ParseRequest:
+        schema = attempt.look.state.schema
+        added = row_columns(self.shape.row_columns, schema)
+        return ParseRequest(
+            files=tuple(group),
+            format=self.shape.format.type,
+            options=format_options(self.shape.format),
+            schema=schema.without(set(row_schema(self.shape.row_columns).names)),
+            row_columns=added,
+            ingested_at=attempt.at.isoformat(),
+            unknown=_UNKNOWN[self.shape.columns.on_new_columns],
+            on_error=self.shape.policies.on_error,
+            max_errors=self.shape.policies.max_errors,
+            output_dir=str(folder),
+            limits=parse_limits(self.settings),
+        )
+
+    def _gather(self, attempt: _Attempt, result: ParseResult) -> None:
+        attempt.parsed += result.files
+        attempt.new_columns += as_columns(result.new_columns, attempt.look.state.schema)
+        if result.reject_file:
+            attempt.rejects.append(Path(result.reject_file))
+
+    def _write_rejects(self, batch: Batch, attempt: _Attempt) -> None:
+        if attempt.rejects:
+            look = rejects.ensure(self.table.catalog, self.table.name)
+            attempt.reject_file = rejects.write(look, attempt.rejects, batch, attempt.name, attempt.at)
+
+
+def _poison(group: Sequence[ParseFile]) -> Callable[[int], None] | None:
+    """A hook that has the parser killed when a test has poisoned one of these files."""
+    if not failpoints.poisoned(file.path for file in group):
+        return None
+
+    def die(written: int) -> None:
+        message = f"The parser was killed at the failpoint parsing, after {written} bytes."
+        raise ParserDied(message)
+
+    return die
+
+
+def _require_types(state: TableState, declared: TableSchema) -> None:
+    for column in declared:
+        there = state.schema.find(column.name)
+        if there is not None and str(there.type) != str(column.type):
+            raise InvalidInput(
+                f"Column {column.name} is declared as {column.type}, and {state.name} has it as {there.type}.",
+                hint="Declare it as the table has it, or load into another table.",
+            )
+
+
+def _staged(written: WriteResult) -> Staged:
+    if not isinstance(written.handle, Staged):
+        raise TypeError(f"{written.attempt} was not written by this engine.")
+    return written.handle
+
+
+def _result(attempt: _Attempt, files: Sequence[BatchFile]) -> WriteResult:
+    outcomes = tuple(_outcome(parsed) for parsed in attempt.parsed)
+    loaded = {outcome.file_id for outcome in outcomes if outcome.state is FileState.SUCCESS}
+    return WriteResult(
+        attempt=attempt.name,
+        outcomes=outcomes,
+        rows=sum(outcome.rows for outcome in outcomes),
+        rescued=sum(outcome.rescued for outcome in outcomes),
+        rejected=sum(outcome.rejected for outcome in outcomes),
+        byte_count=sum(file.size for file in files if file.file_id in loaded),
+        new_columns=tuple(dict.fromkeys(attempt.new_columns)),
+        handle=attempt.staged(),
+    )
+
+
+def _outcome(parsed: ParsedFile) -> FileOutcome:
+    return FileOutcome(
+        file_id=parsed.file_id,
+        state=FileState(parsed.state),
+        rows=parsed.rows,
+        rescued=parsed.rescued,
+        rejected=parsed.rejected,
+        reason=parsed.reason,
+        error=parsed.error,
+    )

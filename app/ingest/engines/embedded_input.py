@@ -1,0 +1,158 @@
+"""A batch's files as the parsing child takes them: local, pinned, with everything decided beforehand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from app.config import Settings
+from app.datatypes import Column, DataType, TableSchema, array, mapping, primitive, struct
+from app.errors import InvalidInput
+from app.ingest.formats.contract import NewColumn, ParsedFile, ParseFile, ParseLimits, RowColumns
+from app.schemas.ingestion import FormatShape, RowColumnsShape
+from app.spool import Spool, SpooledFile
+from app.storage import Store
+from app.values import BatchFile
+
+_ENDINGS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
+_ROW_TYPES = {"file_id": "bigint", "source_file": "string", "ingested_at": "timestamptz", "rescued_data": "string"}
+
+
+def compression_of(path: str, shape: FormatShape) -> str:
+    """The compression of a file: as the format says, or by the ending of its name."""
+    if shape.compression != "auto":
+        return shape.compression
+    return _ENDINGS.get(PurePosixPath(path).suffix.lower(), "none")
+
+
+def format_options(shape: FormatShape) -> dict[str, object]:
+    """The options that the user has set."""
+    return shape.model_dump(mode="json", exclude_none=True, exclude={"type", "compression"})
+
+
+def parse_limits(settings: Settings) -> ParseLimits:
+    return ParseLimits(
+        memory_bytes=settings.parser_memory_bytes,
+        threads=settings.parser_threads or os.cpu_count() or 1,
+        max_output_bytes=settings.parser_max_output_bytes,
+        max_expansion=settings.parser_max_expansion,
+        max_record_bytes=settings.max_record_bytes,
+        target_file_bytes=settings.target_file_bytes,
+    )
+
+
+# --- row columns -----------------------------------------------------------------------------
+
+
+def row_schema(shape: RowColumnsShape) -> TableSchema:
+    """The columns added to each row, those that are not switched off."""
+    names = shape.model_dump()
+    return TableSchema(tuple(Column(names[key], primitive(kind)) for key, kind in _ROW_TYPES.items() if names[key]))
+
+
+def row_columns(shape: RowColumnsShape, table: TableSchema) -> RowColumns:
+    """The same with the table's field ids. Raises InvalidInput where the table lacks one or has it as another type."""
+    found: dict[str, tuple[str, int] | None] = {}
+    for key, name in shape.model_dump().items():
+        column = table.find(name) if name else None
+        if name and (column is None or column.field_id is None or str(column.type) != _ROW_TYPES[key]):
+            has = f"has it as {column.type}" if column else "lacks it"
+            raise InvalidInput(
+                f"The row column {name} must be a {_ROW_TYPES[key]}; the table {has}.",
+                hint=f"Give it another name in row_columns.{key}, or switch it off with null.",
+            )
+        found[key] = (column.name, column.field_id) if column and column.field_id is not None else None
+    file_id = found["file_id"]
+    if file_id is None:
+        raise InvalidInput("row_columns.file_id cannot be switched off.")
+    return RowColumns(file_id, found["source_file"], found["ingested_at"], found["rescued_data"])
+
+
+# --- new columns -----------------------------------------------------------------------------
+
+
+def as_columns(new: Sequence[NewColumn], schema: TableSchema) -> tuple[Column, ...]:
+    """New columns in the shape `add_columns` takes: a member of a struct comes inside its column."""
+    return tuple(column for item in new if (column := _wrapped(schema.columns, item.parent, item.column)) is not None)
+
+
+def _wrapped(columns: Sequence[Column], parents: tuple[str, ...], leaf: Column) -> Column | None:
+    if not parents:
+        return leaf
+    known = next((column for column in columns if column.name == parents[0]), None)
+    kind = _wrapped_type(known.type, parents[1:], leaf) if known else None
+    return Column(known.name, kind) if known and kind else None
+
+
+def _wrapped_type(kind: DataType, parents: tuple[str, ...], leaf: Column) -> DataType | None:
+    if kind.name == "struct":
+        member = _wrapped(kind.fields, parents, leaf)
+        return struct(member) if member else None
+    inner = _wrapped_type(kind.element.type, parents[1:], leaf) if kind.element else None
+    if inner is None:
+        return None
+    return mapping(kind.key.type, inner) if kind.key else array(inner)
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+class LocalFiles:
+    """Files of a batch on this machine: read where they are, or fetched into the spool, as much at a time as fits."""
+
+    def __init__(self, store: Store, spool: Spool, settings: Settings, shape: FormatShape) -> None:
+        self.store = store
+        self.spool = spool
+        self.shape = shape
+        self.most = settings.spool_max_bytes
+
+    def groups(self, files: Sequence[BatchFile]) -> Iterator[tuple[list[ParseFile], list[ParsedFile]]]:
+        """What can be parsed, and what could not be had, group by group. A group's copies go with the next one."""
+        if self.store.kind == "local":
+            yield [self._in_place(file) for file in files], []
+            return
+        for group in _cut(files, self.most):
+            try:
+                yield self._fetched(group)
+            finally:
+                self.spool.release(file.file_id for file in group)
+
+    def _in_place(self, file: BatchFile) -> ParseFile:
+        size, _, stamp = file.version.partition("-")
+        return self._parse_file(file, self.store.local_path(file.path) or Path(file.path), (int(size), int(stamp)))
+
+    def _fetched(self, group: Sequence[BatchFile]) -> tuple[list[ParseFile], list[ParsedFile]]:
+        good: list[ParseFile] = []
+        bad: list[ParsedFile] = []
+        for file, answer in zip(group, self.spool.fetch(self.store, group), strict=True):
+            if isinstance(answer, SpooledFile):
+                good.append(self._parse_file(file, answer.local_path, None))
+            else:
+                bad.append(ParsedFile(file.file_id, "FAILED", reason=answer.reason, error=answer.error))
+        return good, bad
+
+    def _parse_file(self, file: BatchFile, local: Path, expected: tuple[int, int] | None) -> ParseFile:
+        return ParseFile(
+            file_id=file.file_id,
+            path=file.path,
+            local_path=str(local),
+            size=file.size,
+            compression=compression_of(file.path, self.shape),
+            expected_stat=expected,
+        )
+
+
+def _cut(files: Sequence[BatchFile], most: int) -> Iterator[list[BatchFile]]:
+    """Groups whose bytes fit together; a file that never fits counts nothing, the spool refuses it."""
+    group: list[BatchFile] = []
+    held = 0
+    for file in files:
+        size = file.size if file.size <= most else 0
+        if group and held + size > most:
+            yield group
+            group, held = [], 0
+        group.append(file)
+        held += size
+    if group:
+        yield group

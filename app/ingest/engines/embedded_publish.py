@@ -1,0 +1,179 @@
+"""Publishing by the embedded engine: look, and only then commit, inside every attempt (protocol, points 5 to 7).
+
+Each attempt reads the table fresh, lets `landing.decide` say where the batch is, and commits against exactly that
+reading. A conflict or a lost answer says nothing about the batch: the next look does. A commit that is still on its
+way cannot land beside a later one, because both demand the same head of main.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pyiceberg.manifest import DataFile
+
+from app import failpoints
+from app.catalog import rejects
+from app.catalog.objects import Objects
+from app.catalog.schema import field_types
+from app.catalog.table import Look, Table
+from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
+from app.ingest.landing import BATCH_ID, OUTCOME, PUBLISHED_WAP_ID, SPENT, carries, decide
+from app.values import Batch, Landing, LandingKind, SnapshotInfo
+
+REJECT_FILE = "autoloader.reject-file"
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a write attempt left at the table's location, and what it relied on when it wrote."""
+
+    files: tuple[DataFile, ...]
+    field_types: Mapping[int, str]
+    spec_id: int
+    objects: Objects
+    reject_file: str | None = None
+
+    def remove(self) -> None:
+        """Take the files away again. Never after a commit that may have used them was sent."""
+        self.objects.remove(self.paths)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        data = tuple(str(file.file_path) for file in self.files)
+        return (*data, self.reject_file) if self.reject_file else data
+
+    def require_same(self, look: Look) -> None:
+        """Raises TableChanged when a column that was written has gone or has another type, or the partition changed:
+        the files must be written again.
+        """
+        now = field_types(look.state.schema)
+        changed = [field_id for field_id, kind in self.field_types.items() if now.get(field_id) != kind]
+        if changed:
+            shown = ", ".join(f"{i} ({self.field_types[i]}, now {now.get(i, 'gone')})" for i in sorted(changed)[:5])
+            raise TableChanged(
+                f"Columns of {look.name} were changed while files for it were written: field {shown}.",
+                hint="The batch is written again.",
+            )
+        if look.loaded.metadata.default_spec_id != self.spec_id:
+            raise TableChanged(
+                f"The partition of {look.name} was changed while files for it were written.",
+                hint="The batch is written again.",
+            )
+
+
+def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str, str], attempts: int) -> Landing:
+    """Land the batch with these files, or learn where it is. LANDED may be another attempt's.
+
+    Raises TableChanged when the files must be written again, CommitConflict when the table stayed too busy,
+    CommitUnknown when an answer was lost and the table cannot be asked, or does not show the batch.
+    """
+    summary = {**properties, **_ids(batch)}
+    if staged.reject_file:
+        summary[REJECT_FILE] = staged.reject_file
+
+    def once(look: Look) -> SnapshotInfo:
+        staged.require_same(look)
+        failpoints.hit("before-commit")
+        snapshot = look.append(staged.files, summary)
+        failpoints.hit("commit-landed")
+        return snapshot
+
+    landing = _until_answered(table, batch, attempts, once)
+    if isinstance(landing, Landing):
+        return landing
+    snapshot, look = landing
+    return Landing(
+        LandingKind.LANDED, look.state.uuid, snapshot.snapshot_id, snapshot, f"Snapshot {snapshot.snapshot_id} is ours."
+    )
+
+
+def spend(table: Table, batch: Batch, attempts: int) -> Landing:
+    """Take the batch's id with an empty snapshot unless it is taken or cannot be judged; then look: that decides."""
+
+    def once(look: Look) -> SnapshotInfo:
+        failpoints.hit("spending")
+        return look.append((), {**_ids(batch), OUTCOME: SPENT})
+
+    landing = _until_answered(table, batch, attempts, once)
+    if isinstance(landing, Landing):
+        return landing
+    return decide(_look_again(table, attempts).lineage, batch)
+
+
+def publish_rejects(table: Table, batch: Batch, reject_file: str, attempts: int) -> None:
+    """Append the reject file to the reject table unless the batch's rejects are there. May be repeated.
+
+    Raises FileMissing when the file is gone, CommitConflict, CommitUnknown.
+    """
+    lost: CommitConflict | CommitUnknown | None = None
+    for attempt in range(attempts):
+        look = rejects.ensure(table.catalog, table.name)
+        if any(carries(snapshot.summary, batch.id) for snapshot in look.lineage.ancestors):
+            return
+        try:
+            rejects.append(look, reject_file, _ids(batch))
+        except (CommitConflict, CommitUnknown) as error:
+            lost = error
+            _pause(attempt)
+        else:
+            return
+    look = rejects.ensure(table.catalog, table.name)
+    if not any(carries(snapshot.summary, batch.id) for snapshot in look.lineage.ancestors) and lost:
+        raise lost
+
+
+def _ids(batch: Batch) -> dict[str, str]:
+    # Under both, so that a Spark publish of the same batch is refused, too.
+    return {
+        BATCH_ID: str(batch.id),
+        PUBLISHED_WAP_ID: str(batch.id),
+        "autoloader.ingestion-id": str(batch.ingestion_id),
+    }
+
+
+def _until_answered(
+    table: Table, batch: Batch, attempts: int, once: Callable[[Look], SnapshotInfo]
+) -> Landing | tuple[SnapshotInfo, Look]:
+    """Look and try `once`, again and again; the table's answer, or our snapshot and what it was put upon."""
+    refused: CommitConflict | CommitUnknown | None = None
+    lost: CommitUnknown | None = None
+    for attempt in range(attempts):
+        look = _look_again(table, attempts) if lost else table.look()
+        landing = decide(look.lineage, batch)
+        if landing.kind is not LandingKind.NOT_LANDED:
+            return landing
+        try:
+            return once(look), look
+        except CommitConflict as error:
+            refused = error
+        except CommitUnknown as error:
+            refused = lost = error
+        _pause(attempt)
+    landing = decide(_look_again(table, attempts).lineage, batch)
+    if landing.kind is not LandingKind.NOT_LANDED:
+        return landing
+    raise lost or refused or CommitConflict(f"No attempt to commit to {table.name} was allowed.")
+
+
+def _look_again(table: Table, attempts: int) -> Look:
+    """Look after a commit was sent. Raises CommitUnknown when the table cannot be asked."""
+    for attempt in range(attempts):
+        try:
+            return table.look()
+        except CatalogUnavailable as error:
+            silent = error
+            _pause(attempt)
+    raise CommitUnknown(
+        f"A commit to {table.name} was sent, and the table does not answer whether it landed: {silent.message}",
+        hint="The next run looks before it writes.",
+    ) from silent
+
+
+def _pause(attempt: int) -> None:
+    """Longer each time, and never the same for two writers."""
+    time.sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0))  # noqa: S311

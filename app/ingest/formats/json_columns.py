@@ -1,0 +1,91 @@
+"""Keys that the schema lacks, as columns to add: found in the rescued values of a reading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from app.datatypes import Column, DataType
+from app.ingest.formats.base import NewColumn, ReadJob
+from app.ingest.formats.json_types import Shape, spoken_once
+
+_SAMPLE = 500  # values of each key that decide its type
+_MOST = 1000  # columns reported at once; the others stay rescued
+_EXAMPLE = 200
+
+
+class Found(NamedTuple):
+    """A name the schema lacks. `parent` are the names above it, `element` and `value` included."""
+
+    parent: tuple[str, ...]
+    name: str
+
+
+def new_columns(job: ReadJob, relation: str) -> tuple[NewColumn, ...]:
+    """What `Reading.new_columns` promises, for rescued JSON values."""
+    keys = "unnest(json_keys(rescued)) AS key"
+    values = "unnest(CAST(json_extract(rescued, '$.*') AS VARCHAR[])) AS value"
+    query = (
+        f"SELECT key, arg_min(value, file_id, {_SAMPLE}), arg_min(file_id, file_id, {_SAMPLE})"
+        f" FROM (SELECT file_id, {keys}, {values} FROM {relation}) GROUP BY key ORDER BY min(file_id), key"
+    )
+    cursor = job.connection.execute(query)
+    shapes: dict[Found, Shape] = {}
+    first: dict[Found, tuple[int, str]] = {}
+    while row := cursor.fetchone():
+        key, samples, file_ids = row
+        for file_id, sample in zip(file_ids, samples, strict=True):
+            value = json.loads(sample)
+            for found, inner in _strangers(key, value, job):
+                if inner is not None and (found in shapes or len(shapes) < _MOST):
+                    shapes.setdefault(found, Shape()).add(inner, job.options)
+                    first.setdefault(found, (file_id, json.dumps(inner, ensure_ascii=False)[:_EXAMPLE]))
+    return tuple(_report(shapes, first))
+
+
+def _report(shapes: Mapping[Found, Shape], first: Mapping[Found, tuple[int, str]]) -> Iterator[NewColumn]:
+    by_parent: dict[tuple[str, ...], dict[str, Shape]] = {}
+    for found, shape in shapes.items():
+        by_parent.setdefault(found.parent, {})[found.name] = shape
+    for parent, members in by_parent.items():
+        for name, shape in spoken_once(members):
+            file_id, example = first[Found(parent, name)]
+            yield NewColumn(Column(name, shape.type), file_id, example, parent)
+
+
+def _strangers(key: str, value: object, job: ReadJob) -> Iterator[tuple[Found, object]]:
+    """The unknown names in one rescued entry: the key itself, or names inside the value of a known column."""
+    columns, rest = job.schema.columns, key
+    parent: tuple[str, ...] = ()
+    while True:
+        known = next((column for column in columns if column.name == rest), None)
+        if known:
+            yield from _inside(value, known.type, (*parent, known.name))
+            return
+        above = next((c for c in columns if c.type.name == "struct" and rest.startswith(f"{c.name}.")), None)
+        if not above:
+            break
+        columns, parent, rest = above.type.fields, (*parent, above.name), rest[len(above.name) + 1 :]
+    if not _taken(rest, columns):
+        yield Found(parent, rest), value
+
+
+def _inside(value: object, kind: DataType, parent: tuple[str, ...]) -> Iterator[tuple[Found, object]]:
+    if kind.name == "struct" and isinstance(value, dict):
+        for name, inner in value.items():
+            known = next((column for column in kind.fields if column.name == name), None)
+            if known:
+                yield from _inside(inner, known.type, (*parent, name))
+            elif not _taken(name, kind.fields):
+                yield Found(parent, name), inner
+    elif kind.name == "array" and kind.element and isinstance(value, list):
+        for inner in value:
+            yield from _inside(inner, kind.element.type, (*parent, "element"))
+    elif kind.name == "map" and kind.element and isinstance(value, dict):
+        for inner in value.values():
+            yield from _inside(inner, kind.element.type, (*parent, "value"))
+
+
+def _taken(name: str, columns: tuple[Column, ...]) -> bool:
+    return not name or "\0" in name or name.lower() in {column.name.lower() for column in columns}

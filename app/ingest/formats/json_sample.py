@@ -1,0 +1,73 @@
+"""A schema from the first records of JSON files, with the evidence for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from app.datatypes import Column, TableSchema
+from app.ingest.formats.base import Evidence, InferJob, InferResult
+from app.ingest.formats.contract import ParseFile
+from app.ingest.formats.json_types import Shape, spoken_once, widest
+from app.ingest.formats.lines import Splitter
+from app.ingest.formats.streams import BadFile
+
+_MOST_RECORDS = 50_000
+_MOST_COLUMNS = 1_000  # keys beyond are rescued at load time
+_EXAMPLE = 200
+
+
+def infer_records(job: InferJob, split: Splitter) -> InferResult:
+    """What `Format.infer` promises. Each file gives an equal share of the sample."""
+    shapes: dict[str, Shape] = {}
+    evidence: dict[tuple[str, str], Evidence] = {}
+    rows: list[dict[str, object]] = []
+    for file in job.files:
+        try:
+            for record in _records(file, job, split):
+                for name, value in record.items():
+                    shape = shapes.setdefault(name, Shape()) if len(shapes) < _MOST_COLUMNS else shapes.get(name)
+                    kind = shape.add(value, job.options) if shape else "null"
+                    if kind != "null" and (name, kind) not in evidence:
+                        evidence[name, kind] = _evidence(name, kind, file, value)
+                if len(rows) < job.sample_rows:
+                    rows.append(record)
+        except BadFile as bad:
+            job.fail(file, bad.reason, bad.error, bad.state)
+    columns = tuple(Column(name, shape.type) for name, shape in spoken_once(shapes))
+    kept = {column.name for column in columns}
+    return InferResult(
+        TableSchema(columns),
+        tuple(item for (name, _), item in evidence.items() if name in kept),
+        tuple(rows),
+        tuple(job.failures.values()),
+    )
+
+
+def _records(file: ParseFile, job: InferJob, split: Splitter) -> Iterator[dict[str, object]]:
+    """The objects in the file's share of the sample; other records are passed over (loading rejects them)."""
+    size = max(1, job.max_bytes // max(1, len(job.files)))
+    count = max(1, _MOST_RECORDS // max(1, len(job.files)))
+    for piece in split(file, job):
+        for index, (start, end) in enumerate(zip(piece.starts.tolist(), piece.ends.tolist(), strict=True)):
+            if piece.offset + end > size and (index or piece.offset):
+                return
+            record = None if index in piece.flaws else _object(piece.data[start:end])
+            if record is not None:
+                yield record
+                count -= 1
+            if not count:
+                return
+
+
+def _object(raw: bytes) -> dict[str, object] | None:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _evidence(name: str, kind: str, file: ParseFile, value: object) -> Evidence:
+    shown = {"object": "struct", "array": "array"}.get(kind) or str(widest({kind}))
+    return Evidence(name, shown, file.path, json.dumps(value, ensure_ascii=False)[:_EXAMPLE])

@@ -1,0 +1,223 @@
+"""SQL that turns a JSON value into a column's type, strictly: what does not fit becomes null.
+
+A parsed value is text: of strings, dates, times, UUIDs and binaries the content, of everything else the JSON.
+
+| column | takes |
+|---|---|
+| int, bigint | JSON integers in range; other numbers without a fraction (`1.0`, `1e3`) |
+| float, double | JSON numbers, and the tokens NaN, Infinity and -Infinity |
+| decimal | JSON numbers, and strings holding one, with no more digits than the column has |
+| boolean | true, false |
+| string | strings; of any other value its JSON text |
+| date | `2026-01-31`, or a string in `date_format` |
+| timestamp | ISO 8601 without a zone, or `timestamp_format`; digits beyond microseconds are cut |
+| timestamptz | ISO 8601, UTC when it names no zone, or `timestamp_format` |
+| time | `12:30`, `12:30:59.123456` |
+| uuid | 36 characters |
+| binary | base64 |
+| array, map | whole, or not at all: one element that does not fit makes the column null |
+| struct | an object; a member that does not fit is null by itself (inside arrays and maps: see array) |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from app.datatypes import Column, DataType, duckdb_name, duckdb_text, duckdb_type
+
+_TEXT_NODES = frozenset({"string", "date", "time", "timestamp", "timestamptz", "uuid", "binary"})
+_LONG_NUMBER = "[0-9][0-9.]{16,}"  # more digits than a double holds
+_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
+
+
+def sql_text(text: str) -> str:
+    """`text` as a SQL literal, NUL included."""
+    return " || chr(0) || ".join(duckdb_text(part) for part in text.split("\0"))
+
+
+def structure(kind: DataType) -> object:
+    """What `from_json` is told to parse a value of this type as."""
+    if kind.name == "struct":
+        return {member.name: structure(member.type) for member in kind.fields}
+    return "VARCHAR" if kind.name in _TEXT_NODES else "JSON"
+
+
+def pointer(name: str) -> str:
+    """One step of a JSON pointer."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def any_value(parsed: str, kind: DataType) -> str:
+    """SQL: the parsed value is not null; for a struct: one of its members, however deep, is not."""
+    if kind.name != "struct":
+        return f"{parsed} IS NOT NULL"
+    inner = (any_value(f"({parsed}).{duckdb_name(m.name)}", m.type) for m in kind.fields)
+    return f"({' OR '.join(inner) or 'false'})"
+
+
+def holds_struct(kind: DataType) -> bool:
+    """Whether an array or map has objects with named members somewhere inside."""
+    inner = kind.element.type if kind.element else None
+    return inner is not None and (inner.name == "struct" or holds_struct(inner))
+
+
+def names_sql(columns: tuple[Column, ...]) -> str:
+    return "[" + ", ".join(sql_text(column.name) for column in columns) + "]::VARCHAR[]"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Writes the expressions. `line` is SQL for the whole record, where digits that parsing rounds are looked up."""
+
+    options: Mapping[str, object]
+    line: str
+    _names: count[int]
+
+    @classmethod
+    def of(cls, options: Mapping[str, object], line: str) -> Values:
+        return cls(options, line, count())
+
+    def variable(self) -> str:
+        """A lambda variable that no other lambda of this statement has."""
+        return f"v{next(self._names)}"
+
+    def value(self, parsed: str, kind: DataType) -> str:
+        """SQL for the value of `parsed`; null when it does not fit. Not for structs: see `members` and `element`."""
+        if kind.name not in _TEXT_NODES:
+            parsed = f"CAST({parsed} AS VARCHAR)"  # a cast from DuckDB's JSON type would take "12" for 12
+        if kind.name == "array":
+            return self._array(parsed, kind)
+        if kind.name == "map":
+            return self._map(parsed, kind)
+        return self._scalar(parsed, kind)
+
+    def members(self, parsed: str, kind: DataType, path: str) -> str:
+        """SQL for a struct at `path` (a JSON pointer) of the record; each member that does not fit is null by itself.
+
+        DuckDB makes an object without values of whatever is no object, so that case is looked up.
+        """
+        packed = ", ".join(
+            f"{duckdb_name(m.name)} := {self.at(f'({parsed}).{duckdb_name(m.name)}', m.type, path + pointer(m.name))}"
+            for m in kind.fields
+        )
+        is_object = f"coalesce(json_type({self.line}, {sql_text(path)}) = 'OBJECT', false)"
+        is_there = f"{any_value(parsed, kind)} OR ({parsed} IS NOT NULL AND {is_object})"
+        return f"CASE WHEN {is_there} THEN struct_pack({packed}) END"
+
+    def at(self, parsed: str, kind: DataType, path: str) -> str:
+        """`value`, or `members` for a struct."""
+        return self.members(parsed, kind, path) if kind.name == "struct" else self.value(parsed, kind)
+
+    def element(self, raw: str, kind: DataType) -> str:
+        """The value inside an array or map, from its JSON text; null unless all of it fits."""
+        if kind.name in _TEXT_NODES:
+            return self._scalar(f"json_extract_string({raw}, '$')", kind)
+        if kind.name != "struct":
+            return self.value(raw, kind)
+        shape = {m.name: "JSON" if m.type.name == "struct" else structure(m.type) for m in kind.fields}
+        parsed = f"from_json({raw}, {duckdb_text(json.dumps(shape))})"
+        packed, fits = [], [f"json_type({raw}) = 'OBJECT'"]
+        for member in kind.fields:
+            inner = f"({parsed}).{duckdb_name(member.name)}"
+            value = self.element(inner, member.type) if member.type.name == "struct" else self.value(inner, member.type)
+            packed.append(f"{duckdb_name(member.name)} := {value}")
+            fits.append(f"({inner} IS NULL OR ({value}) IS NOT NULL)")
+        return f"CASE WHEN {' AND '.join(fits)} THEN struct_pack({', '.join(packed)}) END"
+
+    def _array(self, parsed: str, kind: DataType) -> str:
+        item = self._item(kind)
+        name = self.variable()
+        source = f"from_json({parsed}, '[\"JSON\"]')"
+        result = f"list_transform({source}, lambda {name}: {self.element(name, item.type)})"
+        return (
+            f"CASE WHEN json_type({parsed}) = 'ARRAY' AND list_count({result}) = list_count({source}) THEN {result} END"
+        )
+
+    def _map(self, parsed: str, kind: DataType) -> str:
+        """Null as well when a key stands twice: a map cannot hold both."""
+        item, key = self._item(kind), kind.key or Column("key", DataType("string"))
+        name, label = self.variable(), self.variable()
+        keys = f"json_keys({parsed})"
+        source = (
+            f"list_transform(CAST(json_extract({parsed}, '$.*') AS VARCHAR[]), lambda {name}: nullif({name}, 'null'))"
+        )
+        values = f"list_transform({source}, lambda {name}: {self.element(name, item.type)})"
+        labels = f"list_transform({keys}, lambda {label}: {self._label(label, key.type)})"
+        fits = (
+            f"json_type({parsed}) = 'OBJECT' AND list_count({values}) = list_count({source})"
+            f" AND len(list_distinct({labels})) = len({keys})"
+        )
+        return f"CASE WHEN {fits} THEN CAST(map({labels}, {values}) AS {duckdb_type(kind)}) END"
+
+    def _label(self, label: str, kind: DataType) -> str:
+        if kind.name == "string":
+            return label
+        return f"TRY_CAST({label} AS {duckdb_type(kind)})"
+
+    @staticmethod
+    def _item(kind: DataType) -> Column:
+        return kind.element or Column("element", DataType("string"))
+
+    def _scalar(self, parsed: str, kind: DataType) -> str:
+        target = duckdb_type(kind)
+        match kind.name:
+            case "string":
+                return parsed
+            case "boolean":
+                return f"CASE {parsed} WHEN 'true' THEN true WHEN 'false' THEN false END"
+            case "int" | "bigint":
+                return _integer(parsed, target)
+            case "float" | "double":
+                cast = f"TRY_CAST({parsed} AS {target})"
+                return f"CASE WHEN isinf({cast}) AND NOT contains({parsed}, 'Inf') THEN NULL ELSE {cast} END"
+            case "decimal":
+                return self._decimal(parsed, kind)
+            case "uuid":
+                return f"CASE WHEN length({parsed}) = 36 THEN TRY_CAST({parsed} AS UUID) END"
+            case "binary":
+                return f"TRY(from_base64({parsed}))"
+            case _:
+                return self._moment(parsed, kind.name)
+
+    def _decimal(self, parsed: str, kind: DataType) -> str:
+        """Exact: the parser reads numbers as doubles, so long ones are looked up in the record's own text."""
+        target, name = duckdb_type(kind), self.variable()
+        same = f"TRY_CAST({name} AS DOUBLE) = TRY_CAST({parsed} AS DOUBLE)"
+        tokens = f"regexp_extract_all({self.line}, {duckdb_text(_NUMBER)})"
+        exact = f"list_filter({tokens}, lambda {name}: {same})[1]"
+        long = f"regexp_matches({self.line}, {duckdb_text(_LONG_NUMBER)}) AND NOT starts_with({parsed}, '\"')"
+        digits = f"CASE WHEN {long} THEN coalesce({exact}, {parsed}) ELSE trim({parsed}, '\"') END"
+        plain = f"NOT contains({digits}, '.') OR length(rtrim({digits}, '0')) - strpos({digits}, '.') <= {kind.scale}"
+        cast = f"TRY_CAST({digits} AS {target})"
+        power = f"TRY_CAST({digits} AS DOUBLE) = CAST({cast} AS DOUBLE)"
+        has_power = f"regexp_matches({digits}, '[eE]')"
+        return f"CASE WHEN {has_power} THEN CASE WHEN {power} THEN {cast} END WHEN {plain} THEN {cast} END"
+
+    def _moment(self, parsed: str, name: str) -> str:
+        pattern = self.options.get("date_format" if name == "date" else "timestamp_format")
+        if pattern and name != "time":
+            read = f"try_strptime({parsed}, {sql_text(str(pattern))})"
+            return f"CAST({read} AS {duckdb_type(DataType(name))})"
+        if name == "date":
+            return f"CASE WHEN length({parsed}) = 10 THEN TRY_CAST({parsed} AS DATE) END"
+        if name == "time":
+            return f"CASE WHEN regexp_full_match({parsed}, '{_TIME}') THEN TRY_CAST({parsed} AS TIME) END"
+        if name == "timestamptz":
+            return f"CASE WHEN length({parsed}) >= 10 THEN TRY_CAST({parsed} AS TIMESTAMPTZ) END"
+        marks = " OR ".join(f"contains({parsed}, '{mark}')" for mark in "+Zz")
+        zoned = f"length({parsed}) < 10 OR {marks} OR strpos(substr({parsed}, 11), '-') > 0"
+        return f"CASE WHEN {zoned} THEN NULL ELSE TRY_CAST({parsed} AS TIMESTAMP) END"
+
+
+def _integer(parsed: str, target: str) -> str:
+    """Numbers with a point or exponent are taken when they are whole and a double holds them exactly."""
+    real = f"TRY_CAST({parsed} AS DOUBLE)"
+    whole = (
+        f"CASE WHEN {real} = trunc({real}) AND abs({real}) <= 9007199254740992 THEN TRY_CAST({real} AS {target}) END"
+    )
+    is_real = f"contains({parsed}, '.') OR contains({parsed}, 'e')"
+    return f"CASE WHEN {is_real} THEN {whole} ELSE TRY_CAST({parsed} AS {target}) END"

@@ -1,0 +1,174 @@
+"""Records of many files as Arrow batches: one record a row, whatever the file's size or flaws.
+
+Columns of a batch:
+
+    file   int64   the file's id
+    text   string  the record, valid UTF-8, line end included; null when `flaw` is set
+    keys   int32   an upper bound of the number of keys in the record: quotes before a colon or white space
+    flaw   string  null, or why the record cannot even be text (then `raw` of the located stream holds it)
+
+and, when located: `line` int64 (1-based), `offset` int64 (bytes, of the decompressed UTF-8 text),
+`raw` string (only where `flaw` is set).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from app.ingest.formats.base import RAW_LIMIT, Job
+from app.ingest.formats.contract import ParseFile
+from app.ingest.formats.streams import BadFile
+
+PLAIN = pa.schema([("file", pa.int64()), ("text", pa.string()), ("keys", pa.int32()), ("flaw", pa.string())])
+LOCATED = pa.schema([*PLAIN, ("line", pa.int64()), ("offset", pa.int64()), ("raw", pa.string())])
+_BATCH_BYTES = 2 * 1024 * 1024
+_BATCH_RECORDS = 50_000
+_COLLECTED_BYTES = 1024 * 1024
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Piece:
+    """Consecutive records. Record i is `data[starts[i]:ends[i]]` of file `file_id` (`file_id[i]`), in line `lines[i]`.
+
+    `offset` is where data[0] stands in the file, one number or one a record. `flaws` maps the index of a record to
+    why it cannot be text; its bytes may be a cut.
+    """
+
+    file_id: int | Ints
+    data: bytes
+    starts: Ints
+    ends: Ints
+    lines: Ints
+    offset: int | Ints
+    flaws: dict[int, str] = field(default_factory=dict)
+
+
+Splitter = Callable[[ParseFile, Job], Iterator[Piece]]
+
+
+class Collector(Protocol):
+    """Takes whole small files, many to a piece."""
+
+    size: int
+
+    def take(self, file: ParseFile, job: Job) -> bool:
+        """Whether the file was taken; what it cannot take goes the ordinary way."""
+
+    def flush(self) -> Iterator[Piece]:
+        """What was taken since the last flush."""
+
+
+def batches(
+    job: Job, files: Sequence[ParseFile], split: Splitter, *, located: bool, collector: Collector | None = None
+) -> Iterator[pa.RecordBatch]:
+    """All records of `files`. A file that turns out bad is reported by `job.fail`; its records so far stay in the
+    stream. Never raises for content.
+    """
+    pending: list[Piece] = []
+    size = records = 0
+    for piece in _pieces(job, files, split, collector):
+        pending.append(piece)
+        size += len(piece.data)
+        records += len(piece.starts)
+        if size >= _BATCH_BYTES or records >= _BATCH_RECORDS:
+            yield _batch(pending, located=located)
+            pending, size, records = [], 0, 0
+    if pending:
+        yield _batch(pending, located=located)
+
+
+def _pieces(job: Job, files: Sequence[ParseFile], split: Splitter, collector: Collector | None) -> Iterator[Piece]:
+    for file in files:
+        if collector and collector.take(file, job):
+            if collector.size >= _COLLECTED_BYTES:
+                yield from collector.flush()
+            continue
+        try:
+            yield from split(file, job)
+        except BadFile as bad:
+            job.fail(file, bad.reason, bad.error, bad.state)
+    if collector:
+        yield from collector.flush()
+
+
+def _batch(pieces: list[Piece], *, located: bool) -> pa.RecordBatch:
+    data = pieces[0].data if len(pieces) == 1 else b"".join(piece.data for piece in pieces)
+    bases = np.cumsum([0, *(len(piece.data) for piece in pieces[:-1])])
+    starts = np.concatenate([piece.starts + base for piece, base in zip(pieces, bases, strict=True)])
+    ends = np.concatenate([piece.ends + base for piece, base in zip(pieces, bases, strict=True)])
+    file_ids = np.concatenate([np.broadcast_to(piece.file_id, len(piece.starts)) for piece in pieces])
+    flaws = _all_flaws(pieces, data, starts, ends)
+    keys = _count_keys(data, starts)
+    text = _texts(data, starts, ends, flaws)
+    flaw = pa.nulls(len(starts), pa.string())
+    if flaws:
+        flaw = pa.array([flaws.get(i) for i in range(len(starts))], pa.string())
+    columns = [pa.array(file_ids, pa.int64()), text, pa.array(keys, pa.int32()), flaw]
+    if not located:
+        return pa.record_batch(columns, schema=PLAIN)
+    offsets = np.concatenate([piece.starts + piece.offset for piece in pieces])
+    raw = pa.array([_cut(data[starts[i] : ends[i]]) if i in flaws else None for i in range(len(starts))], pa.string())
+    columns += [pa.array(np.concatenate([piece.lines for piece in pieces])), pa.array(offsets), raw]
+    return pa.record_batch(columns, schema=LOCATED)
+
+
+def _all_flaws(pieces: list[Piece], data: bytes, starts: Ints, ends: Ints) -> dict[int, str]:
+    flaws: dict[int, str] = {}
+    at = 0
+    for piece in pieces:
+        flaws |= {at + index: flaw for index, flaw in piece.flaws.items()}
+        at += len(piece.starts)
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        for index in range(len(starts)):
+            try:
+                data[starts[index] : ends[index]].decode()
+            except UnicodeDecodeError as exc:
+                flaws.setdefault(index, f"invalid-utf8: byte {exc.start + 1} of the record is not UTF-8")
+    return flaws
+
+
+def _count_keys(data: bytes, starts: Ints) -> npt.NDArray[np.int32]:
+    """For each record the quotes that a colon or white space follows.
+
+    A key's closing quote is always one of them, so this is never less than the number of keys. Records must
+    be in order and must not overlap; text between them counts for the record before.
+    """
+    if not len(starts):
+        return np.empty(0, np.int32)
+    raw = np.frombuffer(data, np.uint8)
+    after = raw[1:]
+    marks = np.zeros(len(raw), np.uint8)
+    behind = after == ord(":")
+    behind |= after <= ord(" ")
+    np.logical_and(raw[:-1] == ord('"'), behind, out=marks[:-1].view(bool))
+    return np.add.reduceat(marks, starts, dtype=np.int32)
+
+
+def _texts(data: bytes, starts: Ints, ends: Ints, flaws: dict[int, str]) -> pa.Array:
+    """The records as an Arrow string array over `data` itself where they lie back to back."""
+    count = len(starts)
+    if not flaws and count and starts[0] == 0 and bool((starts[1:] == ends[:-1]).all()):
+        offsets = np.empty(count + 1, np.int32)
+        offsets[:-1] = starts
+        offsets[-1] = ends[-1]
+        return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data))
+    pairs = enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
+    return pa.array([None if i in flaws else data[start:end].decode() for i, (start, end) in pairs], pa.string())
+
+
+def _cut(raw: bytes) -> str:
+    """At most RAW_LIMIT bytes as text, what is not UTF-8 replaced, without the line end."""
+    text = raw.rstrip(b"\r\n")[:RAW_LIMIT].decode(errors="replace")
+    while len(text.encode()) > RAW_LIMIT:
+        text = text[: RAW_LIMIT // 4 * 3] if len(text) > RAW_LIMIT // 4 * 3 else text[:-1024]
+    return text

@@ -1,0 +1,250 @@
+"""Parquet, embedded.
+
+Columns are matched by name, exactly (`Id` is not `id`); `parquet_cast` says what becomes of other types. A column of
+the table that the file lacks is null; a column or struct member of the file that the table lacks is rescued and, where
+allowed, added. A file none of whose columns the table knows fails. Files are grouped by their footers: all files of one
+layout are one `read_parquet`, in which DuckDB's own matching of columns (it ignores case) never comes to bear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+
+from app.datatypes import Column, DataType, TableSchema, duckdb_name, duckdb_text, duckdb_type
+from app.errors import InvalidInput
+from app.ingest.formats.base import (
+    FILE,
+    RAW_LIMIT,
+    REJECT,
+    RESCUED,
+    InferJob,
+    InferResult,
+    Job,
+    NewColumn,
+    ParseFile,
+    ReadJob,
+    file_id_sql,
+)
+from app.ingest.formats.parquet_cast import Misfit, fit, to_json
+from app.ingest.formats.parquet_footer import Footer, read_footer
+from app.ingest.formats.parquet_infer import infer_parquet
+from app.ingest.formats.parquet_types import SourceType, source_type
+from app.ingest.formats.rows_sql import nothing, rejects_of, rescued
+from app.ingest.formats.streams import BadFile, read_raw
+
+_OPTIONS = frozenset({"type", "compression"})
+MAX_COLUMNS = 10_000
+
+
+@dataclass(slots=True)
+class Layout:
+    """Files with the same columns, in the same order, of the same types."""
+
+    names: tuple[str, ...]
+    types: tuple[SourceType, ...]
+    paths: dict[int, str] = field(default_factory=dict)
+
+
+class ParquetFormat:
+    name = "parquet"
+
+    def check(self, options: Mapping[str, object]) -> None:
+        for key in options:
+            if key not in _OPTIONS:
+                raise InvalidInput(f"The format parquet has no option {key!r}.", hint="Parquet needs none.")
+
+    def open(self, job: ReadJob) -> ParquetReading:
+        self.check(job.options)
+        return ParquetReading(job, read_layouts(job))
+
+    def infer(self, job: InferJob) -> InferResult:
+        self.check(job.options)
+        return infer_parquet(job, read_layouts(job))
+
+
+PARQUET = ParquetFormat()
+
+
+def read_layouts(job: Job) -> list[Layout]:
+    """The files that can be read, by layout; those that cannot are reported."""
+    layouts: dict[str, Layout] = {}
+    for file in job.files:
+        try:
+            path = _plain(job, file)
+            footer = read_footer(path, file, job.limits)
+            if footer.layout not in layouts:
+                layouts[footer.layout] = _describe(job, file, path, footer)
+            layouts[footer.layout].paths[file.file_id] = path
+        except BadFile as bad:
+            job.fail(file, bad.reason, bad.error, bad.state)
+        except OSError as exc:
+            job.fail(file, "missing", f"{file.path} cannot be read: {exc.strerror}.")
+    return list(layouts.values())
+
+
+def _plain(job: Job, file: ParseFile) -> str:
+    if file.compression == "none":
+        return job.safe_path(file)
+    target = Path(job.folder) / "plain" / str(file.file_id)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as out:
+        for chunk in read_raw(file, job.limits):
+            out.write(chunk)
+    return str(target)
+
+
+def _describe(job: Job, file: ParseFile, path: str, footer: Footer) -> Layout:
+    if footer.width > MAX_COLUMNS:
+        sentence = f"{file.path} has {footer.width:,} columns; at most {MAX_COLUMNS:,} are read."
+        raise BadFile("too-large", sentence, "QUARANTINED")
+    try:
+        relation = job.connection.sql(f"SELECT * FROM {_read([path])}")
+    except duckdb.Error as exc:
+        first = str(exc).splitlines()[0]
+        raise BadFile("not-this-format", f"{file.path} cannot be read as Parquet: {first}") from exc
+    types = tuple(source_type(kind) for kind in relation.types)
+    return Layout(_own_names(path, len(types)), types)
+
+
+def _own_names(path: str, width: int) -> tuple[str, ...]:
+    """Names as the file has them: DuckDB renames those that differ only in case."""
+    schema = pq.read_metadata(path).schema
+    names = dict.fromkeys((schema.column(index).path.partition(".")[0], index) for index in range(len(schema)))
+    if len(dict.fromkeys(name for name, _ in names)) == width:
+        return tuple(dict.fromkeys(name for name, _ in names))
+    return tuple(pq.read_schema(path).names)
+
+
+def _read(paths: Sequence[str], extra: str = "") -> str:
+    listed = ", ".join(map(duckdb_text, paths))
+    return f"read_parquet([{listed}], hive_partitioning=false, union_by_name=false{extra})"
+
+
+class ParquetReading:
+    """One opened set of Parquet files (see `base.Reading`)."""
+
+    def __init__(self, job: ReadJob, layouts: Sequence[Layout]) -> None:
+        self.job, self.layouts = job, [layout for layout in layouts if self._known(job, layout)]
+        self.rejects_rescued = False
+
+    @staticmethod
+    def _known(job: ReadJob, layout: Layout) -> bool:
+        if not job.schema.names or set(job.schema.names) & set(layout.names):
+            return True
+        for file in job.files:
+            if file.file_id in layout.paths:
+                shown = ", ".join(layout.names[:5])
+                job.fail(
+                    file, "not-this-format", f"{file.path} has none of the table's columns; it has: {shown[:200]}."
+                )
+        return False
+
+    def rows(self, files: Sequence[ParseFile]) -> str:
+        selects = [_select(layout, paths, self.job.schema) for layout, paths in self._parts(files)]
+        return " UNION ALL ".join(selects) or nothing(self.job.schema)
+
+    def _parts(self, files: Sequence[ParseFile]) -> Iterator[tuple[Layout, list[str]]]:
+        wanted = {file.file_id for file in files} - set(self.job.failures)
+        for layout in self.layouts:
+            if paths := [path for file_id, path in layout.paths.items() if file_id in wanted]:
+                yield layout, paths
+
+    def rejects(self, files: Sequence[ParseFile]) -> str:
+        selects = [_select(layout, paths, self.job.schema, located=True) for layout, paths in self._parts(files)]
+        return " UNION ALL ".join(rejects_of(select, rescued_too=self.rejects_rescued) for select in selects)
+
+    def rescued_rejects(self) -> None:
+        self.rejects_rescued = True
+
+    def new_columns(self, relation: str) -> Sequence[NewColumn]:
+        found: list[NewColumn] = []
+        for layout in self.layouts:
+            unknown = list(_unknown(self.job.schema.columns, layout))
+            for path, kind in unknown:
+                seen = self._seen(relation, ".".join(path), layout)
+                if seen:
+                    found.append(NewColumn(Column(path[-1], kind), seen[0], seen[1], parent=path[:-1]))
+        return found
+
+    def _seen(self, relation: str, key: str, layout: Layout) -> tuple[int, str] | None:
+        """The first file of the layout that rescued a value under `key`, and the value."""
+        pointer = duckdb_text("/" + key.replace("~", "~0").replace("/", "~1"))
+        ids = ", ".join(map(str, layout.paths))
+        rows = self.job.connection.execute(
+            f"SELECT min(file_id), arg_min(left(json_extract_string(rescued, {pointer}), 200), file_id)"
+            f" FROM {relation} WHERE file_id IN ({ids}) AND json_exists(rescued, {pointer})"
+        ).fetchall()
+        file_id, example = rows[0]
+        return None if file_id is None else (int(file_id), str(example))
+
+    def blame(self, file: ParseFile, error: str) -> tuple[str, str]:
+        first = error.strip().splitlines()[0] if error.strip() else "unknown error"
+        return "undecodable", f"{file.path} holds Parquet pages that cannot be read: {first}"
+
+    def close(self) -> None:
+        self.layouts = []
+
+
+def _unknown(columns: Sequence[Column], layout: Layout) -> Iterator[tuple[tuple[str, ...], DataType]]:
+    known = {column.name: column for column in columns}
+    lowered = {column.name.lower() for column in columns}
+    for name, source in zip(layout.names, layout.types, strict=True):
+        if name in known:
+            yield from _unknown_members(known[name].type, source, (name,))
+        elif name.lower() not in lowered and source.type:
+            yield (name,), source.type
+
+
+def _unknown_members(
+    kind: DataType, source: SourceType, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], DataType]]:
+    if kind.name != "struct":
+        return  # what does not fit inside a list or map is rescued whole; its type is the table's to change
+    known = {member.name: member for member in kind.fields}
+    lowered = {member.name.lower() for member in kind.fields}
+    for name, inner in source.members if source.duck.startswith("STRUCT(") else ():
+        if name in known:
+            yield from _unknown_members(known[name].type, inner, (*path, name))
+        elif name.lower() not in lowered and inner.type:
+            yield (*path, name), inner.type
+
+
+def _select(layout: Layout, paths: Sequence[str], schema: TableSchema, *, located: bool = False) -> str:
+    """The SELECT of `base.Reading.rows` over files of one layout; located: with `line` and `raw` beside."""
+    at = {name: index for index, name in reversed(list(enumerate(layout.names)))}
+    values: list[str] = []
+    out: list[str] = []
+    misfits: list[Misfit] = []
+    reject: list[str] = []
+    for number, column in enumerate(schema):
+        index = at.get(column.name)
+        sql = f"CAST(NULL AS {duckdb_type(column.type)})"
+        if index is not None:
+            fitted = fit(f"c{index}", layout.types[index], column.type, (column.name,))
+            sql = fitted.sql
+            misfits += fitted.misfits
+        values.append(f"{sql} AS v{number}")
+        out.append(f"v{number} AS {duckdb_name(column.name)}")
+        if column.required:
+            reject.append(f"WHEN v{number} IS NULL THEN {duckdb_text(f'null-in-required: {column.name}')}")
+    known = {at[column.name] for column in schema if column.name in at}
+    for index, (name, source) in enumerate(zip(layout.names, layout.types, strict=True)):
+        if index not in known:
+            misfits.append(Misfit((name,), f"c{index} IS NOT NULL", to_json(f"c{index}", source)))
+    entries = [(".".join(misfit.path), misfit.condition, misfit.value) for misfit in misfits]
+    values += [f"{file_id_sql('filepath')} AS {FILE}", f"{rescued(entries)} AS {RESCUED}"]
+    rejected = f"CASE {' '.join(reject)} END" if reject else "CAST(NULL AS VARCHAR)"
+    columns = [f"c{index}" for index in range(len(layout.names))]
+    extra = ", filename='__autoloader_path'" + (", file_row_number=true" if located else "")
+    names = ", ".join([*columns, *(["rownumber"] if located else []), "filepath"])
+    more = ", line, raw" if located else ""
+    if located:
+        pairs = ", ".join(f"{duckdb_text(name)}: c{index}" for index, name in enumerate(layout.names))
+        values += ["rownumber + 1 AS line", f"left(CAST(to_json({{{pairs}}}) AS VARCHAR), {RAW_LIMIT // 4}) AS raw"]
+    inner = f"SELECT {', '.join(values)} FROM {_read(paths, extra)} AS t({names})"
+    return f"SELECT {', '.join(out)}, {FILE}, {RESCUED}, {rejected} AS {REJECT}{more} FROM ({inner})"

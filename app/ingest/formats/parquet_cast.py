@@ -1,0 +1,189 @@
+"""A column of a Parquet file as the table's type, in SQL, without losing a value.
+
+| the file has | the table has | outcome |
+|---|---|---|
+| the same type | | as it is |
+| a number | another number, decimals included | the same number, or rescued: no rounding, no overflow |
+| date, timestamp | date, timestamp, timestamptz | the same moment, or rescued; a date or timestamp is taken as UTC |
+| timestamptz | timestamp, date | rescued: the zone would be lost |
+| nanoseconds | microseconds | cut, and the exact text rescued as well where something was cut |
+| string | anything | as CSV text (`strict_text`), or rescued |
+| anything | string | its text; binary that is UTF-8; nested values as JSON |
+| struct | struct | member by member, by exact name |
+| list, map | list, map | item by item; when one does not fit, the whole value is rescued |
+| else | | rescued |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.datatypes import DataType, duckdb_name, duckdb_text, duckdb_type
+from app.ingest.formats.parquet_types import SourceType
+from app.ingest.formats.strict_text import strict_cast
+
+_NUMBERS = frozenset({"int", "bigint", "float", "double", "decimal"})
+_MOMENTS = frozenset({"date", "timestamp", "timestamptz"})
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value to rescue: under which path, when (SQL), and its JSON text (SQL)."""
+
+    path: Names
+    condition: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """SQL of the value, and what may have to be rescued. No misfits: nothing ever is."""
+
+    sql: str
+    misfits: tuple[Misfit, ...] = ()
+
+
+def fit(x: str, source: SourceType, target: DataType, path: Names, depth: int = 0) -> Fitted:
+    """`x` (SQL, of type `source`) as `target`."""
+    wanted = duckdb_type(target)
+    if source.duck == wanted:
+        return Fitted(x)
+    if source.duck == '"NULL"':
+        return Fitted(f"CAST(NULL AS {wanted})")
+    kind = source.duck
+    if target.name == "struct" and kind.startswith("STRUCT(") and not kind.endswith("]"):
+        return _struct(x, source, target, path, depth)
+    if target.name == "array" and kind.endswith("]"):
+        return _list(x, source, target, path, depth)
+    if target.name == "map" and kind.startswith("MAP(") and not kind.endswith("]"):
+        return _map(x, source, target, path, depth)
+    if target.nested and kind != "VARCHAR":
+        return _nothing(x, source, target, path)
+    return _scalar(x, source, target, path)
+
+
+def _scalar(x: str, source: SourceType, target: DataType, path: Names) -> Fitted:
+    have = source.type.name if source.type else "string"
+    if target.name == "string":
+        return _text(x, source, path)
+    wanted = duckdb_type(target)
+    cast = f"TRY_CAST({x} AS {wanted})"
+    if have == "string":
+        return _checked(x, strict_cast(f"CAST({x} AS VARCHAR)", target), source, path)
+    if have == "binary" or target.name == "binary":
+        return _nothing(x, source, target, path)
+    if have == target.name and "_NS" in source.duck:
+        return Fitted(cast, (Misfit(path, f"CAST({cast} AS {source.duck}) IS DISTINCT FROM {x}", to_json(x, source)),))
+    if _always_fits(source, target):
+        return Fitted(f"CAST({x} AS {wanted})")
+    both = {have, target.name}
+    if both <= _NUMBERS or (both <= _MOMENTS and (have != "timestamptz" or target.name == "timestamptz")):
+        same = f"TRY_CAST({cast} AS {source.duck}) IS NOT DISTINCT FROM {x}"
+        return _checked(x, f"CASE WHEN {same} THEN {cast} END", source, path)
+    if have == target.name:
+        return _checked(x, cast, source, path)
+    return _nothing(x, source, target, path)
+
+
+def _always_fits(source: SourceType, target: DataType) -> bool:
+    small = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT"}
+    if source.duck in small:
+        return target.name in {"int", "bigint", "double"} or (
+            target.name == "decimal" and target.precision - target.scale >= 10  # noqa: PLR2004 — digits of 2**31
+        )
+    if source.duck == "UINTEGER":
+        return target.name in {"bigint", "double"}
+    have = source.type
+    if have is None:
+        return False
+    if have.name == target.name == "decimal":
+        return have.scale <= target.scale and have.precision - have.scale <= target.precision - target.scale
+    pairs = {("float", "double"), ("date", "timestamp"), ("date", "timestamptz")}
+    return (have.name, target.name) in pairs
+
+
+def _text(x: str, source: SourceType, path: Names) -> Fitted:
+    if source.duck == "BLOB":
+        return _checked(x, f"TRY(decode({x}))", source, path)
+    if source.members:
+        return Fitted(f"CAST(to_json({x}) AS VARCHAR)")
+    return Fitted(f"CAST({x} AS VARCHAR)")
+
+
+def _checked(x: str, value: str, source: SourceType, path: Names) -> Fitted:
+    return Fitted(value, (Misfit(path, f"{x} IS NOT NULL AND ({value}) IS NULL", to_json(x, source)),))
+
+
+def _nothing(x: str, source: SourceType, target: DataType, path: Names) -> Fitted:
+    return Fitted(f"CAST(NULL AS {duckdb_type(target)})", (Misfit(path, f"{x} IS NOT NULL", to_json(x, source)),))
+
+
+def to_json(x: str, source: SourceType) -> str:
+    """SQL for the JSON text of a value: bytes as base64, nan and infinity as text."""
+    if source.duck == "BLOB":
+        return f"'\"' || base64({x}) || '\"'"
+    if source.duck in {"FLOAT", "DOUBLE"}:
+        return (
+            f"CASE WHEN isfinite({x}) THEN CAST(to_json({x}) AS VARCHAR) ELSE '\"' || CAST({x} AS VARCHAR) || '\"' END"
+        )
+    text = f"CAST(to_json({x}) AS VARCHAR)"
+    if source.members:  # DuckDB writes a nan inside as it stands, which is no JSON: then the whole is a text
+        return f"CASE WHEN json_valid({text}) THEN {text} ELSE CAST(to_json({text}) AS VARCHAR) END"
+    return text
+
+
+def _member(x: str, name: str) -> str:
+    return f"struct_extract({x}, {duckdb_text(name)})"
+
+
+def _struct(x: str, source: SourceType, target: DataType, path: Names, depth: int) -> Fitted:
+    members: list[str] = []
+    misfits: list[Misfit] = []
+    for column in target.fields:
+        inner = source.member(column.name)
+        if inner is None:
+            members.append(f"{duckdb_name(column.name)} := CAST(NULL AS {duckdb_type(column.type)})")
+            continue
+        fitted = fit(_member(x, column.name), inner, column.type, (*path, column.name), depth)
+        members.append(f"{duckdb_name(column.name)} := {fitted.sql}")
+        misfits += fitted.misfits
+    known = {column.name for column in target.fields}
+    for name, inner in source.members:
+        if name not in known:
+            value = _member(x, name)
+            misfits.append(Misfit((*path, name), f"{value} IS NOT NULL", to_json(value, inner)))
+    return Fitted(f"CASE WHEN {x} IS NOT NULL THEN struct_pack({', '.join(members)}) END", tuple(misfits))
+
+
+def _list(x: str, source: SourceType, target: DataType, path: Names, depth: int) -> Fitted:
+    if target.element is None:
+        return _nothing(x, source, target, path)
+    item = f"e{depth}"
+    inner = fit(item, source.members[0][1], target.element.type, path, depth + 1)
+    items = f"CAST({x} AS {source.members[0][1].duck}[])" if not source.duck.endswith("[]") else x
+    return _whole(x, f"list_transform({items}, lambda {item}: {inner.sql})", items, item, inner, source, path)
+
+
+def _map(x: str, source: SourceType, target: DataType, path: Names, depth: int) -> Fitted:
+    if target.key is None or target.element is None:
+        return _nothing(x, source, target, path)
+    item = f"e{depth}"
+    key = fit(f"{item}.key", source.members[0][1], target.key.type, path, depth + 1)
+    value = fit(f"{item}.value", source.members[1][1], target.element.type, path, depth + 1)
+    both = Fitted("", (*key.misfits, *value.misfits))
+    packed = f"struct_pack(key := {key.sql}, value := {value.sql})"
+    made = f"map_from_entries(list_transform(map_entries({x}), lambda {item}: {packed}))"
+    return _whole(x, made, f"map_entries({x})", item, both, source, path)
+
+
+def _whole(  # noqa: PLR0917 — pieces of one statement
+    x: str, made: str, items: str, item: str, inner: Fitted, source: SourceType, path: Names
+) -> Fitted:
+    """`made`, or, when an item of `items` does not fit, null and the whole value rescued."""
+    if not inner.misfits:
+        return Fitted(made)
+    wrong = " OR ".join(f"({misfit.condition})" for misfit in inner.misfits)
+    # With coalesce: an unknown condition is none.
+    some = f"coalesce(len(list_filter({items}, lambda {item}: coalesce({wrong}, false))) > 0, false)"
+    return Fitted(f"CASE WHEN NOT {some} THEN {made} END", (Misfit(path, some, to_json(x, source)),))

@@ -1,0 +1,111 @@
+"""What the core asks of the outside: an engine that reads and writes, somebody who watches, a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from app.datatypes import Column, TableSchema
+from app.values import Batch, BatchFile, Landing, TableState, WriteResult
+
+
+class Progress(Protocol):
+    """Who is told how a run goes on. Calls are cheap and never raise."""
+
+    def step(self, name: str) -> None:
+        """A step begins: `discover`, `plan`, `load`, `finish`, `wait`."""
+
+    def advance(
+        self, name: str, count: int, size: int = 0, total: int | None = None, total_size: int | None = None
+    ) -> None:
+        """`count` more files and `size` more bytes of the step are done; the totals are set where they are known."""
+
+    def note(self, text: str) -> None:
+        """One sentence a person wants to see while it runs."""
+
+
+class SilentProgress:
+    """Nobody watches."""
+
+    def step(self, name: str) -> None:
+        pass
+
+    def advance(
+        self, name: str, count: int, size: int = 0, total: int | None = None, total_size: int | None = None
+    ) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, with its zone."""
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Engine(Protocol):
+    """Reads a batch's files and publishes them as one snapshot; one object serves one run.
+
+    No method touches the ledger. A method that reads the table reads it fresh. All raise
+    CatalogError's children for the table, SourceError's for the files.
+    """
+
+    name: str
+    schema: TableSchema | None  # the columns of a table that is yet to be made
+
+    def ensure_table(self) -> TableState:
+        """The table, created (with its namespace) when it does not exist."""
+
+    def table_state(self) -> TableState:
+        """The table as it stands. Raises TableNotFound."""
+
+    def landing(self, batch: Batch) -> Landing:
+        """Where the batch is, by the table alone (protocol, points 4 and 5)."""
+
+    def write(self, batch: Batch, files: Sequence[BatchFile]) -> WriteResult:
+        """Write data files for the batch; publish nothing.
+
+        A file that cannot be read gets an outcome that says so and has no rows. Raises ParserDied
+        when the parser was lost and nobody knows by which file.
+        """
+
+    def add_columns(self, columns: Sequence[Column]) -> TableState:
+        """Add the columns in a commit of their own (protocol, point 3); those already there are left."""
+
+    def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
+        """Commit, looking inside every attempt (protocol, point 5). LANDED may be another attempt's.
+
+        `properties` go into the snapshot's summary beside the batch's ids. Raises CommitUnknown when
+        no answer could be had, and CommitConflict when the table stayed too busy.
+        """
+
+    def spend(self, batch: Batch) -> Landing:
+        """Take the batch's id with an empty snapshot, unless it is taken; then look (point 6)."""
+
+    def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
+        """Store the attempt's receipt beside the table (point 8); answers the path."""
+
+    def read_receipt(self, path: str) -> dict[str, object]:
+        """The receipt at `path`. Raises FileMissing."""
+
+    def publish_rejects(self, batch: Batch, reject_file: str) -> None:
+        """Append the attempt's reject file to the reject table, once (point 7)."""
+
+    def expire(self, protected: frozenset[int | None], before: datetime) -> int:
+        """Expire snapshots of main older than `before`, never one of `protected` nor anything after it (point 11).
+
+        None in `protected` is the base of a batch that began on an empty table. Answers how many.
+        """
+
+    def discard(self, written: WriteResult) -> None:
+        """Remove the files of an attempt that was never sent. Never called when a commit was sent."""
+
+    def close(self) -> None:
+        """Give back processes and disk."""

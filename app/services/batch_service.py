@@ -1,0 +1,243 @@
+"""One batch, from claim to settle, and whatever can come between (protocol, points 2 to 7).
+
+The engine asks and changes the table; `batch_ledger` changes the ledger. Between the two lies every
+point at which a process can die, so each way begins with what the table says, never with what was hoped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app import failpoints
+from app.datatypes import Column
+from app.errors import (
+    AutoloaderError,
+    CatalogError,
+    IngestionBlocked,
+    ParserDied,
+    SchemaChangeRefused,
+    TableChanged,
+    TableNotFound,
+    TooManyErrors,
+)
+from app.ingest import commit
+from app.services.batch_ledger import BatchLedger, BatchReport
+from app.services.context import RunContext
+from app.values import (
+    Batch,
+    BatchFile,
+    BatchState,
+    FileOutcome,
+    FileState,
+    Landing,
+    LandingKind,
+    TableState,
+    WriteResult,
+)
+
+_REWRITES = 5  # a table whose columns change faster than we can write is somebody else's experiment
+
+
+class BatchService:
+    """Processes the batches of one run."""
+
+    def __init__(self, ctx: RunContext) -> None:
+        self.ctx = ctx
+        self.engine = ctx.engine
+        self.ledger = BatchLedger(ctx)
+        self._sent: set[UUID] = set()  # batches for which this process may have sent a commit
+
+    def process(self, batch_id: UUID) -> BatchReport:
+        """Load the batch, or finish what an earlier run began. May be repeated: it finds out what is left.
+
+        Raises IngestionBlocked when only a person can decide, LeaseLost, and the errors of table and
+        source; the batch then waits for the next run.
+        """
+        batch, unanswered = self.ledger.load(batch_id)
+        if batch.state in {BatchState.SETTLED, BatchState.SPENT}:
+            return BatchReport(batch_id, batch.state)
+        if batch.state is BatchState.UNKNOWN:
+            raise self._blocked(batch, "An earlier run found it so.")
+        if batch.claims:
+            failpoints.hit("healing")
+            landing = self._look(batch)
+            if landing.kind is not LandingKind.NOT_LANDED:
+                return self._follow(batch, landing)
+            # A single file is the whole suspect: it gets more chances than a batch that can be halved.
+            if unanswered >= self.ctx.max_attempts * (1 if batch.file_count > 1 else 2):
+                return self._break_up(batch, f"{unanswered} processes in a row died while they loaded it.")
+        return self._attempt(batch)
+
+    # --- one attempt -------------------------------------------------------------------------
+
+    def _attempt(self, batch: Batch) -> BatchReport:
+        batch, batch_files = self.ledger.claim(batch, self._table())
+        failpoints.hit("claimed")
+        try:
+            landing, outcomes = self._write_and_publish(batch, batch_files)
+        except ParserDied as died:
+            return self._break_up(batch, died.message)
+        except SchemaChangeRefused:
+            self._release(batch, ())
+            raise
+        except AutoloaderError:
+            self.ledger.answered(batch)
+            raise
+        return self._follow(batch, landing, outcomes)
+
+    def _write_and_publish(
+        self, batch: Batch, batch_files: Sequence[BatchFile]
+    ) -> tuple[Landing, Sequence[FileOutcome] | None]:
+        """Write until the table's columns hold still, then publish; outcomes if it is our attempt that landed."""
+        for _ in range(_REWRITES):
+            written = self._write(batch, batch_files)
+            self._check_errors(batch, batch_files, written)
+            failpoints.hit("written")
+            self.ctx.lease.check()
+            self._sent.add(batch.id)
+            try:
+                landing = commit.publish(
+                    self.engine, batch, batch_files, written, self.ctx.run_id, self.ctx.clock.now()
+                )
+            except TableChanged:
+                continue
+            summary = landing.snapshot.summary if landing.snapshot else {}
+            ours = summary.get(commit.ATTEMPT) == written.attempt
+            return landing, written.outcomes if ours else None
+        raise TableChanged(
+            f"The columns of {self.ctx.ingestion.table_name} changed {_REWRITES} times"
+            f" while batch {batch.id} was written.",
+            hint="Somebody alters the table all the time; run again when it holds still.",
+        )
+
+    def _write(self, batch: Batch, batch_files: Sequence[BatchFile]) -> WriteResult:
+        """Write, adding new columns first where the ingestion says so (protocol, point 3)."""
+        mode = self.ctx.ingestion.shape.columns.on_new_columns
+        added: set[str] = set()
+        while True:
+            written = self.engine.write(batch, batch_files)
+            asked = {str(column) for column in written.new_columns}
+            # What was added and is asked for again does not fit its column: it stays rescued.
+            if mode == "rescue" or asked <= added:
+                return written
+            self.engine.discard(written)
+            if mode == "fail":
+                raise SchemaChangeRefused(
+                    f"Files of {self.ctx.ingestion.name} bring columns the table lacks: {_shown(written.new_columns)}.",
+                    hint="Add them to the table, or set on_new_columns to add_columns or rescue.",
+                )
+            self.ctx.lease.check()
+            self.engine.add_columns(written.new_columns)
+            added |= asked
+            self.ctx.progress.note(f"New columns in {self.ctx.ingestion.table_name}: {_shown(written.new_columns)}.")
+            failpoints.hit("schema-changed")
+
+    def _check_errors(self, batch: Batch, batch_files: Sequence[BatchFile], written: WriteResult) -> None:
+        """Under `on_error: fail`, refuse the whole batch before anything is published."""
+        policies = self.ctx.ingestion.shape.policies
+        records = written.rows + written.rejected
+        if policies.on_error != "fail" or not commit.over_threshold(written.rejected, records, policies.max_errors):
+            return
+        self.engine.discard(written)
+        bad = {outcome.file_id: outcome for outcome in written.outcomes if outcome.rejected}
+        paths = [file.path for file in batch_files if file.file_id in bad]
+        self._release(batch, [_failed(outcome, policies.max_errors) for outcome in bad.values()])
+        raise TooManyErrors(
+            f"{written.rejected} of {records} records could not be parsed (allowed: {policies.max_errors});"
+            f" nothing of the batch was loaded. They are in {len(paths)} files, the first is {paths[0]}.",
+            hint=f"See them with: autoloader files list {self.ctx.ingestion.name} --state FAILED",
+        )
+
+    def _table(self) -> TableState:
+        """The table to load into: made once, and never again by us once rows of ours were in it."""
+        known, name = self.ctx.ingestion.table_uuid, self.ctx.ingestion.table_name
+        if known is None:
+            return self.engine.ensure_table()
+        hint = f"To go on with new files only: autoloader ingestions resolve {self.ctx.ingestion.name} --accept-table"
+        try:
+            state = self.engine.table_state()
+        except TableNotFound as gone:
+            raise TableChanged(f"Table {name} was dropped after files had been loaded into it.", hint=hint) from gone
+        if state.uuid != known:
+            raise TableChanged(
+                f"Table {name} was dropped and made again (UUID {state.uuid}, before {known}):"
+                " the rows that were loaded are not in it.",
+                hint=hint,
+            )
+        return state
+
+    # --- what the table says -----------------------------------------------------------------
+
+    def _look(self, batch: Batch) -> Landing:
+        try:
+            return self.engine.landing(batch)
+        except TableNotFound:
+            evidence = f"Table {self.ctx.ingestion.table_name} does not exist any more."
+            return Landing(LandingKind.UNKNOWN, evidence=evidence)
+
+    def _follow(self, batch: Batch, landing: Landing, outcomes: Sequence[FileOutcome] | None = None) -> BatchReport:
+        """Bring the ledger to where the table is. `outcomes` are known when our own attempt landed."""
+        if landing.kind is LandingKind.LANDED and landing.snapshot is not None:
+            failpoints.hit("before-settle")
+            self.ledger.landed(batch, landing.snapshot.snapshot_id)
+            outcomes = outcomes or commit.outcomes_of(self.engine, batch, landing)
+            commit.complete_rejects(self.engine, batch, landing)
+            report = self.ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
+            failpoints.hit("settled")
+            return report
+        if landing.kind is LandingKind.SPENT:
+            failpoints.hit("spent")
+            return self.ledger.split(batch, landing, parts=2)
+        if landing.kind is LandingKind.UNKNOWN:
+            self.ledger.block(batch, landing.evidence)
+            raise self._blocked(batch, landing.evidence)
+        raise CatalogError(f"Batch {batch.id} was published, but the table does not show it.", hint="Run again.")
+
+    def _break_up(self, batch: Batch, why: str) -> BatchReport:
+        """The batch kills its parser: halve it until the bad file stands alone, and quarantine that one."""
+        landing = commit.free_id(self.engine, batch, never_sent=self._never_sent(batch))
+        spent = None
+        if landing.kind is LandingKind.SPENT:
+            spent = landing
+            failpoints.hit("spent")
+        elif landing.kind is not LandingKind.NOT_LANDED:
+            return self._follow(batch, landing)
+        if batch.file_count == 1:
+            return self.ledger.quarantine(batch, spent, why)
+        self.ctx.progress.note(f"{why} The batch of {batch.file_count} files is halved to find the file that did it.")
+        return self.ledger.split(batch, spent, parts=2)
+
+    def _release(self, batch: Batch, failed: Sequence[FileOutcome]) -> None:
+        """Give the files back. Where a commit may be under way, its id is spent first, and they wait in a child."""
+        landing = commit.free_id(self.engine, batch, never_sent=self._never_sent(batch))
+        if landing.kind is LandingKind.NOT_LANDED:
+            self.ledger.release(batch, failed)
+        elif landing.kind is LandingKind.SPENT:
+            failpoints.hit("spent")
+            self.ledger.split(batch, landing, parts=1)
+        else:
+            self._follow(batch, landing)
+
+    def _never_sent(self, batch: Batch) -> bool:
+        """Whether this process made the first and only claim, in this lease epoch, and sent no commit."""
+        return batch.claims == 1 and batch.claim_epoch == self.ctx.lease.epoch and batch.id not in self._sent
+
+    def _blocked(self, batch: Batch, evidence: str) -> IngestionBlocked:
+        name = self.ctx.ingestion.name
+        return IngestionBlocked(
+            f"{name} is blocked: nobody can tell whether batch {batch.id} ({batch.file_count} files) is in"
+            f" {self.ctx.ingestion.table_name}. {evidence}",
+            hint=f"See the evidence and decide: autoloader ingestions resolve {name}",
+        )
+
+
+def _failed(outcome: FileOutcome, allowed: str) -> FileOutcome:
+    sentence = f"{outcome.rejected} of its records could not be parsed (allowed in the batch: {allowed})."
+    return FileOutcome(
+        outcome.file_id, FileState.FAILED, rejected=outcome.rejected, reason="too-many-errors", error=sentence
+    )
+
+
+def _shown(columns: Sequence[Column]) -> str:
+    return ", ".join(str(column) for column in columns)

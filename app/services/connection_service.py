@@ -1,0 +1,154 @@
+"""Connections: options in the open, secrets encrypted, both only together inside a process that needs them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from app.config import Settings
+from app.database import Database
+from app.errors import Conflict, InvalidInput, NotFound
+from app.ingest.ports import Clock, SystemClock
+from app.log import register_secret
+from app.models import DEFAULT_TENANT, Connection
+from app.repositories import connections, ingestions
+from app.vault import Vault
+
+KINDS = ("s3", "az", "gs", "catalog")
+_SECRET = re.compile(
+    r"secret|password|passwd|passphrase|pwd|token|credential|sas|private|authorization|signature|service_account_json"
+    r"|(?:account|access|master|storage|customer|encryption|api)[_.-]?key(?![_.-]?id)|connection[_.-]?string|^key$",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"://[^@\s]*:[^@]+@"  # user:password@; the password may hold a slash
+    r"|(?:^|[?&;\s])(?:[\w-]*(?:password|passwd|pwd|secret|token|credential)|account_?key|shared_?access_?\w+|sig)="
+    r"|^(?:bearer|basic)\s|PRIVATE KEY-----",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """A connection as people may see it: of the secret only the names of its parts."""
+
+    name: str
+    kind: str
+    options: dict[str, str]
+    secret_names: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+class ConnectionService:
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock | None = None, tenant_id: str = DEFAULT_TENANT
+    ) -> None:
+        self.database = database
+        self.vault = Vault.from_settings(settings)
+        self.clock = clock or SystemClock()
+        self.tenant_id = tenant_id
+
+    def put(self, name: str, kind: str, options: Mapping[str, str], *, replace: bool = False) -> ConnectionView:
+        """Store a connection. What looks like a secret is encrypted. Raises Conflict when the name is taken."""
+        _check(name, kind)
+        open_part, secret_part = split_secrets(options)
+        for value in secret_part.values():
+            register_secret(value)
+        now = self.clock.now()
+        with self.database.session_scope() as session:
+            row = connections.by_name(session, self.tenant_id, name)
+            if row is not None and not replace:
+                raise Conflict(f"There is a connection {name!r} already.", hint="Use --replace to change it.")
+            if row is None:
+                row = Connection(id=uuid4(), tenant_id=self.tenant_id, name=name, created_at=now)
+            row.kind, row.options, row.updated_at = kind, open_part, now
+            row.secret = self._encrypt(name, secret_part)
+            connections.add(session, row)
+            return _view(row, tuple(sorted(secret_part)))
+
+    def listed(self) -> list[ConnectionView]:
+        with self.database.session_scope() as session:
+            rows = connections.listed(session, self.tenant_id)
+            return [_view(row, tuple(sorted(self._secrets(row)))) for row in rows]
+
+    def options(self, name: str, kinds: tuple[str, ...] = KINDS) -> dict[str, str]:
+        """Options and secrets together, for the process that opens the store. Raises NotFound, InvalidInput."""
+        with self.database.session_scope() as session:
+            row = connections.by_name(session, self.tenant_id, name)
+            if row is None:
+                raise NotFound(f"There is no connection {name!r}.", hint=f"Make it: autoloader connections add {name}")
+            if row.kind not in kinds:
+                raise InvalidInput(
+                    f"Connection {name!r} is of kind {row.kind}; {' or '.join(kinds)} is needed here.",
+                    hint="Name another connection.",
+                )
+            secrets = self._secrets(row)
+            for value in secrets.values():
+                register_secret(value)
+            return {**{key: str(value) for key, value in row.options.items()}, **secrets}
+
+    def kind(self, name: str) -> str | None:
+        """The kind of the connection of that name; None when there is none."""
+        with self.database.session_scope() as session:
+            row = connections.by_name(session, self.tenant_id, name)
+            return row.kind if row else None
+
+    def remove(self, name: str) -> None:
+        """Remove it with its secret. Raises Conflict while an ingestion uses it."""
+        with self.database.session_scope() as session:
+            row = connections.by_name(session, self.tenant_id, name)
+            if row is None:
+                raise NotFound(f"There is no connection {name!r}.", hint="See: autoloader connections list")
+            users = [
+                i.name
+                for i in ingestions.listed(session, self.tenant_id)
+                if i.config["source"].get("connection") == name or i.table_name.split(".")[0] == name
+            ]
+            if users:
+                raise Conflict(
+                    f"Connection {name!r} is used by {', '.join(users)}.",
+                    hint="Change or delete these ingestions first.",
+                )
+            connections.remove(session, row)
+
+    def _encrypt(self, name: str, secrets: Mapping[str, str]) -> str | None:
+        if not secrets:
+            return None
+        return self.vault.encrypt(json.dumps(dict(secrets)), owner=self._owner(name))
+
+    def _secrets(self, row: Connection) -> dict[str, str]:
+        if row.secret is None:
+            return {}
+        found: dict[str, str] = json.loads(self.vault.decrypt(row.secret, owner=self._owner(row.name)))
+        return found
+
+    def _owner(self, name: str) -> str:
+        return f"connection:{self.tenant_id}:{name}"
+
+
+def split_secrets(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """(what may be shown, what must be encrypted), by name or by value: an address with a password in it is a secret."""
+    secret = {k: v for k, v in options.items() if _SECRET.search(k) or _SECRET_VALUE.search(v)}
+    return {k: v for k, v in options.items() if k not in secret}, secret
+
+
+def _check(name: str, kind: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"{name!r} is not a name for a connection.", hint="Use letters, digits, _ and -.")
+    if kind not in KINDS:
+        raise InvalidInput(f"{kind!r} is not a kind of connection.", hint=f"Kinds: {', '.join(KINDS)}.")
+    if kind == "catalog" and "-" in name:
+        raise InvalidInput(
+            f"A catalog cannot be named {name!r}: it is part of table names.", hint="Use letters, digits and _."
+        )
+
+
+def _view(row: Connection, secret_names: tuple[str, ...]) -> ConnectionView:
+    shown = {key: str(value) for key, value in row.options.items()}
+    return ConnectionView(row.name, row.kind, shown, secret_names, row.created_at, row.updated_at)

@@ -1,0 +1,65 @@
+"""What one run carries from step to step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from app.config import Settings
+from app.database import Database
+from app.datatypes import TableSchema, parse_schema
+from app.ingest.engines.sandbox import Sandbox
+from app.ingest.ports import Clock, Engine, Progress
+from app.models import Ingestion
+from app.schemas.ingestion import IngestionShape
+from app.services.lease_service import HeldLease
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionInfo:
+    """An ingestion as a run needs it, outside any session."""
+
+    id: UUID
+    tenant_id: str
+    name: str
+    shape: IngestionShape
+    schema: TableSchema | None
+    table_name: str
+    table_uuid: UUID | None
+    created_at: datetime
+    paused: bool
+
+    @classmethod
+    def of(cls, row: Ingestion) -> IngestionInfo:
+        return cls(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            name=row.name,
+            shape=IngestionShape.model_validate(row.config),
+            schema=parse_schema(row.schema_text) if row.schema_text else None,
+            table_name=row.table_name,
+            table_uuid=row.table_uuid,
+            created_at=row.created_at,
+            paused=row.paused,
+        )
+
+
+@dataclass(slots=True)
+class RunContext:
+    """One run: its lease, its engine, and who watches. `seconds` collects the time of each step."""
+
+    database: Database
+    settings: Settings
+    ingestion: IngestionInfo
+    run_id: UUID
+    lease: HeldLease
+    engine: Engine
+    sandbox: Sandbox
+    progress: Progress
+    clock: Clock
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def max_attempts(self) -> int:
+        return self.ingestion.shape.policies.max_attempts or self.settings.max_attempts

@@ -1,0 +1,107 @@
+"""What a run came to, counted from the ledger: a run that was killed and healed counts right."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from app.database import Session
+from app.ingest.ledger import RecordCounts
+from app.models import Run
+from app.repositories import batches, files, runs
+from app.services.context import RunContext
+from app.values import BatchState, ListedPage, RunState
+
+
+@contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Add the block's wall time to `seconds[step]`."""
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[step] = round(seconds.get(step, 0.0) + time.monotonic() - begun, 3)
+
+
+@dataclass(slots=True)
+class Discovered:
+    """What a listing brought. `skipped` counts objects a rule left out, by reason."""
+
+    listed: int = 0
+    matched: int = 0
+    matched_bytes: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    recorded: RecordCounts = field(default_factory=RecordCounts)
+
+    def add_page(self, page: ListedPage) -> None:
+        self.listed += page.seen
+        self.matched += len(page.files)
+        self.matched_bytes += page.bytes
+        self.skipped.update(page.skipped)
+
+    def as_json(self) -> dict[str, Any]:
+        left = Counter(self.recorded.left)
+        left.pop("empty", None)  # counted by the rule already
+        return {
+            "listed": self.listed,
+            "matched": self.matched,
+            "matched_bytes": self.matched_bytes,
+            "new": self.recorded.new,
+            "new_bytes": self.recorded.new_bytes,
+            "known": self.recorded.known,
+            "skipped": dict(sorted((self.skipped + left).items())),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended. `metrics` is what `runs show` and the API answer."""
+
+    run_id: UUID
+    state: RunState
+    metrics: dict[str, Any]
+
+
+def store(session: Session, run_id: UUID, name: str, value: dict[str, Any]) -> None:
+    """Keep part of the metrics on the run record, so that a later step, or another process, finds it."""
+    run = runs.by_id(session, run_id)
+    if run is not None:
+        run.metrics = {**run.metrics, name: value}
+
+
+def of_run(session: Session, run: Run) -> dict[str, Any]:
+    """Metrics of a run by what is stored: its discovery, and the batches it ended."""
+    ended = batches.ended_by(session, run.id)
+    landed = [batch for batch in ended if batch.snapshot_id is not None and batch.state == BatchState.SETTLED]
+    return {
+        "discovered": run.metrics.get("discovered", {}),
+        "files": {
+            "loaded": sum(batch.loaded_count for batch in ended),
+            "failed": sum(batch.failed_count for batch in ended),
+            "quarantined": sum(batch.quarantined_count for batch in ended),
+            "skipped": sum(batch.skipped_count for batch in ended),
+        },
+        "loaded_bytes": files.loaded_bytes(session, run.id),
+        "rows": sum(batch.row_count or 0 for batch in landed),
+        "rescued": sum(batch.rescued_count or 0 for batch in landed),
+        "rejected": sum(batch.rejected_count or 0 for batch in landed),
+        "batches": len(landed),
+        "snapshots": [batch.snapshot_id for batch in landed],
+        "waiting": files.waiting_count(session, run.ingestion_id),
+        "seconds": run.metrics.get("seconds", {}),
+    }
+
+
+def summarize(session: Session, ctx: RunContext, *, stopped_early: bool) -> RunSummary:
+    """The run's end: PARTIAL when a file failed or was quarantined, or when it stopped before all was done."""
+    run = runs.by_id(session, ctx.run_id)
+    found = of_run(session, run) if run is not None else {}
+    found["seconds"] = dict(ctx.seconds)
+    counted = found["files"]
+    whole = not (stopped_early or counted["failed"] or counted["quarantined"] or counted["skipped"])
+    return RunSummary(ctx.run_id, RunState.SUCCESS if whole else RunState.PARTIAL, found)

@@ -1,0 +1,141 @@
+"""What no machine can decide, shown to a person and decided by them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from app.config import Settings
+from app.database import Database
+from app.errors import Conflict, NotFound, TableNotFound
+from app.ingest import commit
+from app.repositories import batches, ingestions
+from app.services.batch_ledger import BatchLedger, BatchReport
+from app.services.context import RunContext
+from app.services.ingestion_service import IngestionService
+from app.services.run_service import RunService
+from app.values import Batch, BatchState, FileOutcome, FileState, Landing, LandingKind
+
+_SHOWN_FILES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One UNKNOWN batch: what was stored at its claim, what the table says now, and some of its files."""
+
+    batch_id: UUID
+    file_count: int
+    byte_count: int
+    claims: int
+    claimed_table_uuid: UUID | None
+    base_snapshot_id: int | None
+    found: str  # why it became UNKNOWN
+    table_now: str  # what the table says at this moment
+    files: tuple[str, ...]
+
+
+class ResolveService:
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+
+    def evidence(self, name: str) -> list[Evidence]:
+        """The batches that block the ingestion; empty when none does. Changes nothing but a run record."""
+        with self._run(name) as ctx:
+            ledger = BatchLedger(ctx)
+            with ctx.lease.transaction() as session:
+                rows = [(batches.as_value(row), row.error or "") for row in batches.unknown(session, ctx.ingestion.id)]
+            found = [self._evidence(ctx, ledger, batch, error) for batch, error in rows]
+            RunService(self.database, self.settings).finish(ctx)
+            return found
+
+    def _evidence(self, ctx: RunContext, ledger: BatchLedger, batch: Batch, error: str) -> Evidence:
+        try:
+            state, landing = ctx.engine.table_state(), ctx.engine.landing(batch)
+            now = f"{state.name} has UUID {state.uuid} and head {state.head}; the batch is {landing.kind} there."
+            now = f"{now} {landing.evidence}".rstrip()
+        except TableNotFound:
+            now = f"{ctx.ingestion.table_name} does not exist."
+        return Evidence(
+            batch_id=batch.id,
+            file_count=batch.file_count,
+            byte_count=batch.byte_count,
+            claims=batch.claims,
+            claimed_table_uuid=batch.table_uuid,
+            base_snapshot_id=batch.base_snapshot_id,
+            found=error,
+            table_now=now,
+            files=tuple(file.path for file in ledger.files(batch)[:_SHOWN_FILES]),
+        )
+
+    def decide(self, name: str, batch_id: UUID, *, landed: bool) -> BatchReport:
+        """End an UNKNOWN batch as the person says.
+
+        `landed`: its files become SUCCESS, and nothing is written. Otherwise its id is spent on the table as it
+        stands, so that nobody can land it later, and its files wait in a new batch for the next run.
+        Raises NotFound, and Conflict when the batch is not UNKNOWN or the table shows the contrary.
+        """
+        with self._run(name) as ctx:
+            ledger = BatchLedger(ctx)
+            batch, _ = ledger.load(batch_id)
+            if batch.state is not BatchState.UNKNOWN:
+                raise Conflict(f"Batch {batch_id} is {batch.state}, not UNKNOWN: there is nothing to decide.")
+            report = self._landed(ctx, ledger, batch) if landed else self._not_landed(ctx, ledger, batch)
+            RunService(self.database, self.settings).finish(ctx)
+            return report
+
+    def _landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
+        landing = self._as_of_now(ctx, batch)
+        if landing is not None and landing.kind is LandingKind.LANDED and landing.snapshot is not None:
+            outcomes = commit.outcomes_of(ctx.engine, batch, landing)
+            return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
+        note = "A person said that the batch had landed."
+        loaded = [FileOutcome(f.file_id, FileState.SUCCESS, reason="by-hand", error=note) for f in ledger.files(batch)]
+        return ledger.settle(batch, loaded, None, None)
+
+    def _not_landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
+        landing = self._as_of_now(ctx, batch)
+        if landing is None:
+            return ledger.release(batch, ())
+        if landing.kind is LandingKind.LANDED and landing.snapshot is not None:
+            raise Conflict(
+                f"Batch {batch.id} is in the table: snapshot {landing.snapshot.snapshot_id} carries it.",
+                hint=f"Say so: autoloader ingestions resolve {ctx.ingestion.name} --landed {batch.id}",
+            )
+        if landing.kind is not LandingKind.SPENT:
+            landing = ctx.engine.spend(self._rebased(ctx, batch))
+        return ledger.split(batch, landing, parts=1)
+
+    def _as_of_now(self, ctx: RunContext, batch: Batch) -> Landing | None:
+        """Where the batch is by the table's whole present history; None when there is no table."""
+        try:
+            return ctx.engine.landing(replace(batch, table_uuid=None, base_snapshot_id=None))
+        except TableNotFound:
+            return None
+
+    def _rebased(self, ctx: RunContext, batch: Batch) -> Batch:
+        state = ctx.engine.table_state()
+        return replace(batch, table_uuid=state.uuid, base_snapshot_id=state.head)
+
+    def accept_table(self, name: str) -> UUID | None:
+        """Go on with the table as it is now (None: it will be made anew) and with new files only.
+
+        Files that were loaded into the table of before stay SUCCESS. Answers the UUID.
+        """
+        with self._run(name) as ctx:
+            try:
+                uuid = ctx.engine.table_state().uuid
+            except TableNotFound:
+                uuid = None
+            with ctx.lease.transaction() as session:
+                row = ingestions.by_id(session, ctx.ingestion.id)
+                if row is None:
+                    raise NotFound(f"There is no ingestion {name!r}.")
+                row.table_uuid = uuid
+            RunService(self.database, self.settings).finish(ctx)
+            return uuid
+
+    def _run(self, name: str) -> AbstractContextManager[RunContext]:
+        found = IngestionService(self.database, self.settings).find(name)
+        return RunService(self.database, self.settings).start(found.id, even_paused=True)

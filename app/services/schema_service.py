@@ -1,0 +1,74 @@
+"""The schema on first sight: inferred from a bounded sample over several files, with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from app.config import Settings
+from app.database import Database
+from app.datatypes import TableSchema
+from app.ingest.engines.embedded_input import format_options, parse_limits
+from app.ingest.engines.sandbox import Sandbox
+from app.ingest.formats.contract import InferRequest, InferResult
+from app.repositories import files, ingestions
+from app.schemas.ingestion import FormatShape
+from app.services import wiring
+from app.services.context import IngestionInfo, RunContext
+from app.storage import Store
+from app.values import BatchFile
+
+_PREVIEW_ROWS = 20
+
+
+class SchemaService:
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+
+    def learn(self, ctx: RunContext) -> IngestionInfo:
+        """Infer the schema from files that wait, and store it on the ingestion with the evidence.
+
+        Where no file could be read, nothing is stored: the table begins with the row columns alone.
+        """
+        ctx.progress.note("Reading a sample to infer the schema.")
+        with self.database.session_scope() as session:
+            sample = files.sample_waiting(session, ctx.ingestion.id, self.settings.inference_max_files)
+        with wiring.opened_source(self.database, self.settings, ctx.ingestion) as store:
+            result = self.infer(store, sample, ctx.ingestion.shape.format, ctx.sandbox)
+        schema = self._without_row_columns(result.schema, ctx.ingestion)
+        if not schema.columns:
+            return ctx.ingestion
+        with ctx.lease.transaction() as session:
+            row = ingestions.by_id(session, ctx.ingestion.id)
+            if row is None:
+                return ctx.ingestion
+            row.schema_text = str(schema)
+            row.schema_evidence = [asdict(evidence) for evidence in result.evidence]
+            return IngestionInfo.of(row)
+
+    def infer(self, store: Store, sample: Sequence[BatchFile], shape: FormatShape, sandbox: Sandbox) -> InferResult:
+        """Infer from at most `inference_max_files` files and `inference_max_bytes` bytes; writes nothing that lasts.
+
+        Files that are gone or cannot be fetched are left out; those that cannot be read are in `problems`.
+        """
+        home = self.settings.home / "spool"
+        home.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="sample-", dir=home) as folder:
+            found = wiring.local_sample(self.settings, store, sample, shape, Path(folder))
+            request = InferRequest(
+                files=tuple(found),
+                format=shape.type,
+                options=format_options(shape),
+                max_bytes=self.settings.inference_max_bytes,
+                sample_rows=_PREVIEW_ROWS,
+                limits=parse_limits(self.settings),
+            )
+            return sandbox.infer(request)
+
+    def _without_row_columns(self, schema: TableSchema, ingestion: IngestionInfo) -> TableSchema:
+        """A source column named like one of ours cannot be a column of the table: its values are rescued."""
+        ours = {name.lower() for name in ingestion.shape.row_columns.model_dump().values() if name}
+        return TableSchema(tuple(column for column in schema if column.name.lower() not in ours))

@@ -1,0 +1,92 @@
+"""From what a person wrote to the shape of an ingestion: checked, with addresses that mean the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.errors import InvalidInput
+from app.ingest.discovery import split_source
+from app.ingest.engines.embedded_input import format_options
+from app.schemas.ingestion import FormatShape, IngestionShape
+from app.storage import join, parse_address
+
+
+def shape_of(data: Mapping[str, Any]) -> IngestionShape:
+    """The shape; raises InvalidInput that names every field that cannot be, or an option the format does not have."""
+    try:
+        shape = IngestionShape.model_validate(data)
+    except ValidationError as error:
+        raise InvalidInput(
+            "; ".join(sentences(error)) + ".", hint="See the fields: docs/reference/ingestion.md"
+        ) from error
+    check_format(shape.format)
+    return shape
+
+
+def sentences(error: ValidationError) -> list[str]:
+    """What is wrong, field by field, in the words of the shape."""
+    return [f"{field_of(item['loc'])}: {problem_of(item)}" for item in error.errors(include_url=False)]
+
+
+def field_of(place: tuple[int | str, ...]) -> str:
+    """`source.url`. What pydantic adds to tell the members of a union apart is left out."""
+    return ".".join(str(part) for part in place if not (isinstance(part, str) and part in _UNION_MEMBERS)) or "document"
+
+
+_UNION_MEMBERS = frozenset({"datetime", "literal['everything','now']"})
+
+
+def problem_of(item: Mapping[str, Any]) -> str:
+    """One problem as half a sentence."""
+    if item["type"] == "extra_forbidden":
+        return "there is no such field"
+    if item["type"] == "missing":
+        return "this field is needed"
+    text = str(item["msg"]).removeprefix("Value error, ").rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def check_format(shape: FormatShape) -> None:
+    """Raise InvalidInput for options that the format does not have, or values it cannot take."""
+    options = format_options(shape)
+    if not options:
+        return
+    from app.ingest.engines.parse_job import format_named  # brings the parser's libraries
+
+    format_named(shape.type).check(options)
+
+
+def canonical_url(url: str, folder: Path | None = None) -> str:
+    """The same source wherever a process starts: a path of this machine becomes absolute, from `folder` on."""
+    if "://" not in url and not url.startswith(("/", "~")) and folder is not None:
+        url = str(folder / url)
+    base, pattern = split_source(url)
+    address = parse_address(base)
+    if address.kind != "local":
+        return url if pattern else url.rstrip("/")
+    return join(address.base, pattern) if pattern else address.base
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """`(field, old, new)` of every field that differs, by dotted name."""
+    found: list[tuple[str, Any, Any]] = []
+    for key in dict.fromkeys((*before, *after)):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping) and key != "properties":
+            found += differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append((f"{prefix}{key}", old, new))
+    return found
+
+
+def merged(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the fields of `given` set, part by part."""
+    result = dict(base)
+    for key, value in given.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result

@@ -1,0 +1,128 @@
+"""Builds what a run needs from what is stored: the source's store, the catalog, the parser, the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from app.catalog.names import DEFAULT_CATALOG
+from app.catalog.open import local_options, open_catalog
+from app.catalog.table import Catalog
+from app.config import MIB, Settings
+from app.database import Database
+from app.errors import SourceError
+from app.ingest.discovery import DiscoveryRules, split_source
+from app.ingest.engines.embedded import EmbeddedEngine, Inputs
+from app.ingest.engines.embedded_input import LocalFiles, compression_of, parse_limits
+from app.ingest.engines.sandbox import Sandbox
+from app.ingest.formats.contract import ParseFile
+from app.schemas.ingestion import FormatShape, SourceShape
+from app.services.connection_service import ConnectionService
+from app.services.context import IngestionInfo
+from app.spool import Spool
+from app.storage import Store, open_store
+from app.values import BatchFile
+
+
+@contextmanager
+def opened_source(database: Database, settings: Settings, ingestion: IngestionInfo) -> Iterator[Store]:
+    """The ingestion's source, with the credentials of its connection."""
+    yield store_of(database, settings, ingestion.shape.source, ingestion.tenant_id)
+
+
+def store_of(database: Database, settings: Settings, source: SourceShape, tenant_id: str) -> Store:
+    """The store at a source's address. Raises NotFound for a connection that is not there, InvalidInput."""
+    options: dict[str, str] = {}
+    if source.connection is not None:
+        service = ConnectionService(database, settings, tenant_id=tenant_id)
+        options = service.options(source.connection, ("s3", "az", "gs"))
+    return open_store(
+        split_source(source.url)[0],
+        options,
+        timeout_seconds=settings.request_timeout_seconds,
+        retries=settings.request_retries,
+        page_size=settings.list_page_size,
+        list_concurrency=settings.list_concurrency,
+    )
+
+
+def rules_of(settings: Settings, source: SourceShape) -> DiscoveryRules:
+    """Which objects of a source count."""
+    return DiscoveryRules.of(source, local_min_age_seconds=settings.min_age_seconds)
+
+
+def catalog_of(database: Database, settings: Settings, table_name: str, tenant_id: str) -> Catalog:
+    """The catalog of a full table name: a connection of that name, or the local one. Raises NotFound."""
+    name = table_name.split(".")[0]
+    service = ConnectionService(database, settings, tenant_id=tenant_id)
+    if name == DEFAULT_CATALOG and service.kind(name) is None:
+        return open_catalog(name, local_options(settings.home))
+    return open_catalog(name, service.options(name, ("catalog",)))
+
+
+@contextmanager
+def opened_engine(
+    database: Database, settings: Settings, ingestion: IngestionInfo, sandbox: Sandbox
+) -> Iterator[EmbeddedEngine]:
+    """The engine of one run, closed with the block. Files are staged beside the spool, in AUTOLOADER_HOME."""
+    catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
+    home = settings.home / "spool"
+    with catalog, Spool(home, settings.spool_max_bytes, settings.fetch_concurrency) as spool:
+        inputs = Inputs(
+            store=store_of(database, settings, ingestion.shape.source, ingestion.tenant_id),
+            spool=spool,
+            sandbox=sandbox,
+            staging=spool.folder / "staged",
+        )
+        yield EmbeddedEngine(catalog.table(ingestion.table_name), ingestion.shape, ingestion.schema, inputs, settings)
+
+
+@contextmanager
+def opened_sandbox(settings: Settings) -> Iterator[Sandbox]:
+    """A parsing child with the limits of the settings; it starts with the first request."""
+    with Sandbox(parse_limits(settings), timeout_seconds=settings.parser_timeout_seconds) as sandbox:
+        yield sandbox
+
+
+def local_sample(
+    settings: Settings, store: Store, sample: Sequence[BatchFile], shape: FormatShape, folder: Path
+) -> list[ParseFile]:
+    """The sample's files, readable on this machine; of a large remote text only its beginning is fetched.
+
+    Files that cannot be had are left out: inference needs some files, not each of them.
+    """
+    share = max(MIB, settings.inference_max_bytes // max(1, len(sample)))
+    found: list[ParseFile] = []
+    whole: list[BatchFile] = []
+    for file in sample:
+        plain = shape.type != "parquet" and compression_of(file.path, shape) == "none"
+        if store.kind != "local" and plain and file.size > share:
+            found += _beginning(store, file, share, folder)
+        else:
+            whole.append(file)
+    with Spool(folder, settings.spool_max_bytes, settings.fetch_concurrency) as spool:
+        # The copies outlive the spool object here: they are in `folder`, which the caller removes.
+        for good, _ in LocalFiles(store, spool, settings, shape).groups(whole):
+            found += [_kept(file, folder) for file in good]
+    return found
+
+
+def _beginning(store: Store, file: BatchFile, size: int, folder: Path) -> list[ParseFile]:
+    """Up to `size` bytes of a text, cut behind its last whole line."""
+    try:
+        text = store.read(file.path, 0, size)
+    except SourceError:
+        return []
+    local = folder / f"begin-{file.file_id}"
+    local.write_bytes(text[: text.rfind(b"\n") + 1])
+    return [ParseFile(file.file_id, file.path, str(local), local.stat().st_size, "none")]
+
+
+def _kept(file: ParseFile, folder: Path) -> ParseFile:
+    if file.expected_stat is not None:  # read in place
+        return file
+    kept = folder / f"whole-{file.file_id}"
+    Path(file.local_path).rename(kept)
+    return replace(file, local_path=str(kept))

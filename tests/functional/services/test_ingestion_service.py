@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import os
+import threading
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from app.config import Settings
+from app.errors import Conflict, InvalidInput, NotFound
+from app.models import Batch
+from app.repositories import batches, files, ingestions
+from app.repositories.files import NewFile
+from app.schemas.ingestion import IngestionShape
+from app.services.ingestion_service import IngestionService, free_name, full_table_name
+from app.values import BatchState, FileState
+from tests.fakes.ledger import NOON, add_run, found, shape
+
+TABLE = "local.demo.orders"
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(autoloader_home=tmp_path / "home", _env_file=None)
+
+
+@pytest.fixture
+def service(database, settings) -> IngestionService:
+    return IngestionService(database, settings)
+
+
+def loads(name: str, url: str, table: str = TABLE, *, allow_overlap: bool = False, **more) -> IngestionShape:
+    config = shape(name, url, table).model_dump() | more
+    config["policies"]["allow_overlap"] = allow_overlap
+    return IngestionShape.model_validate(config)
+
+
+# --- overlap (promise P1)
+
+OVERLAPPING = [
+    ("/data/orders", "/data/orders"),
+    ("/data/orders", "/data/orders/"),
+    ("/data/orders", "/data/orders/2026"),
+    ("/data/orders/2026/03", "/data/orders"),
+    ("/data/orders", "/"),
+    ("/data/orders", "/data/x/../orders"),
+    ("/data/orders", "file:///data/orders"),
+    ("/data/orders", "/data/orders/*.jsonl"),
+    ("/data/orders/a*", "/data/orders/b*"),
+    ("/data/orders/2026", "/data/*/2026"),
+    ("s3://bucket/orders", "s3://bucket"),
+    ("s3://bucket/orders", "s3a://bucket/orders/2026"),
+    ("s3://bucket/orders/", "s3://bucket/orders"),
+    ("az://lake/orders", "abfss://lake@account.dfs.core.windows.net/orders"),
+    ("gs://bucket/a", "gcs://bucket/a/b/c"),
+    ("s3://bucket/a b%20c", "s3://bucket/a b%20c/d"),
+]
+APART = [
+    ("/data/orders", "/data/orders2"),
+    ("/data/orders/2026", "/data/orders/20265"),
+    ("/data/orders", "/data/Orders"),
+    ("s3://bucket/orders", "s3://bucket2/orders"),
+    ("s3://bucket", "s3://bucket2"),
+    ("s3://bucket/orders", "gs://bucket/orders"),
+    ("s3://bucket/a%20b", "s3://bucket/a b"),
+    ("s3://bucket/data", "/data"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), OVERLAPPING)
+def test_a_source_that_overlaps_another_ones_into_the_same_table_is_refused(service, one, other):
+    service.create(loads("one", one))
+    with pytest.raises(Conflict, match="'one' \\(active\\) loads") as refused:
+        service.create(loads("two", other))
+    assert "--allow-overlap" in refused.value.hint
+    assert service.names() == ["one"]
+
+
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_sources_that_only_look_alike_are_not_taken_for_overlapping(service, one, other):
+    service.create(loads("one", one))
+    service.create(loads("two", other))
+    assert service.names() == ["one", "two"]
+
+
+def test_a_link_to_a_folder_overlaps_the_folder(service, tmp_path):
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    os.symlink(tmp_path / "real", tmp_path / "link")
+    service.create(loads("one", str(tmp_path / "real" / "sub")))
+    with pytest.raises(Conflict, match="'one'"):
+        service.create(loads("two", str(tmp_path / "link")))
+    service.create(loads("three", str(tmp_path / "elsewhere")))
+
+
+def test_the_same_source_may_go_into_another_table(service):
+    service.create(loads("one", "/data/orders", "local.demo.orders"))
+    service.create(loads("two", "/data/orders", "local.demo.copy"))
+    service.create(loads("three", "/data/orders", "lake.demo.orders"))
+
+
+def test_a_table_is_the_same_with_and_without_the_name_of_the_local_catalog(service):
+    service.create(loads("one", "/data/orders", "demo.orders"))
+    with pytest.raises(Conflict, match="loaded twice"):
+        service.create(loads("two", "/data/orders/x", "local.demo.orders"))
+    assert full_table_name("demo.orders") == "local.demo.orders"
+
+
+def test_an_overlap_that_the_user_allows_is_allowed(service):
+    service.create(loads("one", "/data/orders"))
+    service.create(loads("two", "/data/orders/x", allow_overlap=True))
+    with pytest.raises(Conflict):
+        service.change("two", loads("two", "/data/orders/x"))
+
+
+def test_two_that_overlap_and_are_made_at_the_same_moment_are_not_both_made(service):
+    barrier, ends = threading.Barrier(2), []
+
+    def create(number: int) -> None:
+        barrier.wait(20)
+        try:
+            service.create(loads(f"n{number}", f"/data/orders/{'x' * number}"))
+            ends.append("made")
+        except Conflict:
+            ends.append("refused")
+
+    for _ in range(5):
+        threads = [threading.Thread(target=create, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(ends) == ["made", "refused"]
+        ends.clear()
+        with service.database.session_scope() as session:
+            session.execute(text("DELETE FROM ingestions"))
+
+
+# --- deleted ones
+
+
+def test_the_rows_of_a_deleted_ingestion_still_refuse_an_overlap(service):
+    service.create(loads("one", "/data/orders/2026"))
+    service.delete("one")
+    with pytest.raises(Conflict, match="'one' \\(deleted, but its rows are in the table\\)"):
+        service.create(loads("two", "/data/orders"))
+
+
+def test_making_a_deleted_ingestion_again_adopts_its_ledger(service, database):
+    made = service.create(loads("one", "/data/orders", columns={"columns": "n bigint"}))
+    run_id = add_run(database.engine, made.id)
+    with database.session_scope() as session:
+        new = [NewFile(found("/data/orders/a"), FileState.SUCCESS)]
+        files.insert_new(session, made.id, run_id, new, NOON)
+        uuid = uuid4()
+        ingestions.by_id(session, made.id).table_uuid = uuid
+    service.delete("one")
+    adopted = service.create(loads("two", "/data/orders/"))
+
+    assert adopted.id == made.id
+    assert adopted.name == "two"
+    assert (adopted.table_uuid, str(adopted.schema)) == (uuid, "n bigint")
+    assert adopted.created_at == made.created_at
+    assert service.show("two").files == {"SUCCESS": 1}
+    with database.session_scope() as session:
+        row = ingestions.by_id(session, made.id)
+        assert (row.revision, row.deleted_at) == (2, None)
+    with pytest.raises(NotFound):
+        service.find("one")
+
+
+def test_a_deleted_ingestion_of_another_source_or_table_is_not_adopted(service):
+    made = service.create(loads("one", "/data/orders"))
+    service.delete("one")
+    other_table = service.create(loads("one", "/data/orders", "local.demo.other"))
+    other_source = service.create(loads("two", "/data/elsewhere"))
+    assert len({made.id, other_table.id, other_source.id}) == 3
+
+
+def test_adopting_is_refused_while_another_one_overlaps(service):
+    service.create(loads("one", "/data/orders"))
+    service.delete("one")
+    service.create(loads("two", "/data/orders/x", allow_overlap=True))
+    with pytest.raises(Conflict, match="'two'"):
+        service.create(loads("three", "/data/orders"))
+
+
+def test_deleting_keeps_ledger_and_name_free(service, database):
+    made = service.create(loads("one", "/data/orders"))
+    add_run(database.engine, made.id)
+    service.delete("one")
+    assert service.names() == []
+    for use in (service.find, service.show, service.delete):
+        with pytest.raises(NotFound, match="'one'"):
+            use("one")
+    with pytest.raises(NotFound):
+        service.find(str(made.id))
+    with database.session_scope() as session:
+        assert session.execute(text("SELECT count(*) FROM runs")).scalar() == 1
+    assert service.create(loads("one", "/data/elsewhere")).id != made.id
+
+
+# --- changing
+
+
+def test_source_and_table_stay_as_they_are(service):
+    service.create(loads("one", "/data/orders"))
+    for other in (loads("one", "/data/other"), loads("one", "/data/orders", "local.demo.other"), loads("one", "/data")):
+        with pytest.raises(Conflict, match="neither can be changed"):
+            service.change("one", other)
+    assert service.show("one").source_url == "/data/orders"
+
+
+def test_everything_else_changes_and_the_revision_grows(service, database):
+    made = service.create(loads("one", "/data/orders"))
+    changed = service.change("one", loads("uno", "/data/orders/*.gz", paused=True, columns={"columns": "a string"}))
+    assert (changed.id, changed.name, changed.paused, str(changed.schema)) == (made.id, "uno", True, "a string")
+    assert changed.shape.source.url == "/data/orders/*.gz"
+    with database.session_scope() as session:
+        assert ingestions.by_id(session, made.id).revision == 2
+
+
+def test_an_ingestion_that_overlaps_nobody_does_not_overlap_itself(service):
+    service.create(loads("one", "/data/orders"))
+    assert service.change("one", loads("one", "/data/orders")).name == "one"
+
+
+def test_a_name_is_taken_once_by_creating_or_by_changing(service):
+    service.create(loads("one", "/data/orders"))
+    service.create(loads("two", "/data/other"))
+    with pytest.raises(Conflict, match="'one' already"):
+        service.create(loads("one", "/data/third"))
+    with pytest.raises(Conflict, match="'one' already"):
+        service.change("two", loads("one", "/data/other"))
+    assert service.names() == ["one", "two"]
+
+
+def test_a_name_taken_at_the_same_moment_is_a_conflict_not_a_crash(database, service):
+    service.create(loads("one", "/data/orders"))
+    row = service.find("one")
+    with pytest.raises(Conflict, match="'one' already"), database.session_scope() as session:
+        twin = ingestions.by_id(session, row.id)
+        values = {c.name: getattr(twin, c.name) for c in twin.__table__.columns} | {"id": uuid4()}
+        ingestions.add(session, type(twin)(**values))
+
+
+# --- the rest
+
+
+def test_a_paused_ingestion_says_so_and_so_does_its_configuration(service):
+    service.create(loads("one", "/data/orders"))
+    assert service.pause("one", paused=True).paused
+    assert service.find("one").shape.paused
+    assert not service.pause("one", paused=False).paused
+
+
+def test_an_ingestion_is_found_by_name_by_id_and_by_what_it_loads(service):
+    made = service.create(loads("one", "/data/orders/*.gz"))
+    assert service.find("one") == service.find(str(made.id)) == service.into("/data/orders/*.gz", "demo.orders")
+    assert service.into("/data/orders", "demo.orders") is None
+    assert service.into("/data/orders/*.gz", "demo.other") is None
+    with pytest.raises(NotFound, match="'nobody'"):
+        service.find("nobody")
+
+
+def test_another_tenant_finds_nothing_but_cannot_load_the_same_files_into_the_table(database, settings, service):
+    made = service.create(loads("one", "/data/orders"))
+    other = IngestionService(database, settings, tenant_id="other")
+    assert other.names() == []
+    with pytest.raises(NotFound):
+        other.find(str(made.id))
+    service.delete("one")
+    with pytest.raises(Conflict):
+        other.create(loads("one", "/data/orders"))
+
+
+def test_a_blocked_ingestion_shows_the_evidence(database, service):
+    made = service.create(loads("one", "/data/orders"))
+    run_id = add_run(database.engine, made.id)
+    with database.session_scope() as session:
+        state, error = BatchState.UNKNOWN.value, "Nobody can tell."
+        batch = Batch(id=uuid4(), ingestion_id=made.id, run_id=run_id, state=state, file_count=1, byte_count=1)
+        batch.error, batch.created_at = error, NOON
+        batches.add(session, batch)
+    view = service.show("one")
+    assert view.blocked == "Nobody can tell."
+    assert view.last_run_id == run_id
+    assert [v.name for v in service.listed()] == ["one"]
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://x/y", "s3://", "", "s3://KEY:SECRET@bucket/x", "s3://KEY:SEC/RET@bucket/x", "s3://KEY:SECRET/x"]
+)
+def test_an_address_that_cannot_be_right_or_holds_a_password_is_refused(service, url):
+    with pytest.raises(InvalidInput) as refused:
+        service.create(loads("one", url))
+    assert "SEC" not in str(refused.value)
+
+
+def test_an_engine_that_is_not_there_is_refused(service):
+    with pytest.raises(InvalidInput, match="'big'"):
+        service.create(loads("one", "/data/orders", engine="big"))
+
+
+def test_a_free_name_is_the_wanted_one_or_the_next_number():
+    assert free_name("a", []) == "a"
+    assert free_name("a", ["a", "a-2"]) == "a-3"

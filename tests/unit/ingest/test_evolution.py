@@ -1,0 +1,126 @@
+"""What becomes of a schema when files bring other columns: widening, comparing, adding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.datatypes import Column, TableSchema, parse_schema, parse_type
+from app.ingest.evolution import Change, ChangeKind, compare, merge_new_columns, widest
+from app.ingest.formats.contract import NewColumn
+
+
+def new(text: str, file_id: int = 1, parent: tuple[str, ...] = ()) -> NewColumn:
+    return NewColumn(parse_schema(text).columns[0], file_id, "x", parent)
+
+
+def text(columns: tuple[Column, ...]) -> str:
+    return str(TableSchema(columns))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("int", "bigint", "bigint"),
+        ("bigint", "double", "double"),
+        ("int", "float", "double"),
+        ("float", "double", "double"),
+        ("decimal(10,2)", "decimal(8,4)", "decimal(12,4)"),
+        ("int", "decimal(5,2)", "decimal(12,2)"),
+        ("bigint", "decimal(38,30)", "string"),
+        ("decimal(10,2)", "double", "double"),
+        ("date", "timestamp", "timestamp"),
+        ("date", "timestamptz", "timestamptz"),
+        ("timestamp", "timestamptz", "timestamptz"),
+        ("boolean", "int", "string"),
+        ("uuid", "string", "string"),
+        ("binary", "binary", "binary"),
+        ("array<int>", "array<bigint>", "array<bigint>"),
+        ("array<int>", "int", "string"),
+        ("map<string, int>", "map<string, double>", "map<string, double>"),
+        ("struct<a: int, b: string>", "struct<b: int, c: date>", "struct<a: int, b: string, c: date>"),
+        ("struct<a: int>", "struct<A: int>", "struct<a: int>"),
+    ],
+)
+def test_the_widest_type_holds_the_values_of_both_whichever_came_first(a, b, expected):
+    assert str(widest(parse_type(a), parse_type(b))) == expected
+    if not expected.startswith("struct"):
+        assert str(widest(parse_type(b), parse_type(a))) == expected
+
+
+def test_comparing_tells_each_difference_with_its_path():
+    table = parse_schema("id bigint, at timestamp, home struct<lat: double, city: string>, gone int, tags array<int>")
+    came = parse_schema("ID bigint, id int, at string, home struct<lat: double, zip: string>, extra date, tags array<int>")
+    found = {(change.kind, change.path) for change in compare(table, came)}
+    assert found == {
+        (ChangeKind.CASE, ("ID",)),
+        (ChangeKind.FITS, ("id",)),
+        (ChangeKind.DIFFERS, ("at",)),
+        (ChangeKind.ADDED, ("home", "zip")),
+        (ChangeKind.ABSENT, ("home", "city")),
+        (ChangeKind.ADDED, ("extra",)),
+        (ChangeKind.ABSENT, ("gone",)),
+    }
+
+
+def test_comparing_looks_inside_arrays_and_maps():
+    table = parse_schema("a array<struct<x: int>>, m map<string, int>")
+    came = parse_schema("a array<struct<x: int, y: int>>, m map<string, double>")
+    assert compare(table, came) == (
+        Change(ChangeKind.ADDED, ("a", "element", "y"), incoming=parse_type("int")),
+        Change(ChangeKind.DIFFERS, ("m", "value"), parse_type("int"), parse_type("double")),
+    )
+
+
+def test_equal_schemas_have_no_difference_whatever_their_field_ids():
+    schema = parse_schema("id bigint, home struct<lat: double>")
+    numbered = TableSchema(tuple(replace(column, field_id=7) for column in schema))
+    assert compare(numbered, schema) == ()
+
+
+def test_new_columns_come_in_the_order_of_the_files_with_the_type_that_holds_all():
+    found = merge_new_columns(
+        parse_schema("id bigint"), [new("b double", 3), new("a bigint", 2), new("b bigint", 1), new("c date", 3), new("c int", 4)]
+    )
+    assert text(found) == "b double, a bigint, c string"
+
+
+def test_a_name_that_differs_only_in_case_is_not_added():
+    table = parse_schema("id bigint, home struct<lat: double>")
+    offered = [new("ID string"), new("x int"), new("X int"), new("LAT int", parent=("home",)), new("_file_id int")]
+    assert text(merge_new_columns(table, offered, reserved=["_FILE_ID"])) == "x int"
+
+
+def test_names_no_table_can_hold_are_not_added():
+    offered = [NewColumn(Column(name, parse_type("int")), 1, "1") for name in ("", "  ", "a\0b", "x" * 300)]
+    assert merge_new_columns(TableSchema(), offered) == ()
+
+
+def test_above_the_limit_columns_are_not_added():
+    offered = [new(f"c{number} int", number) for number in range(10)]
+    assert text(merge_new_columns(parse_schema("id bigint, name string"), offered, max_columns=4)) == "c0 int, c1 int"
+
+
+def test_a_new_member_comes_with_the_whole_column_and_keeps_the_ids_of_the_others():
+    home = Column("home", replace(parse_type("struct<lat: double>"), fields=(Column("lat", parse_type("double"), field_id=3),)), field_id=2)
+    table = TableSchema((home,))
+    found = merge_new_columns(
+        table, [new("zip bigint", parent=("home",)), new("zip string", 2, parent=("home",)), new("lon double", 3, parent=("home",))]
+    )
+    assert text(found) == "home struct<lat: double, zip: string, lon: double>"
+    assert [member.field_id for member in found[0].type.fields] == [3, None, None]
+    assert found[0].field_id == 2
+
+
+def test_members_are_added_inside_arrays_and_maps_and_deep_structs():
+    table = parse_schema("a array<struct<x: struct<y: int>>>, m map<string, struct<p: int>>")
+    offered = [new("z date", parent=("a", "element", "x")), new("q int", parent=("m", "value")), new("r int", parent=("nowhere",))]
+    assert text(merge_new_columns(table, offered)) == (
+        "a array<struct<x: struct<y: int, z: date>>>, m map<string, struct<p: int, q: int>>"
+    )
+
+
+def test_an_object_without_members_becomes_a_string():
+    empty = NewColumn(Column("o", replace(parse_type("int"), name="struct")), 1, "{}")
+    assert text(merge_new_columns(TableSchema(), [empty])) == "o string"
