@@ -1,0 +1,66 @@
+"""SIGKILL of a real process at each named point: after the next run nothing is missing and nothing is there twice."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from app.failpoints import NAMES
+from tests.behaviour.world import World, assert_all_there_once
+
+pytestmark = pytest.mark.kill
+
+# Points that need a history: what the first process, killed there, leaves behind for the second.
+AFTER = {"healing": "written=kill", "spending": "written=kill", "spent": "written=kill"}
+POISON = {"spending", "spent"}
+
+
+def deliver_first(world: World) -> None:
+    for number in range(4):
+        world.deliver(f"first-{number}.jsonl", 20, bad=1 if number == 1 else 0)
+
+
+@pytest.mark.parametrize("point", [name for name in NAMES if name not in POISON and name != "parsing"])
+def test_killed_at_a_point_the_next_run_makes_it_right(world: World, point: str) -> None:
+    deliver_first(world)
+    if point == "schema-changed":  # needs a table that lacks a column
+        assert world.run().code == 0
+        world.deliver("later.jsonl", 20, extra="later")
+    if point in AFTER:
+        assert world.run(AFTER[point]).code == -signal.SIGKILL
+    killed = world.run(f"{point}=kill")
+    assert killed.code == -signal.SIGKILL, killed.err
+
+    world.deliver("third.jsonl", 20)
+    healed = world.run()
+    assert healed.code == 0, healed.err
+    assert_all_there_once(world)
+
+
+def test_after_a_kill_and_a_healing_a_third_run_finds_nothing_to_do(world: World) -> None:
+    deliver_first(world)
+    assert world.run("commit-landed=kill").code == -signal.SIGKILL
+    assert world.run().code == 0
+    again = world.run()
+    assert again.code == 0
+    assert again.answer["metrics"]["files"]["loaded"] == 0
+    assert_all_there_once(world)
+
+
+@pytest.mark.parametrize("point", sorted(POISON))
+def test_killed_while_a_batch_that_kills_its_parser_is_broken_up(world: World, point: str) -> None:
+    deliver_first(world)
+    poison = "parsing=poison:first-2"
+    # The first claim died, so the batch may have been sent: its id must be spent before it is split.
+    assert world.run("written=kill@2").code == -signal.SIGKILL
+    killed = world.run(f"{poison};{point}=kill")
+    assert killed.code == -signal.SIGKILL, killed.err
+    healed = world.run(poison)
+    assert healed.code == 3, healed.err  # PARTIAL: one file is quarantined
+
+    good = [name for name in world.delivered if name != "first-2.jsonl"]
+    assert world.rows() == world.expected(good)
+    states = {row["path"].rpartition("/")[2]: (row["state"], row["reason"]) for row in world.ledger()}
+    assert states.pop("first-2.jsonl") == ("QUARANTINED", "parser-died")
+    assert {state for state, _ in states.values()} == {"SUCCESS"}
