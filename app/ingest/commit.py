@@ -8,7 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from app import failpoints
-from app.errors import CatalogError
+from app.errors import AutoloaderError, CatalogError, FileMissing
 from app.ingest.ports import Engine
 from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, LandingKind, WriteResult
 
@@ -94,6 +94,11 @@ def outcomes_of(engine: Engine, batch: Batch, landing: Landing) -> tuple[FileOut
     if not isinstance(rows, list):
         raise CatalogError(f"The receipt {path} has no list of files.", hint="Do not change receipts by hand.")
     return tuple(_outcome(row) for row in rows)
+
+
+def is_final(error: AutoloaderError) -> bool:
+    """Whether what a batch left beside the table can never be read; otherwise the next run may succeed."""
+    return type(error) in {CatalogError, FileMissing}
 
 
 def _outcome(row: Mapping[str, object]) -> FileOutcome:

@@ -39,7 +39,7 @@ BATCH_TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
         {BatchState.CLAIMED, BatchState.LANDED, BatchState.SETTLED, BatchState.SPENT, BatchState.UNKNOWN}
     ),
     BatchState.LANDED: frozenset({BatchState.SETTLED, BatchState.UNKNOWN}),
-    BatchState.UNKNOWN: frozenset({BatchState.LANDED, BatchState.SETTLED, BatchState.CLAIMED}),
+    BatchState.UNKNOWN: frozenset({BatchState.SETTLED, BatchState.SPENT}),  # a person decides
     BatchState.SETTLED: frozenset(),
     BatchState.SPENT: frozenset(),
 }

@@ -58,7 +58,7 @@ class BatchLedger:
         """Files become PROCESSING before data is touched; the first claim stores the base (protocol, point 4)."""
         now = self.ctx.clock.now()
         with self.ctx.lease.transaction() as session:
-            row = self._row(session, batch)
+            row = self._row(session, batch.id)
             ledger.require_batch_move(batch.id, BatchState(row.state), BatchState.CLAIMED)
             first = row.claims == 0
             batches.claim(session, row, epoch=self.ctx.lease.epoch, table_uuid=state.uuid, head=state.head, now=now)
@@ -74,7 +74,7 @@ class BatchLedger:
         if batch.state is BatchState.LANDED:
             return
         with self.ctx.lease.transaction() as session:
-            batches.change(session, batch.id, state=BatchState.LANDED.value, snapshot_id=snapshot_id)
+            self._move(session, batch.id, BatchState.LANDED, snapshot_id=snapshot_id)
 
     def settle(
         self, batch: Batch, outcomes: Sequence[FileOutcome], snapshot_id: int | None, table_uuid: UUID | None
@@ -91,6 +91,8 @@ class BatchLedger:
             row = ingestions.by_id(session, batch.ingestion_id)
             if row is not None and row.table_uuid is None:
                 row.table_uuid = table_uuid
+        if self.ctx.ingestion.table_uuid is None:  # the run's further batches must not make the table again
+            self.ctx.ingestion = replace(self.ctx.ingestion, table_uuid=table_uuid)
         return report
 
     def release(self, batch: Batch, failed: Sequence[FileOutcome]) -> BatchReport:
@@ -160,15 +162,20 @@ class BatchLedger:
     def block(self, batch: Batch, evidence: str) -> None:
         """What no machine can decide waits for a person."""
         with self.ctx.lease.transaction() as session:
-            batches.change(session, batch.id, state=BatchState.UNKNOWN.value, error=evidence, unanswered=0)
+            self._move(session, batch.id, BatchState.UNKNOWN, error=evidence, unanswered=0)
 
     # --- within a transaction ----------------------------------------------------------------
 
-    def _row(self, session: Session, batch: Batch) -> BatchRow:
-        row = batches.by_id(session, batch.id)
+    def _row(self, session: Session, batch_id: UUID) -> BatchRow:
+        row = batches.by_id(session, batch_id)
         if row is None:
-            raise NotFound(f"Batch {batch.id} vanished from the ledger.")
+            raise NotFound(f"Batch {batch_id} vanished from the ledger.")
         return row
+
+    def _move(self, session: Session, batch_id: UUID, state: BatchState, **columns: object) -> None:
+        """Change the batch's state. Raises IllegalTransition."""
+        ledger.require_batch_move(batch_id, BatchState(self._row(session, batch_id).state), state)
+        batches.change(session, batch_id, state=state.value, **columns)
 
     def _final(self, session: Session, batch: Batch, outcomes: Sequence[FileOutcome]) -> tuple[FileOutcome, ...]:
         attempts = files.attempts_of(session, batch.id)
@@ -181,10 +188,10 @@ class BatchLedger:
         return ledger.final_outcomes(outcomes, attempts, self.ctx.max_attempts)
 
     def _end(self, session: Session, report: BatchReport, outcome: str) -> None:
-        batches.change(
+        self._move(
             session,
             report.batch_id,
-            state=report.state.value,
+            report.state,
             outcome=outcome,
             snapshot_id=report.snapshot_id,
             row_count=report.rows,

@@ -7,6 +7,8 @@ point at which a process can die, so each way begins with what the table says, n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from uuid import UUID
 
 from app import failpoints
@@ -14,6 +16,7 @@ from app.datatypes import Column
 from app.errors import (
     AutoloaderError,
     CatalogError,
+    FileMissing,
     IngestionBlocked,
     ParserDied,
     SchemaChangeRefused,
@@ -39,6 +42,15 @@ from app.values import (
 _REWRITES = 5  # a table whose columns change faster than we can write is somebody else's experiment
 
 
+class _Refused(Exception):
+    """An attempt that must not be published: `error` tells a person why, `failed` are the files to blame."""
+
+    def __init__(self, error: AutoloaderError, failed: Sequence[FileOutcome] = ()) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.failed = failed
+
+
 class BatchService:
     """Processes the batches of one run."""
 
@@ -46,7 +58,7 @@ class BatchService:
         self.ctx = ctx
         self.engine = ctx.engine
         self.ledger = BatchLedger(ctx)
-        self._sent: set[UUID] = set()  # batches for which this process may have sent a commit
+        self._unsent: set[UUID] = set()  # batches whose first claim is ours, and for which we sent no commit
 
     def process(self, batch_id: UUID) -> BatchReport:
         """Load the batch, or finish what an earlier run began. May be repeated: it finds out what is left.
@@ -61,7 +73,7 @@ class BatchService:
             raise self._blocked(batch, "An earlier run found it so.")
         if batch.claims:
             failpoints.hit("healing")
-            landing = self._look(batch)
+            landing = self._still_there(batch, self._look(batch))
             if landing.kind is not LandingKind.NOT_LANDED:
                 return self._follow(batch, landing)
             # A single file is the whole suspect: it gets more chances than a batch that can be halved.
@@ -73,17 +85,26 @@ class BatchService:
 
     def _attempt(self, batch: Batch) -> BatchReport:
         batch, batch_files = self.ledger.claim(batch, self._table())
+        if batch.claims == 1:
+            self._unsent.add(batch.id)
         failpoints.hit("claimed")
+        try:
+            return self._load(batch, batch_files)
+        except (AutoloaderError, KeyboardInterrupt):
+            with suppress(AutoloaderError):  # the first error is the one to tell
+                self.ledger.answered(batch)
+            raise
+
+    def _load(self, batch: Batch, batch_files: Sequence[BatchFile]) -> BatchReport:
         try:
             landing, outcomes = self._write_and_publish(batch, batch_files)
         except ParserDied as died:
             return self._break_up(batch, died.message)
-        except SchemaChangeRefused:
-            self._release(batch, ())
-            raise
-        except AutoloaderError:
-            self.ledger.answered(batch)
-            raise
+        except _Refused as refused:
+            report = self._release(batch, refused.failed)
+            if report.state is BatchState.SETTLED and report.snapshot_id is not None:
+                return report  # another attempt had landed it: nothing is refused any more
+            raise refused.error from None
         return self._follow(batch, landing, outcomes)
 
     def _write_and_publish(
@@ -92,10 +113,10 @@ class BatchService:
         """Write until the table's columns hold still, then publish; outcomes if it is our attempt that landed."""
         for _ in range(_REWRITES):
             written = self._write(batch, batch_files)
-            self._check_errors(batch, batch_files, written)
+            self._check_errors(batch_files, written)
             failpoints.hit("written")
             self.ctx.lease.check()
-            self._sent.add(batch.id)
+            self._unsent.discard(batch.id)
             try:
                 landing = commit.publish(
                     self.engine, batch, batch_files, written, self.ctx.run_id, self.ctx.clock.now()
@@ -123,9 +144,12 @@ class BatchService:
                 return written
             self.engine.discard(written)
             if mode == "fail":
-                raise SchemaChangeRefused(
-                    f"Files of {self.ctx.ingestion.name} bring columns the table lacks: {_shown(written.new_columns)}.",
-                    hint="Add them to the table, or set on_new_columns to add_columns or rescue.",
+                raise _Refused(
+                    SchemaChangeRefused(
+                        f"Files of {self.ctx.ingestion.name} bring columns the table lacks:"
+                        f" {_shown(written.new_columns)}.",
+                        hint="Add them to the table, or set on_new_columns to add_columns or rescue.",
+                    )
                 )
             self.ctx.lease.check()
             self.engine.add_columns(written.new_columns)
@@ -133,7 +157,7 @@ class BatchService:
             self.ctx.progress.note(f"New columns in {self.ctx.ingestion.table_name}: {_shown(written.new_columns)}.")
             failpoints.hit("schema-changed")
 
-    def _check_errors(self, batch: Batch, batch_files: Sequence[BatchFile], written: WriteResult) -> None:
+    def _check_errors(self, batch_files: Sequence[BatchFile], written: WriteResult) -> None:
         """Under `on_error: fail`, refuse the whole batch before anything is published."""
         policies = self.ctx.ingestion.shape.policies
         records = written.rows + written.rejected
@@ -142,12 +166,12 @@ class BatchService:
         self.engine.discard(written)
         bad = {outcome.file_id: outcome for outcome in written.outcomes if outcome.rejected}
         paths = [file.path for file in batch_files if file.file_id in bad]
-        self._release(batch, [_failed(outcome, policies.max_errors) for outcome in bad.values()])
-        raise TooManyErrors(
+        error = TooManyErrors(
             f"{written.rejected} of {records} records could not be parsed (allowed: {policies.max_errors});"
             f" nothing of the batch was loaded. They are in {len(paths)} files, the first is {paths[0]}.",
             hint=f"See them with: autoloader files list {self.ctx.ingestion.name} --state FAILED",
         )
+        raise _Refused(error, [_failed(outcome, policies.max_errors) for outcome in bad.values()])
 
     def _table(self) -> TableState:
         """The table to load into: made once, and never again by us once rows of ours were in it."""
@@ -176,23 +200,40 @@ class BatchService:
             evidence = f"Table {self.ctx.ingestion.table_name} does not exist any more."
             return Landing(LandingKind.UNKNOWN, evidence=evidence)
 
+    def _still_there(self, batch: Batch, landing: Landing) -> Landing:
+        """`landing`, unless the batch was seen on the table before and is not there any more."""
+        if batch.state is not BatchState.LANDED or landing.kind in {LandingKind.LANDED, LandingKind.UNKNOWN}:
+            return landing
+        evidence = f"It had landed, but main does not show it any more: the table was rolled back. {landing.evidence}"
+        return replace(landing, kind=LandingKind.UNKNOWN, evidence=evidence.rstrip())
+
     def _follow(self, batch: Batch, landing: Landing, outcomes: Sequence[FileOutcome] | None = None) -> BatchReport:
         """Bring the ledger to where the table is. `outcomes` are known when our own attempt landed."""
         if landing.kind is LandingKind.LANDED and landing.snapshot is not None:
             failpoints.hit("before-settle")
             self.ledger.landed(batch, landing.snapshot.snapshot_id)
-            outcomes = outcomes or commit.outcomes_of(self.engine, batch, landing)
-            commit.complete_rejects(self.engine, batch, landing)
-            report = self.ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
-            failpoints.hit("settled")
-            return report
+            return self._settle(batch, landing, landing.snapshot.snapshot_id, outcomes)
         if landing.kind is LandingKind.SPENT:
             failpoints.hit("spent")
             return self.ledger.split(batch, landing, parts=2)
         if landing.kind is LandingKind.UNKNOWN:
-            self.ledger.block(batch, landing.evidence)
-            raise self._blocked(batch, landing.evidence)
+            raise self._block(batch, landing.evidence)
         raise CatalogError(f"Batch {batch.id} was published, but the table does not show it.", hint="Run again.")
+
+    def _settle(
+        self, batch: Batch, landing: Landing, snapshot_id: int, outcomes: Sequence[FileOutcome] | None
+    ) -> BatchReport:
+        """Complete what belongs to a batch that landed, and end it. What can never be completed waits for a person."""
+        try:
+            outcomes = outcomes or commit.outcomes_of(self.engine, batch, landing)
+            commit.complete_rejects(self.engine, batch, landing)
+            report = self.ledger.settle(batch, outcomes, snapshot_id, landing.table_uuid)
+        except (CatalogError, FileMissing) as error:
+            if not commit.is_final(error):
+                raise
+            raise self._block(batch, f"It landed as snapshot {snapshot_id}, but {error.message}") from error
+        failpoints.hit("settled")
+        return report
 
     def _break_up(self, batch: Batch, why: str) -> BatchReport:
         """The batch kills its parser: halve it until the bad file stands alone, and quarantine that one."""
@@ -208,20 +249,23 @@ class BatchService:
         self.ctx.progress.note(f"{why} The batch of {batch.file_count} files is halved to find the file that did it.")
         return self.ledger.split(batch, spent, parts=2)
 
-    def _release(self, batch: Batch, failed: Sequence[FileOutcome]) -> None:
+    def _release(self, batch: Batch, failed: Sequence[FileOutcome]) -> BatchReport:
         """Give the files back. Where a commit may be under way, its id is spent first, and they wait in a child."""
         landing = commit.free_id(self.engine, batch, never_sent=self._never_sent(batch))
         if landing.kind is LandingKind.NOT_LANDED:
-            self.ledger.release(batch, failed)
-        elif landing.kind is LandingKind.SPENT:
+            return self.ledger.release(batch, failed)
+        if landing.kind is LandingKind.SPENT:
             failpoints.hit("spent")
-            self.ledger.split(batch, landing, parts=1)
-        else:
-            self._follow(batch, landing)
+            return self.ledger.split(batch, landing, parts=1)
+        return self._follow(batch, landing)
 
     def _never_sent(self, batch: Batch) -> bool:
         """Whether this process made the first and only claim, in this lease epoch, and sent no commit."""
-        return batch.claims == 1 and batch.claim_epoch == self.ctx.lease.epoch and batch.id not in self._sent
+        return batch.claims == 1 and batch.claim_epoch == self.ctx.lease.epoch and batch.id in self._unsent
+
+    def _block(self, batch: Batch, evidence: str) -> IngestionBlocked:
+        self.ledger.block(batch, evidence)
+        return self._blocked(batch, evidence)
 
     def _blocked(self, batch: Batch, evidence: str) -> IngestionBlocked:
         name = self.ctx.ingestion.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -54,10 +54,21 @@ class ConnectionService:
         self.clock = clock or SystemClock()
         self.tenant_id = tenant_id
 
-    def put(self, name: str, kind: str, options: Mapping[str, str], *, replace: bool = False) -> ConnectionView:
-        """Store a connection. What looks like a secret is encrypted. Raises Conflict when the name is taken."""
+    def put(
+        self,
+        name: str,
+        kind: str,
+        options: Mapping[str, str],
+        *,
+        secret_names: Collection[str] = (),
+        replace: bool = False,
+    ) -> ConnectionView:
+        """Store a connection. What looks like a secret is encrypted, and what `secret_names` names.
+
+        Raises Conflict when the name is taken.
+        """
         _check(name, kind)
-        open_part, secret_part = split_secrets(options)
+        open_part, secret_part = split_secrets(options, secret_names)
         for value in secret_part.values():
             register_secret(value)
         now = self.clock.now()
@@ -132,9 +143,9 @@ class ConnectionService:
         return f"connection:{self.tenant_id}:{name}"
 
 
-def split_secrets(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """(what may be shown, what must be encrypted), by name or by value: an address with a password in it is a secret."""
-    secret = {k: v for k, v in options.items() if _SECRET.search(k) or _SECRET_VALUE.search(v)}
+def split_secrets(options: Mapping[str, str], named: Collection[str] = ()) -> tuple[dict[str, str], dict[str, str]]:
+    """(what may be shown, what must be encrypted): by name, by value (an address can hold a password), or `named`."""
+    secret = {k: v for k, v in options.items() if k in named or _SECRET.search(k) or _SECRET_VALUE.search(v)}
     return {k: v for k, v in options.items() if k not in secret}, secret
 
 

@@ -182,9 +182,7 @@ class FileService:
         open_ones = [row for row in rows if row.state != FileState.SUCCESS]
         return (open_ones or list(rows))[-1]
 
-    def _views(
-        self, session: Session, rows: Sequence[ProcessedFile], *, history: bool = False
-    ) -> list[FileView]:
+    def _views(self, session: Session, rows: Sequence[ProcessedFile], *, history: bool = False) -> list[FileView]:
         names: dict[UUID, str] = {}
         states: dict[UUID, str | None] = {}
         for row in rows:
@@ -240,9 +238,7 @@ def _history(session: Session, file_id: int) -> tuple[FileEventView, ...]:
     )
 
 
-def _view(
-    row: ProcessedFile, ingestion: str, batch_state: str | None, history: tuple[FileEventView, ...]
-) -> FileView:
+def _view(row: ProcessedFile, ingestion: str, batch_state: str | None, history: tuple[FileEventView, ...]) -> FileView:
     return FileView(
         id=row.id,
         ingestion=ingestion,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.config import Settings
 from app.database import Database
-from app.errors import Conflict, NotFound, TableNotFound
+from app.errors import CatalogError, Conflict, FileMissing, NotFound, TableNotFound
 from app.ingest import commit
 from app.repositories import batches, ingestions
 from app.services.batch_ledger import BatchLedger, BatchReport
@@ -87,24 +87,32 @@ class ResolveService:
 
     def _landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
         landing = self._as_of_now(ctx, batch)
-        if landing is not None and landing.kind is LandingKind.LANDED and landing.snapshot is not None:
-            outcomes = commit.outcomes_of(ctx.engine, batch, landing)
-            return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
         note = "A person said that the batch had landed."
         loaded = [FileOutcome(f.file_id, FileState.SUCCESS, reason="by-hand", error=note) for f in ledger.files(batch)]
-        return ledger.settle(batch, loaded, None, None)
+        if landing is None or landing.kind is not LandingKind.LANDED or landing.snapshot is None:
+            return ledger.settle(batch, loaded, None, None)
+        try:
+            outcomes = commit.outcomes_of(ctx.engine, batch, landing)
+            commit.complete_rejects(ctx.engine, batch, landing)
+        except (CatalogError, FileMissing) as error:
+            if not commit.is_final(error):
+                raise
+            outcomes = tuple(loaded)  # its receipt or its rejects are gone: the person's word stands for all files
+        return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
 
     def _not_landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
         landing = self._as_of_now(ctx, batch)
         if landing is None:
             return ledger.release(batch, ())
+        if landing.kind is not LandingKind.LANDED:  # also SPENT: only the spending that is on main now counts
+            landing = commit.free_id(ctx.engine, self._rebased(ctx, batch), never_sent=False)
         if landing.kind is LandingKind.LANDED and landing.snapshot is not None:
             raise Conflict(
                 f"Batch {batch.id} is in the table: snapshot {landing.snapshot.snapshot_id} carries it.",
                 hint=f"Say so: autoloader ingestions resolve {ctx.ingestion.name} --landed {batch.id}",
             )
         if landing.kind is not LandingKind.SPENT:
-            landing = ctx.engine.spend(self._rebased(ctx, batch))
+            raise Conflict(f"The id of batch {batch.id} could not be taken. {landing.evidence}", hint="Try again.")
         return ledger.split(batch, landing, parts=1)
 
     def _as_of_now(self, ctx: RunContext, batch: Batch) -> Landing | None:

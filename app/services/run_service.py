@@ -74,6 +74,7 @@ class RunService:
             lease_service.hold(self.database, self.settings, ingestion_id, run_id, progress) as lease,
             bound(run_id=str(run_id), ingestion_id=str(ingestion_id)),
         ):
+            ingestion = self._ingestion(ingestion_id)  # the owner before us may have learned schema and table
             self._record_start(lease, ingestion, run_id, trigger, external_key)
             try:
                 with (

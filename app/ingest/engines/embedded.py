@@ -27,7 +27,6 @@ from app.errors import CatalogError, CommitConflict, InvalidInput, ParserDied
 from app.ingest.engines import embedded_publish
 from app.ingest.engines.embedded_input import (
     LocalFiles,
-    as_columns,
     format_options,
     parse_limits,
     row_columns,
@@ -35,7 +34,8 @@ from app.ingest.engines.embedded_input import (
 )
 from app.ingest.engines.embedded_publish import Staged
 from app.ingest.engines.sandbox import Sandbox
-from app.ingest.formats.contract import ParsedFile, ParseFile, ParseRequest, ParseResult
+from app.ingest.evolution import merge_new_columns
+from app.ingest.formats.contract import NewColumn, ParsedFile, ParseFile, ParseRequest, ParseResult
 from app.ingest.landing import decide
 from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
@@ -67,7 +67,7 @@ class _Attempt:
     data: list[DataFile] = field(default_factory=list)
     rejects: list[Path] = field(default_factory=list)
     parsed: list[ParsedFile] = field(default_factory=list)
-    new_columns: list[Column] = field(default_factory=list)
+    new_columns: list[NewColumn] = field(default_factory=list)
     reject_file: str | None = None
 
     def staged(self) -> Staged:
@@ -224,7 +224,7 @@ class EmbeddedEngine:
 
     def _gather(self, attempt: _Attempt, result: ParseResult) -> None:
         attempt.parsed += result.files
-        attempt.new_columns += as_columns(result.new_columns, attempt.look.state.schema)
+        attempt.new_columns += result.new_columns
         if result.reject_file:
             attempt.rejects.append(Path(result.reject_file))
 
@@ -272,7 +272,7 @@ def _result(attempt: _Attempt, files: Sequence[BatchFile]) -> WriteResult:
         rescued=sum(outcome.rescued for outcome in outcomes),
         rejected=sum(outcome.rejected for outcome in outcomes),
         byte_count=sum(file.size for file in files if file.file_id in loaded),
-        new_columns=tuple(dict.fromkeys(attempt.new_columns)),
+        new_columns=merge_new_columns(attempt.look.state.schema, attempt.new_columns),
         handle=attempt.staged(),
     )
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from app.config import Settings
-from app.datatypes import Column, DataType, TableSchema, array, mapping, primitive, struct
+from app.datatypes import Column, TableSchema, primitive
 from app.errors import InvalidInput
-from app.ingest.formats.contract import NewColumn, ParsedFile, ParseFile, ParseLimits, RowColumns
+from app.ingest.formats.contract import ParsedFile, ParseFile, ParseLimits, RowColumns
 from app.schemas.ingestion import FormatShape, RowColumnsShape
 from app.spool import Spool, SpooledFile
 from app.storage import Store
@@ -67,32 +67,6 @@ def row_columns(shape: RowColumnsShape, table: TableSchema) -> RowColumns:
     if file_id is None:
         raise InvalidInput("row_columns.file_id cannot be switched off.")
     return RowColumns(file_id, found["source_file"], found["ingested_at"], found["rescued_data"])
-
-
-# --- new columns -----------------------------------------------------------------------------
-
-
-def as_columns(new: Sequence[NewColumn], schema: TableSchema) -> tuple[Column, ...]:
-    """New columns in the shape `add_columns` takes: a member of a struct comes inside its column."""
-    return tuple(column for item in new if (column := _wrapped(schema.columns, item.parent, item.column)) is not None)
-
-
-def _wrapped(columns: Sequence[Column], parents: tuple[str, ...], leaf: Column) -> Column | None:
-    if not parents:
-        return leaf
-    known = next((column for column in columns if column.name == parents[0]), None)
-    kind = _wrapped_type(known.type, parents[1:], leaf) if known else None
-    return Column(known.name, kind) if known and kind else None
-
-
-def _wrapped_type(kind: DataType, parents: tuple[str, ...], leaf: Column) -> DataType | None:
-    if kind.name == "struct":
-        member = _wrapped(kind.fields, parents, leaf)
-        return struct(member) if member else None
-    inner = _wrapped_type(kind.element.type, parents[1:], leaf) if kind.element else None
-    if inner is None:
-        return None
-    return mapping(kind.key.type, inner) if kind.key else array(inner)
 
 
 # --- files -----------------------------------------------------------------------------------

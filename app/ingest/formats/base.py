@@ -23,6 +23,7 @@ The child asks in this order:
                       (dotted path inside a struct), and keys the schema lacks, by their own name
     REJECT   VARCHAR  null, or why the record was rejected: a stable word, then optionally `: ` and a sentence.
                       The other columns of such a row are ignored.
+                      A required column that is null rejects its record: `null-in-required: <column>`.
 
 The shared writer decides what becomes of RESCUED when the user has switched that column off (the record is
 rejected, so that nothing is lost): a format always fills it. Order of rows is not kept. The SELECT must stream:

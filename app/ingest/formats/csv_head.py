@@ -19,7 +19,7 @@ class CsvHead:
     """`header` are the texts of the header, one for each field; None when the dialect has none.
 
     `width` is the number of fields of a record; `skip` the physical lines before the first record, `offset` the bytes;
-    `plain` is false when the head alone asks for the exact reader; `crlf` is how its lines end, None when there are none.
+    `plain` is false when the head alone asks for the exact reader; `crlf` is how its lines end, None when there is none.
     """
 
     header: tuple[str, ...] | None
@@ -95,7 +95,9 @@ def _refuse_binary(begin: bytes, name: str, encoding: str) -> None:
         raise BadFile("not-this-format", f"{name} holds {kind}, not text.")
 
 
-def _offset(path: str, skip: int, dialect: CsvDialect, lines_before: int | None = None) -> tuple[int, bool, bool | None]:
+def _offset(
+    path: str, skip: int, dialect: CsvDialect, lines_before: int | None = None
+) -> tuple[int, bool, bool | None]:
     """Where the line behind the first `skip` begins, whether DuckDB counts those lines as we do, and how they end."""
     before = skip if lines_before is None else lines_before
     quote = dialect.quote.encode()

@@ -1,7 +1,7 @@
 """Where in a plain file the records of the wrong width are, without reading the others field by field.
 
-Only for files that `csv_scan` found plain: there a record ends at a line end outside quotes, and its width is the number
-of delimiters outside quotes.
+Only for files that `csv_scan` found plain: there a record ends at a line end outside quotes, and its width is told by
+the delimiters outside quotes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def _ragged(path: str, head: CsvHead, dialect: CsvDialect, limit: int) -> Iterat
 
 
 def _outside(quotes: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return positions[np.searchsorted(quotes, positions) & 1 == 0]
+    even: npt.NDArray[np.bool_] = (np.searchsorted(quotes, positions) & 1) == 0
+    return positions[even]
 
 
 def _whole_records(path: str, offset: int, dialect: CsvDialect, limit: int) -> Iterator[bytes]:

@@ -163,7 +163,9 @@ def _next(reader: Iterator[list[str]], lines: _Lines) -> CsvRecord | None:
         return _rejected(lines, f"too-long: more than {lines.limit:,} bytes")
     except csv.Error as exc:
         if lines.ended:
-            sentence = f"The quote opened in the record of line {lines.begin} is never closed: cut off, or a stray quote."
+            sentence = (
+                f"The quote opened in the record of line {lines.begin} is never closed: cut off, or a stray quote."
+            )
             raise BadFile("truncated", sentence) from exc
         return _rejected(lines, f"malformed: {exc}")
     raw = lines.taken[0] if len(lines.taken) == 1 else "".join(lines.taken)

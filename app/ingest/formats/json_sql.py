@@ -54,7 +54,9 @@ class RecordSql:
     def _judged(self, source: str, *, located: bool = False) -> str:
         more = ', line, "offset", raw' if located else ""
         shape = duckdb_text(json.dumps({column.name: structure(column.type) for column in self.columns}))
-        parsed = f"SELECT file, text, keys, flaw{more}, TRY(from_json(text, {shape})) AS x FROM {source}"
+        # TRY is dear where it catches: the whole vector is parsed once more, row by row.
+        sound = "CASE WHEN doubt AND NOT json_valid(text) THEN NULL ELSE text END"
+        parsed = f"SELECT file, text, keys, flaw{more}, TRY(from_json({sound}, {shape})) AS x FROM {source}"
         converted = ", ".join(
             f"{self.values.at(_parsed((column,)), column.type, pointer(column.name))} AS __v{i}"
             for i, column in enumerate(self.columns)
@@ -67,7 +69,7 @@ class RecordSql:
             " + ".join(f"CAST({any_value(_parsed(path), path[-1].type)} AS INTEGER)" for path in _known(self.columns))
             or "0"
         )
-        unsure = f"CASE WHEN keys <> ({found}) OR keys = 0 THEN NOT {self._plain()} ELSE false END"
+        unsure = f"CASE WHEN keys <> ({found}) OR keys = 0 THEN x IS NULL OR NOT {self._plain()} ELSE false END"
         return " OR ".join([unsure, *(f"({self._strange(path)})" for path in _leaves(self.columns))])
 
     def _plain(self) -> str:
@@ -122,8 +124,7 @@ class RecordSql:
         if not required:
             return verdict
         missing = " ".join(
-            f"WHEN __v{i} IS NULL THEN {sql_text(f'missing-required: column {column.name} may not be null')}"
-            for i, column in required
+            f"WHEN __v{i} IS NULL THEN {sql_text(f'null-in-required: {column.name}')}" for i, column in required
         )
         return f"coalesce({verdict}, CASE {missing} END)"
 

@@ -5,6 +5,7 @@ Columns of a batch:
     file   int64   the file's id
     text   string  the record, valid UTF-8, line end included; null when `flaw` is set
     keys   int32   an upper bound of the number of keys in the record: quotes before a colon or white space
+    doubt  bool    the record does not begin with a brace and end with one: it is worth a check before it is parsed
     flaw   string  null, or why the record cannot even be text (then `raw` of the located stream holds it)
 
 and, when located: `line` int64 (1-based), `offset` int64 (bytes, of the decompressed UTF-8 text),
@@ -25,7 +26,15 @@ from app.ingest.formats.base import RAW_LIMIT, Job
 from app.ingest.formats.contract import ParseFile
 from app.ingest.formats.streams import BadFile
 
-PLAIN = pa.schema([("file", pa.int64()), ("text", pa.string()), ("keys", pa.int32()), ("flaw", pa.string())])
+PLAIN = pa.schema(
+    [
+        ("file", pa.int64()),
+        ("text", pa.string()),
+        ("keys", pa.int32()),
+        ("doubt", pa.bool_()),
+        ("flaw", pa.string()),
+    ]
+)
 LOCATED = pa.schema([*PLAIN, ("line", pa.int64()), ("offset", pa.int64()), ("raw", pa.string())])
 _BATCH_BYTES = 2 * 1024 * 1024
 _BATCH_RECORDS = 50_000
@@ -111,7 +120,8 @@ def _batch(pieces: list[Piece], *, located: bool) -> pa.RecordBatch:
     flaw = pa.nulls(len(starts), pa.string())
     if flaws:
         flaw = pa.array([flaws.get(i) for i in range(len(starts))], pa.string())
-    columns = [pa.array(file_ids, pa.int64()), text, pa.array(keys, pa.int32()), flaw]
+    doubt = pa.array(_doubt(data, starts, ends))
+    columns = [pa.array(file_ids, pa.int64()), text, pa.array(keys, pa.int32()), doubt, flaw]
     if not located:
         return pa.record_batch(columns, schema=PLAIN)
     offsets = np.concatenate([piece.starts + piece.offset for piece in pieces])
@@ -152,6 +162,14 @@ def _count_keys(data: bytes, starts: Ints) -> npt.NDArray[np.int32]:
     behind |= after <= ord(" ")
     np.logical_and(raw[:-1] == ord('"'), behind, out=marks[:-1].view(bool))
     return np.add.reduceat(marks, starts, dtype=np.int32)
+
+
+def _doubt(data: bytes, starts: Ints, ends: Ints) -> npt.NDArray[np.bool_]:
+    raw = np.frombuffer(data, np.uint8)
+    last = raw[ends - 1]
+    last = np.where(last == ord("\n"), raw[np.maximum(ends - 2, starts)], last)
+    doubt: npt.NDArray[np.bool_] = (raw[starts] != ord("{")) | (last != ord("}"))
+    return doubt
 
 
 def _texts(data: bytes, starts: Ints, ends: Ints, flaws: dict[int, str]) -> pa.Array:

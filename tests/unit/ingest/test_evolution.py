@@ -51,7 +51,9 @@ def test_the_widest_type_holds_the_values_of_both_whichever_came_first(a, b, exp
 
 def test_comparing_tells_each_difference_with_its_path():
     table = parse_schema("id bigint, at timestamp, home struct<lat: double, city: string>, gone int, tags array<int>")
-    came = parse_schema("ID bigint, id int, at string, home struct<lat: double, zip: string>, extra date, tags array<int>")
+    came = parse_schema(
+        "ID bigint, id int, at string, home struct<lat: double, zip: string>, extra date, tags array<int>"
+    )
     found = {(change.kind, change.path) for change in compare(table, came)}
     assert found == {
         (ChangeKind.CASE, ("ID",)),
@@ -81,7 +83,8 @@ def test_equal_schemas_have_no_difference_whatever_their_field_ids():
 
 def test_new_columns_come_in_the_order_of_the_files_with_the_type_that_holds_all():
     found = merge_new_columns(
-        parse_schema("id bigint"), [new("b double", 3), new("a bigint", 2), new("b bigint", 1), new("c date", 3), new("c int", 4)]
+        parse_schema("id bigint"),
+        [new("b double", 3), new("a bigint", 2), new("b bigint", 1), new("c date", 3), new("c int", 4)],
     )
     assert text(found) == "b double, a bigint, c string"
 
@@ -103,10 +106,19 @@ def test_above_the_limit_columns_are_not_added():
 
 
 def test_a_new_member_comes_with_the_whole_column_and_keeps_the_ids_of_the_others():
-    home = Column("home", replace(parse_type("struct<lat: double>"), fields=(Column("lat", parse_type("double"), field_id=3),)), field_id=2)
+    home = Column(
+        "home",
+        replace(parse_type("struct<lat: double>"), fields=(Column("lat", parse_type("double"), field_id=3),)),
+        field_id=2,
+    )
     table = TableSchema((home,))
     found = merge_new_columns(
-        table, [new("zip bigint", parent=("home",)), new("zip string", 2, parent=("home",)), new("lon double", 3, parent=("home",))]
+        table,
+        [
+            new("zip bigint", parent=("home",)),
+            new("zip string", 2, parent=("home",)),
+            new("lon double", 3, parent=("home",)),
+        ],
     )
     assert text(found) == "home struct<lat: double, zip: string, lon: double>"
     assert [member.field_id for member in found[0].type.fields] == [3, None, None]
@@ -115,7 +127,11 @@ def test_a_new_member_comes_with_the_whole_column_and_keeps_the_ids_of_the_other
 
 def test_members_are_added_inside_arrays_and_maps_and_deep_structs():
     table = parse_schema("a array<struct<x: struct<y: int>>>, m map<string, struct<p: int>>")
-    offered = [new("z date", parent=("a", "element", "x")), new("q int", parent=("m", "value")), new("r int", parent=("nowhere",))]
+    offered = [
+        new("z date", parent=("a", "element", "x")),
+        new("q int", parent=("m", "value")),
+        new("r int", parent=("nowhere",)),
+    ]
     assert text(merge_new_columns(table, offered)) == (
         "a array<struct<x: struct<y: int, z: date>>>, m map<string, struct<p: int, q: int>>"
     )

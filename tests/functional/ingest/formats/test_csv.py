@@ -1,5 +1,7 @@
 """CSV and TSV through the parsing child: what is loaded, rescued, rejected, and which file fails alone."""
 
+# ruff: noqa: DTZ001 — timestamps without a zone are what is tested
+
 from __future__ import annotations
 
 import bz2

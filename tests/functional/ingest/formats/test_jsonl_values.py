@@ -233,7 +233,7 @@ def test_columns_with_odd_names_are_found(load):
 def test_a_required_column_without_a_value_rejects_the_record(load):
     parsed = load('{"id": 1}\n{"id": null}\n{"name": "x"}\n{"id": "y"}\n', "id bigint not null, name string")
     assert parsed.rows("id") == [(1,)]
-    assert [reason.split(":")[0] for (reason,) in parsed.rejects("reason")] == ["missing-required"] * 3
+    assert [reason.split(":")[0] for (reason,) in parsed.rejects("reason")] == ["null-in-required"] * 3
 
 
 class TestWithoutARescuedColumn:

@@ -1,5 +1,7 @@
 """Parquet through the parsing child: columns by name, other types without loss, bad files alone."""
 
+# ruff: noqa: DTZ001 — timestamps without a zone are what is tested
+
 from __future__ import annotations
 
 import datetime as dt
@@ -49,7 +51,9 @@ def test_columns_are_matched_by_name_in_each_file(load, write):
 
 
 def test_an_unknown_column_is_rescued_and_reported_with_its_type(load, write):
-    extra = pa.table({"id": [1, 2], "at": pa.array([dt.datetime(2024, 1, 5), None], pa.timestamp("ms")), "none": pa.nulls(2)})
+    extra = pa.table(
+        {"id": [1, 2], "at": pa.array([dt.datetime(2024, 1, 5), None], pa.timestamp("ms")), "none": pa.nulls(2)}
+    )
     parsed = load(write(extra), unknown="add")
     assert parsed.rows() == [(1, None, '{"at":"2024-01-05 00:00:00"}'), (2, None, None)]
     (found,) = parsed.result.new_columns
@@ -70,7 +74,9 @@ def test_a_file_with_none_of_the_columns_fails_alone(load, write):
 def test_many_files_of_a_few_layouts_load_together(load, write):
     paths = [write({"id": [i], "name": [str(i)], **({"z": [i]} if i % 3 else {})}, f"{i}.parquet") for i in range(150)]
     parsed = load(*paths)
-    assert parsed.rows("count(*), count(DISTINCT id), count(_rescued_data), sum(_file_id - id)") == [(150, 150, 100, 150)]
+    assert parsed.rows("count(*), count(DISTINCT id), count(_rescued_data), sum(_file_id - id)") == [
+        (150, 150, 100, 150)
+    ]
 
 
 def test_a_file_with_columns_named_like_ours_is_read(load, write):
@@ -122,7 +128,12 @@ def test_a_null_in_a_required_column_rejects_the_record(load, write):
             [dt.date(2024, 1, 5), None],
             ["2024-01-05 01:00:00"],
         ),
-        (pa.array([0, 1], pa.timestamp("s")), "timestamp", [dt.datetime(1970, 1, 1), dt.datetime(1970, 1, 1, 0, 0, 1)], []),
+        (
+            pa.array([0, 1], pa.timestamp("s")),
+            "timestamp",
+            [dt.datetime(1970, 1, 1), dt.datetime(1970, 1, 1, 0, 0, 1)],
+            [],
+        ),
         (pa.array([1500], pa.timestamp("ms")), "timestamp", [dt.datetime(1970, 1, 1, 0, 0, 1, 500_000)], []),
         (pa.array([0], pa.timestamp("us", "UTC")), "timestamp", [None], ["1970-01-01 00:00:00+00"]),
         (pa.array([b"ok", b"\xff"]), "string", ["ok", None], ["/w=="]),
@@ -137,7 +148,12 @@ def test_a_null_in_a_required_column_rejects_the_record(load, write):
         (pa.array([[1.0], [1.5]]), "array<bigint>", [[1], None], [[1.5]]),
         (pa.array([[1]]), "bigint", [None], [[1]]),
         (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int32())), "map<string, bigint>", [{"k": 1}], []),
-        (pa.array([[{"a": 1}], [{"a": 2}]]), "array<struct<a: int, b: string>>", [[{"a": 1, "b": None}], [{"a": 2, "b": None}]], []),
+        (
+            pa.array([[{"a": 1}], [{"a": 2}]]),
+            "array<struct<a: int, b: string>>",
+            [[{"a": 1, "b": None}], [{"a": 2, "b": None}]],
+            [],
+        ),
         (pa.array([[{"a": 1, "z": 2}]]), "array<struct<a: bigint>>", [None], [[{"a": 1, "z": 2}]]),
         (pa.array([{"a": 1}]), "string", ['{"a":1}'], []),
         (pa.array([{"a": 1}]), "map<string, bigint>", [None], [{"a": 1}]),
@@ -152,15 +168,17 @@ def test_another_type_keeps_each_value_in_the_column_or_in_the_rescued_data(load
 
 
 def test_nanoseconds_are_cut_and_the_exact_text_is_rescued(load, write):
-    table = pa.table({"t": pa.array([1_000, 1_001], pa.timestamp("ns")), "z": pa.array([2_000, 2_001], pa.timestamp("ns", "UTC"))})
+    table = pa.table(
+        {"t": pa.array([1_000, 1_001], pa.timestamp("ns")), "z": pa.array([2_000, 2_001], pa.timestamp("ns", "UTC"))}
+    )
     parsed = load(write(table), schema="t timestamp, z timestamptz")
     assert parsed.rows("t, z::VARCHAR, _rescued_data") == [
-        (dt.datetime(1970, 1, 1, 0, 0, 0, 1), "1970-01-01 00:00:00.000002+00", None),
         (
             dt.datetime(1970, 1, 1, 0, 0, 0, 1),
             "1970-01-01 00:00:00.000002+00",
             '{"t":"1970-01-01 00:00:00.000001001","z":"1970-01-01 00:00:00.000002001+00"}',
         ),
+        (dt.datetime(1970, 1, 1, 0, 0, 0, 1), "1970-01-01 00:00:00.000002+00", None),
     ]
 
 
@@ -209,7 +227,9 @@ def test_every_column_has_its_field_id_nested_ones_too(load, write):
         (b"PARE" + b"\0" * 40 + b"PARE", ("FAILED", "not-this-format")),
     ],
 )
-def test_a_file_that_is_no_parquet_ends_in_a_stated_state_and_its_neighbour_loads(load, write, tmp_path, content, state):
+def test_a_file_that_is_no_parquet_ends_in_a_stated_state_and_its_neighbour_loads(
+    load, write, tmp_path, content, state
+):
     bad = tmp_path / "bad.parquet"
     bad.write_bytes(content)
     parsed = load(bad, write(GOOD))
@@ -226,8 +246,9 @@ def test_a_file_that_was_cut_fails_alone(load, write):
 
 def test_a_corrupt_page_fails_its_file_alone(load, write):
     path = write({"id": list(range(50_000)), "name": [str(i * 7919) for i in range(50_000)]}, compression="zstd")
+    page = pq.read_metadata(path).row_group(0).column(0).data_page_offset
     data = bytearray(path.read_bytes())
-    data[200:4000] = bytes(3800)
+    data[page : page + 4000] = b"\xff" * 4000
     path.write_bytes(data)
     parsed = load(path, write(GOOD))
     assert parsed.state(1) == ("FAILED", "undecodable")
@@ -236,10 +257,10 @@ def test_a_corrupt_page_fails_its_file_alone(load, write):
 
 def test_a_small_file_that_would_become_gigabytes_is_quarantined_by_its_footer(load, write):
     text = pa.table({"name": pa.array(["x" * (1 << 20)] * 200)})
-    rows = pa.table({"id": pa.repeat(pa.scalar(1), 70_000_000)})
+    rows = pa.table({"id": pa.nulls(70_000_000, pa.int8())})
     bombs = [
         write(text, compression="zstd", use_dictionary=False),
-        write(rows, compression="zstd"),
+        write(rows, row_group_size=70_000_000),
     ]
     parsed = load(*bombs, write(GOOD))
     assert [parsed.state(i) for i in (1, 2, 3)] == [("QUARANTINED", "expansion")] * 2 + [("SUCCESS", "")]
@@ -277,7 +298,10 @@ def test_options_of_other_formats_are_refused(load, write):
 
 def test_inference_merges_footers_and_keeps_the_evidence(sandbox, write, tmp_path):
     first = write({"id": pa.array([1], pa.int32()), "v": [1], "s": [{"a": 1}], "none": pa.nulls(1)}, "a.parquet")
-    second = write({"id": [2], "v": [1.5], "s": [{"b": "x"}], "ID": ["no"], "t": pa.array([0], pa.timestamp("ns", "UTC"))}, "b.parquet")
+    second = write(
+        {"id": [2], "v": [1.5], "s": [{"b": "x"}], "ID": ["no"], "t": pa.array([0], pa.timestamp("ns", "UTC"))},
+        "b.parquet",
+    )
     bad = tmp_path / "c.parquet"
     bad.write_bytes(b"PAR1")
     result = infer(sandbox, [first, second, bad], tmp_path, format="parquet")

@@ -130,13 +130,17 @@ def shape_of(content: bytes, size: int) -> csv_scan.CsvShape:
 
 def test_plain_files_are_the_rule(tmp_path):
     """The agreement would say nothing if the scan sent everything to the exact reader."""
-    for number, content in enumerate([b'a,b\n1,"x"\n', b'a,b\r\n1,"x\r\ny"\r\n', b'a,b\n"",""""\n\n', "a,b\né,1".encode()]):
+    for number, content in enumerate(
+        [b'a,b\n1,"x"\n', b'a,b\r\n1,"x\r\ny"\r\n', b'a,b\n"",""""\n\n', "a,b\né,1".encode()]
+    ):
         (tmp_path / str(number)).mkdir()
         _, reading = opened(tmp_path / str(number), content, {})
         assert not reading.opened[1].part.exact
 
 
-@pytest.mark.parametrize("content", [b'a,b\n1,x"y\n', b'a,b\n"x"y,1\n', b"a,b\n1,\xff\n", b"a,b\n1,2\r\n3,4\n", b"a,b\r1,2\r"])
+@pytest.mark.parametrize(
+    "content", [b'a,b\n1,x"y\n', b'a,b\n"x"y,1\n', b"a,b\n1,\xff\n", b"a,b\n1,2\r\n3,4\n", b"a,b\r1,2\r"]
+)
 def test_what_is_not_plain_goes_to_the_exact_reader(tmp_path, content):
     _, reading = opened(tmp_path, content, {})
     assert reading.opened[1].part.exact

@@ -1,0 +1,85 @@
+"""`autoloader apply -f FILE`: ingestions as files say them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.ingestions import confirm
+from app.cli.opening import opened
+from app.cli.options import Json, Yes
+from app.cli.output import Output
+from app.cli.text import plural, safe, shell
+from app.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from app.services.apply_service import FieldChange, Step
+
+File = Annotated[
+    str, typer.Option("--file", "-f", metavar="FILE", help="YAML with one or many ingestions; - reads standard input.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+
+_SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "nothing": ("=", "dim")}
+
+
+def apply(file: File, dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
+    """Make and change ingestions as FILE says; shows the difference first. The same again changes nothing.
+
+    Paths of this machine are read from the file's folder on. Ingestions that FILE does not name are left alone.
+    """
+    from app.services.apply_service import Action, ApplyService
+
+    out = Output(as_json)
+    text, folder = _read(file)
+    with opened() as at:
+        service = ApplyService(at.database, at.settings)
+        steps = service.plan(text, "standard input" if file == "-" else file, folder)
+        changing = [step for step in steps if step.action is not Action.NOTHING]
+        if not as_json:
+            _show(out, steps)
+        if changing and not dry_run:
+            confirm(f"Apply {plural(len(changing), 'change')}?", yes=yes, as_json=as_json)
+            service.carry_out(steps)
+    document = {
+        "applied": bool(changing) and not dry_run,
+        "steps": [{"name": step.name, "action": step.action, "changes": step.changes} for step in steps],
+    }
+    out.answer(document, lambda: out.line(_end(len(changing), dry_run, changing[0].name if changing else "")))
+
+
+def _read(file: str) -> tuple[str, Path | None]:
+    if file == "-":
+        return sys.stdin.read(), None
+    path = Path(file)
+    try:
+        return path.read_text(encoding="utf-8"), path.absolute().parent
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidInput(f"{file} cannot be read: {why}.", hint="Look at the name and its rights.") from error
+
+
+def _show(out: Output, steps: list[Step]) -> None:
+    for step in steps:
+        sign, style = _SIGNS[step.action.value]
+        out.line(f"{sign} {safe(step.name)}: {step.action}", style)
+        for change in step.changes:
+            out.line(f"    {safe(change.field)}: {_told(change)}")
+
+
+def _told(change: FieldChange) -> str:
+    from app.services.load_service import told
+
+    new = safe(told(change.new))
+    return new if change.old is None else f"{safe(told(change.old))} → {new}"
+
+
+def _end(changes: int, dry_run: bool, first: str) -> str:
+    if not changes:
+        return "Nothing to change."
+    if dry_run:
+        return f"{plural(changes, 'change')} would be made; leave out --dry-run to make them."
+    return f"{plural(changes, 'change')} made. Run it: autoloader ingestions run {shell(first)}"

@@ -1,0 +1,199 @@
+"""`autoloader files …`: where is this file now?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.ingestions import confirm
+from app.cli.opening import opened
+from app.cli.options import Json, OfIngestion, Yes
+from app.cli.output import Output
+from app.cli.text import moment, number, plural, safe, shell, size
+from app.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from app.services.explain_service import Explanation
+    from app.services.file_service import FileService, FileView
+
+app = typer.Typer(no_args_is_help=True, help="Files: list, show where one is and why, retry, skip, forget.")
+
+
+class State(StrEnum):
+    DISCOVERED = "DISCOVERED"
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    QUARANTINED = "QUARANTINED"
+    SKIPPED = "SKIPPED"
+
+
+Ingestion = Annotated[str | None, typer.Argument(metavar="[INGESTION]", help="Only files of this ingestion.")]
+States = Annotated[list[State] | None, typer.Option("--state", help="Only files in this state; may be repeated.")]
+Path = Annotated[str | None, typer.Option("--path", metavar="TEXT", help="Only files whose path holds this text.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Most files shown.")]
+After = Annotated[int, typer.Option("--after", metavar="ID", help="Begin behind the file with this id.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="Path, the end of a path, or id.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Paths, ends of paths, or ids.")]
+MaybeFiles = Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="Paths, ends of paths, or ids.")]
+
+
+@app.command("list")
+def list_(
+    ingestion: Ingestion = None,
+    state: States = None,
+    path: Path = None,
+    limit: Limit = 100,
+    after: After = 0,
+    as_json: Json = False,
+) -> None:
+    """List the files of the ledger, in order of discovery."""
+    from app.services.file_service import FileService
+
+    out = Output(as_json)
+    states = [one.value for one in state or []]
+    with opened() as at:
+        found = FileService(at.database, at.settings).listed(ingestion, states, path, after, limit + 1)
+    shown, more = found[:limit], len(found) > limit
+    following = shown[-1].id if more else None
+    out.answer({"files": shown, "next_after": following}, lambda: _list(out, shown, following))
+
+
+def _list(out: Output, views: list[FileView], following: int | None) -> None:
+    if not views:
+        out.line("No file of the ledger is like that. Why one is missing: autoloader files show PATH")
+        return
+    rows = [
+        (view.id, view.state, view.reason, number(view.rows), size(view.size), view.ingestion, view.path, view.error)
+        for view in views
+    ]
+    head = ("id", "state", "reason", "rows", "size", "ingestion", "path", "why")
+    out.table(head, rows, right=(3, 4))
+    if following is not None:
+        out.line(f"There are more: --after {following}")
+
+
+# --- one file --------------------------------------------------------------------------------
+
+
+@app.command()
+def show(file: File, ingestion: OfIngestion = None, as_json: Json = False) -> None:
+    """Tell where a file is now: state, reason, attempts, run, batch, snapshot, rows and history.
+
+    Of a file that the ledger does not know, tell which rule leaves it out, or that the next run will load it.
+    """
+    from app.services.explain_service import ExplainService
+    from app.services.file_service import FileService
+
+    out = Output(as_json)
+    with opened() as at:
+        views = FileService(at.database, at.settings).show(file, ingestion)
+        told = [] if views else ExplainService(at.database, at.settings).explain(file, ingestion)
+    if not views and not told:
+        raise NotFound(
+            f"The ledger knows no file {file!r}, and it is below no ingestion's source.",
+            hint="Give its full path; see the sources with: autoloader ingestions list",
+        )
+    out.answer({"files": views, "explanations": told}, lambda: _show(out, views, told))
+
+
+def _show(out: Output, views: list[FileView], told: list[Explanation]) -> None:
+    for one in told:
+        out.line(f"{safe(one.path)} is not in the ledger of {safe(one.ingestion)}.")
+        out.line(f"  {safe(one.reason)}: {safe(one.sentence)}")
+    if len({view.path for view in views}) > 1:
+        rows = [(view.id, view.state, view.reason, view.ingestion, view.path) for view in views]
+        out.table(("id", "state", "reason", "ingestion", "path"), rows)
+        out.line(f"Several files; one of them: autoloader files show {views[0].id}")
+        return
+    for at, view in enumerate(views):
+        if at:
+            out.line()
+        _show_one(out, view)
+
+
+def _show_one(out: Output, view: FileView) -> None:
+    out.fields(
+        [
+            ("path", view.path),
+            ("id", view.id),
+            ("state", view.state),
+            ("reason", view.reason),
+            ("why", view.error),
+            ("ingestion", view.ingestion),
+            ("version", view.version),
+            ("size", f"{size(view.size)} ({number(view.size)} bytes)"),
+            ("modified", moment(view.modified_at)),
+            ("discovered", f"{moment(view.discovered_at)} by run {view.discovered_run_id}"),
+            ("attempts", view.attempts),
+            ("batch", f"{view.batch_id} {view.batch_state}" if view.batch_id else ""),
+            ("snapshot", view.snapshot_id),
+            ("rows", number(view.rows)),
+            ("rescued", number(view.rescued)),
+            ("rejected", number(view.rejected)),
+        ]
+    )
+    if view.history:
+        rows = [(moment(e.at), e.state, e.reason, e.run_id, e.error) for e in view.history]
+        out.line()
+        out.table(("when", "state", "reason", "run", "why"), rows)
+    if view.state in {State.QUARANTINED, State.SKIPPED}:
+        out.line(f"Load it after all: autoloader files retry {view.id}")
+
+
+# --- by hand ---------------------------------------------------------------------------------
+
+
+@app.command()
+def retry(
+    files: MaybeFiles = None,
+    ingestion: OfIngestion = None,
+    state: Annotated[
+        list[State] | None, typer.Option("--state", help="Without FILE: every file of --ingestion in this state.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let files wait for the next run again: quarantined, skipped or failed ones, never loaded ones."""
+    if files and state:
+        raise InvalidInput("Name files or states, not both.", hint="Leave out --state, or the files.")
+    if not files and not (state and ingestion):
+        raise InvalidInput(
+            "No file is named.", hint="Name files, or all in a state: --ingestion NAME --state QUARANTINED"
+        )
+    if files:
+        _by_hand(Output(as_json), "wait for the next run", lambda service: service.retry(files, ingestion))
+    else:
+        states = [one.value for one in state or []]
+        _by_hand(Output(as_json), "wait for the next run", lambda s: s.retry_all(str(ingestion), states))
+
+
+@app.command()
+def skip(files: Files, ingestion: OfIngestion = None, as_json: Json = False) -> None:
+    """Leave files out from now on; `retry` takes it back."""
+    _by_hand(Output(as_json), "are left out", lambda service: service.skip(files, ingestion))
+
+
+@app.command()
+def forget(files: Files, ingestion: OfIngestion = None, yes: Yes = False, as_json: Json = False) -> None:
+    """Take files that were never loaded out of the ledger; a listing that shows them finds them new."""
+    confirm(f"Forget {plural(len(files), 'file')} with history?", yes=yes, as_json=as_json)
+    _by_hand(Output(as_json), "are forgotten", lambda service: service.forget(files, ingestion))
+
+
+def _by_hand(out: Output, what: str, act: Callable[[FileService], list[FileView]]) -> None:
+    from app.services.file_service import FileService
+
+    with opened() as at:
+        moved = act(FileService(at.database, at.settings))
+    out.answer({"files": moved}, lambda: _moved(out, what, moved))
+
+
+def _moved(out: Output, what: str, moved: list[FileView]) -> None:
+    out.line(f"{plural(len(moved), 'file')}: {what}.")
+    for view in moved[:10]:
+        out.line(f"  {view.id}  {safe(view.path)}")
+    if moved and what == "wait for the next run":
+        out.line(f"Run it: autoloader ingestions run {shell(moved[0].ingestion)}")

@@ -1,0 +1,270 @@
+"""`autoloader ingestions …`: what is configured, and how it stands."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.cli.load import run_once
+from app.cli.opening import Opened, opened
+from app.cli.options import IngestionName, Json, Yes
+from app.cli.output import Output
+from app.cli.text import moment, number, plural, safe, shell, size
+from app.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from app.services.ingestion_service import IngestionView
+    from app.services.resolve_service import Evidence
+
+app = typer.Typer(no_args_is_help=True, help="Ingestions: list, show, run, pause, resume, delete, export, resolve.")
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[INGESTION]...", help="Names; none: all.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds", metavar="SECONDS", min=0, help="Begin no further batch after this time; the run ends PARTIAL."
+    ),
+]
+Landed = Annotated[UUID | None, typer.Option("--landed", metavar="BATCH", help="This batch is in the table.")]
+NotLanded = Annotated[
+    UUID | None, typer.Option("--not-landed", metavar="BATCH", help="This batch is not in the table.")
+]
+AcceptTable = Annotated[
+    bool,
+    typer.Option("--accept-table", help="Go on with the table as it is now, though it was recreated or rolled back."),
+]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the ingestions with their files by state."""
+    from app.services.ingestion_service import IngestionService
+
+    out = Output(as_json)
+    with opened() as at:
+        views = IngestionService(at.database, at.settings).listed()
+    out.answer({"ingestions": [document(view) for view in views]}, lambda: _list(out, views))
+
+
+def _list(out: Output, views: list[IngestionView]) -> None:
+    if not views:
+        out.line("There is no ingestion yet. Make one: autoloader load SOURCE TABLE")
+        return
+    head = ("name", "table", "state", "loaded", "waiting", "left out", "last run", "source")
+    out.table(head, [_row(view) for view in views], right=(3, 4, 5))
+
+
+def _row(view: IngestionView) -> tuple[object, ...]:
+    waiting = sum(view.files.get(state, 0) for state in ("DISCOVERED", "PROCESSING", "FAILED"))
+    left = view.files.get("QUARANTINED", 0) + view.files.get("SKIPPED", 0)
+    last = f"{view.last_run_state} {moment(view.last_run_at)}" if view.last_run_state else "never"
+    loaded = number(view.files.get("SUCCESS", 0))
+    return view.name, view.table_name, state_of(view), loaded, number(waiting), number(left), last, view.source_url
+
+
+def state_of(view: IngestionView) -> str:
+    if view.blocked is not None:
+        return "blocked"
+    return "paused" if view.paused else "active"
+
+
+def document(view: IngestionView) -> dict[str, Any]:
+    from app.cli.output import plain
+
+    return {**plain(view), "state": state_of(view)}
+
+
+@app.command()
+def show(name: IngestionName, as_json: Json = False) -> None:
+    """Show one ingestion: configuration, schema with its evidence, files by state, last run."""
+    from app.services.ingestion_service import IngestionService
+
+    out = Output(as_json)
+    with opened() as at:
+        view = IngestionService(at.database, at.settings).show(name)
+    out.answer(document(view), lambda: _show(out, view))
+
+
+def _show(out: Output, view: IngestionView) -> None:
+    files = ", ".join(f"{count:,} {state}" for state, count in sorted(view.files.items()))
+    out.fields(
+        [
+            ("name", view.name),
+            ("id", view.id),
+            ("state", state_of(view)),
+            ("blocked", view.blocked),
+            ("source", view.source_url),
+            ("table", view.table_name),
+            ("format", view.config["format"]["type"]),
+            ("columns", view.schema_text or "not known yet: the first run infers them"),
+            ("files", files or "none yet"),
+            (
+                "last run",
+                f"{view.last_run_id} {view.last_run_state} {moment(view.last_run_at)}" if view.last_run_id else "",
+            ),
+            ("made", moment(view.created_at)),
+            ("changed", moment(view.updated_at)),
+        ]
+    )
+    if view.schema_evidence:
+        out.line()
+        seen = [[one.get(key) for key in ("column", "type", "path", "example")] for one in view.schema_evidence]
+        out.table(("column", "type", "first seen in", "example"), seen)
+    out.line()
+    out.line(f"Whole configuration: autoloader ingestions export {shell(view.name)}")
+    if view.blocked is not None:
+        out.line(f"Decide: autoloader ingestions resolve {shell(view.name)}", "red")
+
+
+@app.command()
+def run(name: IngestionName, seconds: Seconds = None, as_json: Json = False) -> None:
+    """Run an ingestion: load what is new. Exit code 3: something was not loaded."""
+    from app.services.ingestion_service import IngestionService
+
+    out = Output(as_json)
+    with opened() as at:
+        code = run_once(out, at, IngestionService(at.database, at.settings).find(name), seconds)
+    raise typer.Exit(code)
+
+
+@app.command()
+def pause(name: IngestionName, as_json: Json = False) -> None:
+    """Pause an ingestion: it refuses to run; a run that is active goes on to its end."""
+    _pause(name, Output(as_json), paused=True)
+
+
+@app.command()
+def resume(name: IngestionName, as_json: Json = False) -> None:
+    """Resume a paused ingestion."""
+    _pause(name, Output(as_json), paused=False)
+
+
+def _pause(name: str, out: Output, *, paused: bool) -> None:
+    from app.services.ingestion_service import IngestionService
+
+    with opened() as at:
+        info = IngestionService(at.database, at.settings).pause(name, paused=paused)
+    word = "Paused" if paused else "Resumed"
+    after = f"Resume it: autoloader ingestions resume {shell(info.name)}" if paused else ""
+    after = after or f"Run it: autoloader ingestions run {shell(info.name)}"
+    out.answer({"name": info.name, "paused": paused}, lambda: out.line(f"{word} {safe(info.name)}. {after}"))
+
+
+@app.command()
+def delete(name: IngestionName, yes: Yes = False, as_json: Json = False) -> None:
+    """Delete an ingestion. Its table and its ledger stay: made again for the same source and table, it goes on."""
+    from app.services.ingestion_service import IngestionService
+
+    out = Output(as_json)
+    with opened() as at:
+        service = IngestionService(at.database, at.settings)
+        info = service.find(name)
+        confirm(f"Delete {info.name}? Table and ledger stay.", yes=yes, as_json=as_json)
+        service.delete(info.name)
+    out.answer({"name": info.name, "deleted": True}, lambda: out.line(f"Deleted {safe(info.name)}; its table stays."))
+
+
+def confirm(question: str, *, yes: bool, as_json: bool) -> None:
+    """Ask on the terminal. Raises InvalidInput where nobody can answer, Abort for a no."""
+    if yes:
+        return
+    if as_json or not sys.stdin.isatty():
+        raise InvalidInput("Nobody is there to confirm it.", hint="Give --yes.")
+    typer.confirm(safe(question), abort=True, err=True)
+
+
+@app.command()
+def export(names: Names = None, as_json: Json = False) -> None:
+    """Write ingestions as YAML that `autoloader apply` reads."""
+    from app.services.apply_service import ApplyService, dumped
+
+    with opened() as at:
+        found = ApplyService(at.database, at.settings).export(names or [])
+    Output(as_json).answer({"ingestions": found}, lambda: _write(dumped(found)))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+
+
+# --- what no machine can decide --------------------------------------------------------------
+
+
+@app.command()
+def resolve(
+    name: IngestionName,
+    landed: Landed = None,
+    not_landed: NotLanded = None,
+    accept_table: AcceptTable = False,
+    as_json: Json = False,
+) -> None:
+    """Show why an ingestion is blocked, and take the decision that no machine can take.
+
+    Without an option it shows the evidence and changes nothing. Look at the table before you decide: a batch that is
+    in it and is said not to be is loaded twice; one that is not and is said to be is never loaded.
+    """
+    out = Output(as_json)
+    if sum((landed is not None, not_landed is not None, accept_table)) > 1:
+        raise InvalidInput("One decision at a time.", hint="Give one of --landed, --not-landed and --accept-table.")
+    with opened() as at:
+        if accept_table:
+            _accept(out, at, name)
+        elif landed is not None or not_landed is not None:
+            _decide(out, at, name, landed or not_landed, landed is not None)
+        else:
+            _evidence(out, at, name)
+
+
+def _accept(out: Output, at: Opened, name: str) -> None:
+    from app.services.resolve_service import ResolveService
+
+    uuid = ResolveService(at.database, at.settings).accept_table(name)
+    shown = f"the table with the UUID {uuid}" if uuid else "a table that will be made anew"
+    document = {"name": name, "accepted_table": uuid}
+    out.answer(document, lambda: out.line(f"{safe(name)} goes on with {shown}. {_run_it(name)}"))
+
+
+def _decide(out: Output, at: Opened, name: str, batch: UUID | None, landed: bool) -> None:
+    from app.services.resolve_service import ResolveService
+
+    if batch is None:
+        return
+    report = ResolveService(at.database, at.settings).decide(name, batch, landed=landed)
+    what = "its files are loaded" if landed else "its files wait for the next run"
+    document = {"name": name, "batch_id": batch, "landed": landed, "state": report.state, "children": report.children}
+    out.answer(document, lambda: out.line(f"Batch {batch} is {report.state}: {what}. {_run_it(name)}"))
+
+
+def _run_it(name: str) -> str:
+    return f"Run it: autoloader ingestions run {shell(name)}"
+
+
+def _evidence(out: Output, at: Opened, name: str) -> None:
+    from app.services.resolve_service import ResolveService
+
+    found = ResolveService(at.database, at.settings).evidence(name)
+    out.answer({"name": name, "batches": found}, lambda: _show_evidence(out, name, found))
+
+
+def _show_evidence(out: Output, name: str, found: list[Evidence]) -> None:
+    if not found:
+        out.line(f"{safe(name)} is not blocked by a batch. {_run_it(name)}")
+        return
+    for one in found:
+        out.fields(
+            [
+                ("batch", one.batch_id),
+                ("holds", f"{plural(one.file_count, 'file')}, {size(one.byte_count)}"),
+                ("files", ", ".join(one.files)),
+                ("claimed", f"{plural(one.claims, 'time')}, first on table {one.claimed_table_uuid}"),
+                ("base", one.base_snapshot_id or "the empty table"),
+                ("found then", one.found),
+                ("the table now", one.table_now),
+            ]
+        )
+        out.line(f"It is in the table:      autoloader ingestions resolve {shell(name)} --landed {one.batch_id}")
+        out.line(f"It is not in the table:  autoloader ingestions resolve {shell(name)} --not-landed {one.batch_id}")
+        out.line()

@@ -1,0 +1,139 @@
+"""`autoloader load`: what is new, from a folder or a bucket into a table; with `--watch` as it arrives."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli import signals
+from app.cli.exits import BY_RUN_STATE, Exit
+from app.cli.opening import Opened, opened
+from app.cli.options import Json
+from app.cli.output import Output
+from app.cli.progress import Watcher
+from app.cli.shape_options import shape_options
+from app.cli.summaries import run_document, show_run
+from app.errors import AutoloaderError, Interrupted, InvalidInput
+
+if TYPE_CHECKING:
+    from app.services.context import IngestionInfo
+    from app.services.metrics import RunSummary
+
+_EVERY = 10.0
+_WAITING_PAUSE = 60.0  # files that failed are tried again after this, not at every look
+
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="Folder, file, s3://, az:// or gs:// address; may end in a quoted glob.")
+]
+Table = Annotated[
+    str,
+    typer.Argument(metavar="TABLE", help="namespace.table or catalog.namespace.table; made when it does not exist."),
+]
+FromNow = Annotated[bool, typer.Option("--from-now", help="The same as --start now: only what comes from now on.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Go on as files arrive, until Ctrl-C.")]
+Every = Annotated[
+    float, typer.Option("--every", metavar="SECONDS", min=0.1, help="With --watch: pause between two listings.")
+]
+
+
+@shape_options("source", "format", "destination", "columns", "row_columns", "policies", "engine", "name")
+def load(
+    source: Source,
+    table: Table,
+    given: dict[str, Any],
+    *,
+    from_now: FromNow = False,
+    watch: Watch = False,
+    every: Every = _EVERY,
+    as_json: Json = False,
+) -> None:
+    """Load new files of SOURCE into the Iceberg table TABLE, each exactly once.
+
+    The first call makes an ingestion and stores the options; the next ones need only SOURCE and TABLE, and load what
+    is new. An option given again that differs changes the ingestion. Exit code 3: something was not loaded.
+    """
+    from app.services.load_service import LoadService
+
+    if from_now:
+        given = _from_now(given)
+    out = Output(as_json, compact=watch)
+    with opened() as at:
+        prepared = LoadService(at.database, at.settings).prepare(source, table, given)
+        if prepared.created:
+            out.note(f"Made the ingestion {prepared.ingestion.name}.")
+        for note in prepared.notes:
+            out.note(note)
+        code = _watch(out, at, prepared.ingestion, every) if watch else run_once(out, at, prepared.ingestion)
+    raise typer.Exit(code)
+
+
+def _from_now(given: dict[str, Any]) -> dict[str, Any]:
+    source = given.get("source", {})
+    if source.get("start", "now") != "now":
+        raise InvalidInput("--from-now and --start say different things.", hint="Give one of them.")
+    return {**given, "source": {**source, "start": "now"}}
+
+
+def run_once(out: Output, at: Opened, ingestion: IngestionInfo, seconds: float | None = None) -> Exit:
+    """Run it, tell how it ended, and answer the exit code."""
+    summary = execute(out, at, ingestion, seconds)
+    tell(out, at, ingestion, summary)
+    return BY_RUN_STATE[summary.state]
+
+
+def execute(out: Output, at: Opened, ingestion: IngestionInfo, seconds: float | None = None) -> RunSummary:
+    """One run, watched."""
+    from app.services.batch_orchestrator import BatchOrchestrator
+
+    with Watcher(out) as progress:
+        orchestrator = BatchOrchestrator(at.database, at.settings)
+        return orchestrator.run_ingestion(ingestion, progress=progress, seconds=seconds)
+
+
+def tell(out: Output, at: Opened, ingestion: IngestionInfo, summary: RunSummary) -> None:
+    from app.services.run_view_service import RunViewService
+
+    not_loaded = RunViewService(at.database).not_loaded(summary.run_id) if summary.state != "SUCCESS" else ()
+    told = (ingestion.name, ingestion.table_name, summary, not_loaded)
+    out.answer(run_document(*told), lambda: show_run(out, *told))
+
+
+# --- watching --------------------------------------------------------------------------------
+
+
+def _watch(out: Output, at: Opened, ingestion: IngestionInfo, every: float) -> Exit:
+    """Run now, then whenever a listing shows something new. Ctrl-C between two runs is the regular end."""
+    worst = Exit.OK
+    last = 0.0
+    out.note(f"Watching {ingestion.shape.source.url} every {every:g} s; Ctrl-C ends it.")
+    while True:
+        try:
+            if last == 0.0 or _has_work(at, ingestion, time.monotonic() - last):
+                worst = max(worst, _watched_run(out, at, ingestion))
+                last = time.monotonic()
+        except AutoloaderError as error:
+            if not error.retryable:
+                raise
+            out.note(f"{error.message} Trying again in {every:g} s.")
+        signals.check()  # a step that carries on after any error may have taken the signal's for one
+        try:
+            time.sleep(every)
+        except Interrupted:
+            out.note("Stopped.")
+            return worst
+
+
+def _has_work(at: Opened, ingestion: IngestionInfo, idle: float) -> bool:
+    from app.services.load_service import LoadService
+
+    service = LoadService(at.database, at.settings)
+    return service.has_work(ingestion) or (idle > _WAITING_PAUSE and service.waiting(ingestion) > 0)
+
+
+def _watched_run(out: Output, at: Opened, ingestion: IngestionInfo) -> Exit:
+    from app.services.ingestion_service import IngestionService
+
+    fresh = IngestionService(at.database, at.settings).find(str(ingestion.id))  # it may have been changed meanwhile
+    return run_once(out, at, fresh)

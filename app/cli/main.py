@@ -1,0 +1,104 @@
+"""The `autoloader` command: assembled here, and the only place where errors and signals end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from app.cli import apply, connections, demo, files, ingestions, load, preview, runs, table, upkeep
+from app.cli.exits import MEANING, Exit
+from app.cli.faults import report
+from app.cli.signals import interruptible
+
+_CODES = "  ".join(f"{code.value} {meaning};" for code, meaning in MEANING.items()).rstrip(";")
+_EPILOG = f"Exit codes: {_CODES}."
+
+app = typer.Typer(
+    name="autoloader",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog=_EPILOG,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"autoloader {_installed()}\n")
+        raise typer.Exit
+
+
+def _installed() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("iomete-autoloader")
+    except PackageNotFoundError:
+        return "(not installed: run from its source)"
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from; may stand anywhere.")]
+
+
+@app.callback()
+def root(version: Version = False, debug: Debug = False) -> None:
+    """Load new files from folders and object stores into Apache Iceberg tables, each exactly once.
+
+    Begin with: autoloader load SOURCE TABLE
+    """
+    del version, debug
+
+
+app.command()(load.load)
+app.command()(preview.preview)
+app.command()(apply.apply)
+app.add_typer(ingestions.app, name="ingestions")
+app.add_typer(runs.app, name="runs")
+app.add_typer(files.app, name="files")
+app.add_typer(table.app, name="table")
+app.add_typer(connections.app, name="connections")
+app.add_typer(upkeep.db, name="db")
+app.command()(upkeep.doctor)
+app.command()(demo.demo)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the arguments say; answer the exit code. Raises nothing but, with `--debug`, what went wrong."""
+    before = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    debug, as_json = "--debug" in before, "--json" in before
+    rest = [item for item in before if item != "--debug"] + list(arguments[len(before) :])
+    try:
+        with interruptible():
+            code = app(args=rest, prog_name="autoloader", standalone_mode=False)
+    except SystemExit as end:  # the pipe we write to was closed, or a shell asked for completions
+        code = end.code
+    except BaseException as error:
+        if debug and not isinstance(error, typer.TyperException):
+            raise
+        code = report(error, as_json=as_json, arguments=rest)
+    return int(code) if isinstance(code, int) else Exit.OK
+
+
+def main() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal that lacks a letter
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # `autoloader … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""`autoloader preview`: what a load would find, without writing anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.opening import opened
+from app.cli.options import Json
+from app.cli.output import Output
+from app.cli.shape_options import shape_options
+from app.cli.text import listed, plural, safe, size
+
+if TYPE_CHECKING:
+    from app.services.preview_service import Preview
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Folder, file, s3://, az:// or gs:// address.")]
+Rows = Annotated[int, typer.Option("--rows", min=0, max=20, help="Sample rows to show.")]
+
+
+@shape_options("source", "format")
+def preview(source: Source, given: dict[str, Any], *, rows: Rows = 5, as_json: Json = False) -> None:
+    """Show the files, the schema with its evidence and some rows of SOURCE; writes nothing."""
+    from app.services.preview_service import PreviewService
+
+    out = Output(as_json)
+    # Only a connection needs the ledger.
+    with opened(migrated="connection" in given.get("source", {})) as at:
+        found = PreviewService(at.database, at.settings).preview(source, given)
+    document = {
+        "format": found.format,
+        "because": found.because,
+        "files": found.files,
+        "bytes": found.byte_count,
+        "more": found.more,
+        "left_out": found.left_out,
+        "sampled": found.sampled,
+        "schema": found.schema,
+        "evidence": found.evidence,
+        "rows": found.rows[:rows],
+        "problems": found.problems,
+    }
+    out.answer(document, lambda: _show(out, found, rows))
+
+
+def _show(out: Output, found: Preview, rows: int) -> None:
+    more = "more than " if found.more else ""
+    out.line(
+        f"{more}{plural(found.files, 'file')}, {size(found.byte_count)}; format {found.format} ({safe(found.because)})"
+    )
+    if found.left_out:
+        out.line(f"left out: {listed(found.left_out)}")
+    out.line()
+    seen = [(one.column, one.type, one.path.rpartition("/")[2], one.example) for one in found.evidence]
+    out.table(("column", "type", "first seen in", "example"), seen)
+    out.line()
+    out.line(f"--schema {_quoted(found.schema)}")
+    for problem in found.problems:
+        out.line(f"{safe(problem.path)}: {safe(problem.reason)}: {safe(problem.error)}", "yellow")
+    if found.rows and rows:
+        out.line()
+        names = list(dict.fromkeys(name for row in found.rows[:rows] for name in row))
+        out.table(names, [[row.get(name) for name in names] for row in found.rows[:rows]])
+
+
+def _quoted(schema: str) -> str:
+    from app.cli.text import shell
+
+    return shell(safe(schema))

@@ -1,0 +1,116 @@
+"""`autoloader runs …`: what was run, and what came of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.opening import opened
+from app.cli.options import Json
+from app.cli.output import Output
+from app.cli.text import listed, moment, number, safe, seconds, shell, size
+from app.errors import NotFound
+
+if TYPE_CHECKING:
+    from app.services.run_view_service import RunView
+
+app = typer.Typer(no_args_is_help=True, help="Runs: list them, show one with its batches.")
+
+Ingestion = Annotated[str | None, typer.Argument(metavar="[INGESTION]", help="Only runs of this ingestion.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Most runs shown, the newest first.")]
+RunId = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="Id of the run, or its beginning; without it, the newest run.")
+]
+
+
+@app.command("list")
+def list_(ingestion: Ingestion = None, limit: Limit = 20, as_json: Json = False) -> None:
+    """List runs, the newest first."""
+    from app.services.run_view_service import RunViewService
+
+    out = Output(as_json)
+    with opened() as at:
+        views = RunViewService(at.database).listed(ingestion, limit)
+    out.answer({"runs": views}, lambda: _list(out, views))
+
+
+def _list(out: Output, views: list[RunView]) -> None:
+    if not views:
+        out.line("There is no run yet. Begin: autoloader load SOURCE TABLE")
+        return
+    head = ("run", "ingestion", "state", "started", "took", "files", "rows", "not loaded", "trigger")
+    out.table(head, [_row(view) for view in views], right=(5, 6, 7))
+
+
+def _row(view: RunView) -> tuple[object, ...]:
+    files = view.metrics.get("files", {})
+    left = sum(count for state, count in files.items() if state != "loaded")
+    return (
+        view.id,
+        view.ingestion,
+        view.state,
+        moment(view.started_at),
+        took(view),
+        number(files.get("loaded")),
+        number(view.metrics.get("rows")),
+        number(left) if files else "",
+        view.trigger,
+    )
+
+
+def took(view: RunView) -> str:
+    """How long it ran, or has been running."""
+    return seconds(((view.finished_at or datetime.now(UTC)) - view.started_at).total_seconds())
+
+
+@app.command()
+def show(run: RunId = None, as_json: Json = False) -> None:
+    """Show one run: its numbers, its batches, and the files that were not loaded."""
+    from app.services.run_view_service import RunViewService
+
+    out = Output(as_json)
+    with opened() as at:
+        service = RunViewService(at.database)
+        newest = service.listed(limit=1) if run is None else []
+        if run is None and not newest:
+            raise NotFound("There is no run yet.", hint="Begin: autoloader load SOURCE TABLE")
+        view = service.show(run or str(newest[0].id))
+    out.answer(view, lambda: _show(out, view))
+
+
+def _show(out: Output, view: RunView) -> None:
+    metrics = view.metrics
+    found, files = metrics.get("discovered", {}), metrics.get("files", {})
+    out.fields(
+        [
+            ("run", view.id),
+            ("ingestion", view.ingestion),
+            ("table", view.table),
+            ("trigger", view.trigger),
+            ("state", view.state),
+            ("error", f"{view.error_code}: {view.error}" if view.error else ""),
+            ("started", moment(view.started_at)),
+            ("finished", moment(view.finished_at)),
+            ("took", took(view)),
+            ("steps", ", ".join(f"{name} {seconds(spent)}" for name, spent in metrics.get("seconds", {}).items())),
+            ("listed", number(found.get("listed"))),
+            ("new", f"{number(found.get('new'))} files, {size(found.get('new_bytes'))}" if found else ""),
+            ("left out", listed(found.get("skipped", {}))),
+            ("files", ", ".join(f"{count:,} {state}" for state, count in files.items() if count)),
+            ("rows", number(metrics.get("rows"))),
+            ("rescued", number(metrics.get("rescued"))),
+            ("rejected", number(metrics.get("rejected"))),
+            ("waiting", number(metrics.get("waiting"))),
+        ]
+    )
+    if view.batches:
+        out.line()
+        rows = [(b.id, b.outcome or b.state, number(b.file_count), number(b.rows), b.snapshot_id) for b in view.batches]
+        out.table(("batch", "outcome", "files", "rows", "snapshot"), rows, right=(2, 3))
+    if view.not_loaded:
+        out.line()
+        left = [(file.path, file.state, file.reason, file.error) for file in view.not_loaded]
+        out.table(("not loaded", "state", "reason", "why"), left)
+        out.line(f"One file's history: autoloader files show {shell(safe(view.not_loaded[0].path))}")

@@ -1,0 +1,78 @@
+"""How a run ended, in a few lines: what was loaded, what was not and why, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from app.cli.output import Output
+from app.cli.text import listed, number, plural, safe, seconds, shell, size
+
+if TYPE_CHECKING:
+    from app.services.metrics import RunSummary
+    from app.services.run_view_service import NotLoaded
+
+
+def run_document(ingestion: str, table: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> dict[str, Any]:
+    """A run as JSON: the same for `load` and `ingestions run`."""
+    return {
+        "ingestion": ingestion,
+        "table": table,
+        "run_id": summary.run_id,
+        "state": summary.state,
+        "metrics": summary.metrics,
+        "not_loaded": not_loaded,
+    }
+
+
+def show_run(out: Output, ingestion: str, table: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> None:
+    metrics = summary.metrics
+    _headline(out, table, metrics)
+    short = table.removeprefix("local.")
+    if metrics["rescued"]:
+        values = f"{number(metrics['rescued'])} {'row holds' if metrics['rescued'] == 1 else 'rows hold'}"
+        out.line(f"  rescued   {values} a value that did not fit its column: it is in _rescued_data")
+    if metrics["rejected"]:
+        query = f"autoloader table head {short}__rejects"
+        out.line(f"  rejected  {plural(metrics['rejected'], 'record')} could not be parsed; see them: {query}")
+    if left := metrics["discovered"].get("skipped"):
+        out.line(f"  left out  {listed(left)}")
+    if metrics["snapshots"]:
+        out.line(f"  snapshot  {', '.join(map(str, metrics['snapshots'][:5]))}{_more(metrics['snapshots'], 5)}")
+    if not_loaded or summary.state != "SUCCESS":
+        _not_loaded(out, ingestion, summary, not_loaded)
+
+
+def _headline(out: Output, table: str, metrics: Mapping[str, Any]) -> None:
+    files = metrics["files"]
+    spent = seconds(sum(metrics["seconds"].values()))
+    if files["loaded"]:
+        out.line(
+            f"Loaded {plural(files['loaded'], 'file')} ({size(metrics['loaded_bytes'])}),"
+            f" {plural(metrics['rows'], 'row')}, into {safe(table)} in {spent}.",
+            "green",
+        )
+        return
+    found = metrics["discovered"]
+    known = f"{plural(found.get('known', 0), 'file')} known already" if found.get("known") else "no file there counts"
+    out.line(f"Nothing new for {safe(table)}: {known} ({plural(found.get('listed', 0), 'object')} listed, {spent}).")
+
+
+def _not_loaded(out: Output, ingestion: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> None:
+    counted = {state: count for state, count in summary.metrics["files"].items() if state != "loaded" and count}
+    waiting = summary.metrics["waiting"]
+    told = [f"{count:,} {state}" for state, count in counted.items()]
+    told += [f"{waiting:,} waiting"] if waiting else []
+    if summary.state != "SUCCESS" or told:
+        out.line(f"{summary.state}: {', '.join(told) or 'work still waits'}", "yellow")
+    for file in not_loaded:
+        out.line(f"  {safe(file.path)}")
+        out.line(f"    {file.state} {safe(file.reason)}: {safe(file.error)}".rstrip(": "))
+    if counted:
+        states = {"failed": "FAILED", "quarantined": "QUARANTINED", "skipped": "SKIPPED"}
+        chosen = " ".join(f"--state {states[state]}" for state in counted)
+        out.line(f"See all: autoloader files list {shell(ingestion)} {chosen}")
+
+
+def _more(items: list[Any], shown: int) -> str:
+    return f" and {len(items) - shown:,} more" if len(items) > shown else ""

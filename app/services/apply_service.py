@@ -1,0 +1,217 @@
+"""`apply`: ingestions as files say them. Read with line numbers, compared with what is stored, then carried out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+from pydantic import ValidationError
+
+from app.config import Settings
+from app.database import Database
+from app.errors import AutoloaderError, InvalidInput, NotFound
+from app.models import DEFAULT_TENANT
+from app.schemas.ingestion import IngestionShape
+from app.services import shape_service
+from app.services.ingestion_service import IngestionService
+
+_DEEPEST = 10
+_HINT = "See the fields: docs/reference/ingestion.md"
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    CHANGE = "change"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    field: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What applying one document does. For a new ingestion `changes` hold what differs from the defaults."""
+
+    name: str
+    action: Action
+    changes: tuple[FieldChange, ...]
+    shape: IngestionShape
+
+
+class ApplyService:
+    def __init__(self, database: Database, settings: Settings, tenant_id: str = DEFAULT_TENANT) -> None:
+        self.ingestions = IngestionService(database, settings, tenant_id=tenant_id)
+
+    def plan(self, text: str, name: str, folder: Path | None) -> list[Step]:
+        """What the documents of `text` would do; `name` is the file's, for messages.
+
+        Paths of this machine are read from `folder` on. Raises InvalidInput with file and line.
+        """
+        steps: list[Step] = []
+        for document in _documents(text, name):
+            step = self._step(document, folder)
+            if step.name in {earlier.name for earlier in steps}:
+                raise document.error(("name",), f"a second ingestion with the name {step.name!r}")
+            steps.append(step)
+        if not steps:
+            raise InvalidInput(f"{name} holds no ingestion.", hint=_HINT)
+        return steps
+
+    def carry_out(self, steps: Sequence[Step]) -> None:
+        """Do what the plan says, one ingestion after the other. Raises Conflict."""
+        for step in steps:
+            if step.action is Action.CREATE:
+                self.ingestions.create(step.shape)
+            elif step.action is Action.CHANGE:
+                self.ingestions.change(step.name, step.shape)
+
+    def export(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Ingestions as `apply` reads them: what differs from the defaults. Raises NotFound."""
+        chosen = names or self.ingestions.names()
+        return [_written(self.ingestions.find(name).shape) for name in chosen]
+
+    def _step(self, document: _Document, folder: Path | None) -> Step:
+        shape = document.shape(folder)
+        try:
+            known = self.ingestions.find(shape.name)
+        except NotFound:
+            changes = [FieldChange(field, None, new) for field, new in _fields(_written(shape)) if field != "name"]
+            return Step(shape.name, Action.CREATE, tuple(changes), shape)
+        if "paused" not in shape.model_fields_set:  # a file that does not speak of it does not resume it
+            shape = shape.model_copy(update={"paused": known.paused})
+        before, after = known.shape.model_dump(mode="json"), shape.model_dump(mode="json")
+        found = [FieldChange(*change) for change in shape_service.differences(before, after)]
+        return Step(shape.name, Action.CHANGE if found else Action.NOTHING, tuple(found), shape)
+
+
+def dumped(ingestions: Sequence[dict[str, Any]]) -> str:
+    """YAML, one document an ingestion, in the order of the shape."""
+    return yaml.safe_dump_all(ingestions, sort_keys=False, allow_unicode=True, explicit_start=len(ingestions) > 1)
+
+
+def _written(shape: IngestionShape) -> dict[str, Any]:
+    written: dict[str, Any] = shape.model_dump(mode="json", exclude_defaults=True)
+    return written
+
+
+def _fields(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict) and key != "properties":
+            yield from _fields(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+# --- YAML with lines -------------------------------------------------------------------------
+
+
+class _Node(Protocol):
+    """The part of a YAML node that says where it is."""
+
+    start_mark: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """One ingestion as written, with the line of every field."""
+
+    file: str
+    data: dict[str, Any]
+    lines: dict[tuple[str, ...], int]
+
+    def shape(self, folder: Path | None) -> IngestionShape:
+        try:
+            shape = IngestionShape.model_validate(self.data)
+            url = shape_service.canonical_url(shape.source.url, folder)
+            shape_service.check_format(shape.format)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = tuple(str(part) for part in first["loc"])
+            raise self.error(place, self._problem(first, place)) from error
+        except AutoloaderError as error:
+            raise InvalidInput(f"{self.file}:{self.line(())}: {error.message}", hint=error.hint or _HINT) from error
+        return shape.model_copy(update={"source": shape.source.model_copy(update={"url": url})})
+
+    def line(self, place: tuple[str, ...]) -> int:
+        """Of the field, or of the nearest part that holds it."""
+        while place not in self.lines and place:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def error(self, place: tuple[str, ...], problem: str) -> InvalidInput:
+        field = shape_service.field_of(place)
+        return InvalidInput(f"{self.file}:{self.line(place)}: {field}: {problem}.", hint=_HINT)
+
+    def _problem(self, item: Any, place: tuple[str, ...]) -> str:
+        problem = shape_service.problem_of(item)
+        if item["type"] != "extra_forbidden":
+            return problem
+        near = difflib.get_close_matches(place[-1], _names_beside(place), n=1)
+        return f"{problem} (is {near[0]} meant?)" if near else problem
+
+
+def _names_beside(place: tuple[str, ...]) -> list[str]:
+    """The fields there are in the part that holds this one."""
+    model: Any = IngestionShape
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _documents(text: str, file: str) -> Iterator[_Document]:
+    try:
+        for root in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            yield from _parts(root, file)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InvalidInput(f"{file}:{line}: this is not YAML: {error.problem}.", hint=_HINT) from error
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{file}: this is not YAML: {error}.", hint=_HINT) from error
+
+
+def _parts(root: Any, file: str) -> Iterator[_Document]:
+    if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
+        return
+    for node in root.value if isinstance(root, yaml.SequenceNode) else [root]:
+        if not isinstance(node, yaml.MappingNode):
+            raise InvalidInput(f"{file}:{_line(node)}: an ingestion is a mapping of fields.", hint=_HINT)
+        lines: dict[tuple[str, ...], int] = {(): _line(node)}
+        data = _mapping(node, (), lines, file)
+        yield _Document(file, data, lines)
+
+
+def _line(node: _Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _mapping(
+    node: yaml.MappingNode, place: tuple[str, ...], lines: dict[tuple[str, ...], int], file: str
+) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value)
+        if key in data:
+            raise InvalidInput(f"{file}:{_line(key_node)}: {'.'.join((*place, key))} is there twice.", hint=_HINT)
+        lines[*place, key] = _line(key_node)
+        data[key] = _value(value_node, (*place, key), lines, file)
+    return data
+
+
+def _value(node: Any, place: tuple[str, ...], lines: dict[tuple[str, ...], int], file: str) -> Any:
+    if len(place) > _DEEPEST:  # an alias of a node inside itself
+        raise InvalidInput(f"{file}:{_line(node)}: this is nested too deeply.", hint=_HINT)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, place, lines, file)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*place, str(at)), lines, file) for at, item in enumerate(node.value)]
+    constructor: Any = yaml.SafeLoader("")
+    return constructor.construct_object(node, deep=True)

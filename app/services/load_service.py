@@ -1,0 +1,123 @@
+"""`load SOURCE TABLE`: the ingestion for it, made, found or changed; and whether its source shows something new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.config import Settings
+from app.database import Database
+from app.ingest import discovery, ledger
+from app.ingest.ports import Clock, SystemClock
+from app.models import DEFAULT_TENANT
+from app.repositories import files
+from app.schemas.ingestion import SourceShape
+from app.services import shape_service, wiring
+from app.services.context import IngestionInfo
+from app.services.format_service import infer_format
+from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, free_name, full_table_name
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The ingestion to run. `notes` say what was inferred, changed, or has no effect any more."""
+
+    ingestion: IngestionInfo
+    created: bool
+    notes: tuple[str, ...]
+
+
+class LoadService:
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock | None = None, tenant_id: str = DEFAULT_TENANT
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.tenant_id = tenant_id
+        self.ingestions = IngestionService(database, settings, self.clock, tenant_id)
+
+    def prepare(self, source: str, table: str, given: Mapping[str, Any]) -> Prepared:
+        """`given` holds the fields of IngestionShape that the person set, and no others.
+
+        Raises InvalidInput, Conflict, NotFound; for a new ingestion also what its source answers, so that an
+        address with a typing error leaves nothing behind.
+        """
+        url = shape_service.canonical_url(source)
+        wanted = shape_service.merged(given, {"source": {"url": url}, "destination": {"table": table}})
+        known = self.ingestions.into(url, table)
+        return self._changed(known, wanted) if known else self._created(wanted)
+
+    def _created(self, wanted: dict[str, Any]) -> Prepared:
+        notes: list[str] = []
+        table = str(wanted["destination"]["table"])
+        if "name" not in wanted:
+            short = table.removeprefix(f"{LOCAL_CATALOG}.")
+            wanted = {**wanted, "name": free_name(short, self.ingestions.names())}
+        typed = wanted.get("format", {}).get("type")
+        # All other mistakes are told before the store is asked.
+        shape = shape_service.shape_of({**wanted, "format": {"type": typed or "jsonl"}})
+        with wiring.catalog_of(self.database, self.settings, full_table_name(table), self.tenant_id):
+            pass
+        store = wiring.store_of(self.database, self.settings, shape.source, self.tenant_id)
+        if typed is None:
+            rules = wiring.rules_of(self.settings, _without_times(shape.source))
+            found = infer_format(store, rules, self.clock.now())
+            notes.append(f"Format {found.name}: {found.because}.")
+            wanted = shape_service.merged(wanted, {"format": {"type": found.name}})
+        else:
+            next(iter(store.list()), None)
+        shape = shape_service.shape_of(wanted)
+        info = self.ingestions.create(shape)
+        return Prepared(info, created=True, notes=tuple(notes))
+
+    def _changed(self, known: IngestionInfo, wanted: dict[str, Any]) -> Prepared:
+        before = known.shape.model_dump(mode="json")
+        stored = known.shape.destination.table
+        wanted = shape_service.merged(wanted, {"destination": {"table": stored}})
+        shape = shape_service.shape_of(shape_service.merged(before, wanted))
+        changes = shape_service.differences(before, shape.model_dump(mode="json"))
+        if not changes:
+            return Prepared(known, created=False, notes=())
+        info = self.ingestions.change(known.name, shape)
+        shown = "; ".join(f"{field}: {told(old)} → {told(new)}" for field, old, new in changes)
+        notes = [f"Changed {known.name}: {shown}."]
+        if known.table_uuid is not None and any(field in _OF_A_NEW_TABLE for field, _, _ in changes):
+            notes.append(f"The table {known.table_name} exists: its columns and its partition stay as they are.")
+        return Prepared(info, created=False, notes=tuple(notes))
+
+    def has_work(self, ingestion: IngestionInfo) -> bool:
+        """Whether a listing of the source shows something that the ledger does not have. Changes nothing."""
+        rules = wiring.rules_of(self.settings, ingestion.shape.source)
+        on_change = ingestion.shape.policies.on_change
+        with wiring.opened_source(self.database, self.settings, ingestion) as store:
+            for page in discovery.discover(store, rules, now=self.clock.now(), created_at=ingestion.created_at):
+                with self.database.session_scope() as session:
+                    counts = ledger.RecordCounts()
+                    if ledger.compare(session, ingestion.id, page, on_change, counts):
+                        return True
+        return False
+
+    def waiting(self, ingestion: IngestionInfo) -> int:
+        """Files in the ledger that are neither loaded nor given up."""
+        with self.database.session_scope() as session:
+            return files.waiting_count(session, ingestion.id)
+
+
+_OF_A_NEW_TABLE = {"columns.columns", "destination.partition_by", "destination.properties"}
+
+
+def _without_times(source: SourceShape) -> SourceShape:
+    """The source with all its files: those that are too old or too young to be loaded tell the format as well."""
+    times = {"modified_after": None, "modified_before": None, "min_age_seconds": 0.0, "start": "everything"}
+    return source.model_copy(update=times)
+
+
+def told(value: object) -> str:
+    """A field's value as a person reads it."""
+    if value is None or value in ([], "", {}):
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,213 @@
+"""Measure the product beside the bare tools: `make bench`, or
+
+python -m benchmarks.run [--scale 0.01] [--rounds 3] [--only NAME …] [--keep FOLDER]
+
+Results are stored as they come; docs/benchmarks.md is written from all of them. At another scale than 1 the page
+goes to the working folder instead: a smoke run must not pass for a measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import inputs, known, product, report, seaweed
+from benchmarks.inputs import Input
+from benchmarks.measure import CommandFailed, Measured, alternate, run
+
+ROOT = Path(__file__).resolve().parents[1]
+DLT_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+MIB = 1024 * 1024
+
+LOAD_BARS = {"small-ndjson": 2.0, "large-ndjson": 1.5, "csv": 1.5, "parquet": 1.5}
+FETCH_BAR = 1.3
+NO_NEWS_BAR = 1.5
+NO_NEWS_MEMORY_MB = 500
+LOAD_MEMORY_MB = 1536
+
+
+@dataclass
+class Bench:
+    """What every measurement needs: where to work, how large, how often."""
+
+    folder: Path
+    scale: float
+    rounds: int
+
+    @property
+    def results(self) -> Path:
+        return self.folder / f"results-{self.scale:g}.json"
+
+    @contextlib.contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty folder that is gone afterwards: tables of gigabytes do not stay."""
+        path = self.folder / "scratch" / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def input(self, name: str) -> Input:
+        return inputs.prepare(name, self.folder / "inputs", self.scale)
+
+    def keep(self, found: report.Result) -> None:
+        report.store(found, self.results)
+        met = "" if found.bar is None else (" met" if found.value <= found.bar else " MISSED")
+        print(f"{found.name}: {found.value:.2f} {found.unit}{met}", flush=True)
+
+
+# --- loads from the local disk ---------------------------------------------------------------
+
+
+def measure_load(bench: Bench, name: str) -> None:
+    source = bench.input(name)
+    _warm(source)
+    with bench.scratch(name) as scratch:
+        figures = alternate(
+            bench.rounds,
+            lambda: product.fresh_load(str(source.folder), scratch / "home", source.rows),
+            lambda: _bare_load(source, scratch / "bare"),
+        )
+    what = f"{source.text}; beside the fastest DuckDB query → Parquet → one commit"
+    bench.keep(report.result(name, what, figures["ratio"], LOAD_BARS[name], figures))
+
+
+def _bare_load(source: Input, out: Path) -> Measured:
+    shutil.rmtree(out, ignore_errors=True)
+    return _expect(_bare("load", source.kind, str(source.folder), str(out)), "rows", source.rows)
+
+
+def measure_memory(bench: Bench) -> None:
+    source = bench.input("memory")
+    with bench.scratch("memory") as scratch:
+        measured = product.fresh_load(str(source.folder), scratch / "home", source.rows)
+    figures = {"product_s": measured.seconds, "input_mb": source.size / 1e6}
+    what = f"peak memory of a load: {source.text}"
+    bench.keep(report.result("memory", what, measured.memory / MIB, LOAD_MEMORY_MB, figures, unit="MiB"))
+
+
+def measure_neighbour(bench: Bench) -> None:
+    """Beside dlt's filesystem source and Iceberg destination, used as its documentation shows them."""
+    source = bench.input("neighbour")
+    with bench.scratch("neighbour") as scratch:
+        figures = alternate(
+            bench.rounds,
+            lambda: product.fresh_load(str(source.folder), scratch / "home", source.rows),
+            lambda: _dlt_load(source, scratch / "dlt"),
+        )
+    what = f"{source.text}; beside dlt, filesystem → Iceberg"
+    bench.keep(report.result("neighbour", what, figures["ratio"], None, figures))
+
+
+def _dlt_load(source: Input, out: Path) -> Measured:
+    shutil.rmtree(out, ignore_errors=True)
+    script = Path(__file__).with_name("dlt_load.py")
+    command = [str(DLT_PYTHON), str(script), source.kind, str(source.folder), str(out)]
+    return _expect(run(command), "rows", source.rows)
+
+
+def _warm(source: Input) -> None:
+    """Both sides shall find the files in the page cache, as far as they fit."""
+    for file in source.folder.iterdir():
+        with file.open("rb") as data:
+            while data.read(8 * MIB):
+                pass
+
+
+# --- S3 --------------------------------------------------------------------------------------
+
+
+def measure_fetch(bench: Bench) -> None:
+    source = bench.input("objects")
+    prefix = source.folder.name
+    with seaweed.started(bench.folder / "seaweed") as server, bench.scratch("objects") as scratch:
+        seaweed.put_files(server, source.folder, prefix)
+        url = f"s3://{seaweed.BUCKET}/{prefix}/"
+        figures = alternate(
+            bench.rounds,
+            lambda: product.fresh_load(url, scratch / "home", source.rows, server.environment),
+            lambda: _expect(_bare("fetch", url, environment=server.environment), "objects", source.files),
+        )
+    what = f"from S3: {source.text}; beside the bare fetch of the same objects"
+    bench.keep(report.result("objects", what, figures["ratio"], FETCH_BAR, figures))
+
+
+def measure_no_news(bench: Bench, count: int) -> None:
+    objects = max(1_000, round(count * bench.scale))
+    name = f"no-news-{count}"
+    with seaweed.started(bench.folder / "seaweed") as server:
+        source, home = known.prepare(server, bench.folder, objects)
+        figures = alternate(
+            bench.rounds,
+            lambda: product.load(source, home, environment=server.environment, expected=0),
+            lambda: _expect(_bare("list", source, environment=server.environment), "objects", objects),
+        )
+    what = f"a run that finds nothing new among {objects:,} known S3 objects; beside the bare obstore listing"
+    bench.keep(report.result(name, what, figures["ratio"], NO_NEWS_BAR, figures))
+    memory = f"its peak memory, {objects:,} known objects"
+    bench.keep(report.result(f"{name}-memory", memory, figures["product_mib"], NO_NEWS_MEMORY_MB, {}, unit="MiB"))
+
+
+def _bare(*arguments: str, environment: Mapping[str, str] | None = None) -> Measured:
+    return run(
+        [sys.executable, "-m", "benchmarks.baselines", *arguments], {"PYTHONPATH": str(ROOT), **(environment or {})}
+    )
+
+
+def _expect(measured: Measured, name: str, count: int) -> Measured:
+    if measured.answer.get(name) != count:
+        message = f"The baseline gave {measured.answer} where {count:,} {name} are."
+        raise CommandFailed(message)
+    return measured
+
+
+# --- all of it -------------------------------------------------------------------------------
+
+MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
+    **{name: (lambda bench, name=name: measure_load(bench, name)) for name in LOAD_BARS},  # type: ignore[misc]
+    "memory": measure_memory,
+    "objects": measure_fetch,
+    "no-news-100000": lambda bench: measure_no_news(bench, 100_000),
+    "no-news-1000000": lambda bench: measure_no_news(bench, 1_000_000),
+    "neighbour": measure_neighbour,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.run", description="Measure the product beside the bare tools.")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the inputs; 0.01 for a smoke run")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
+    parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), default=list(MEASUREMENTS), metavar="NAME")
+    parser.add_argument("--keep", type=Path, default=ROOT / "build" / "bench", help="folder of inputs and results")
+    given = parser.parse_args()
+    bench = Bench(given.keep.resolve(), given.scale, given.rounds)
+    failed = []
+    for name in given.only:
+        try:
+            MEASUREMENTS[name](bench)
+        except CommandFailed as exc:
+            failed.append(name)
+            print(f"{name}: FAILED\n{exc}", file=sys.stderr, flush=True)
+    order = [item for name in MEASUREMENTS for item in (name, f"{name}-memory")]
+    page = report.page(report.load(bench.results), order, bench.scale, bench.rounds)
+    target = ROOT / "docs" / "benchmarks.md" if bench.scale == 1 else bench.folder / "benchmarks.md"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    print(f"Written: {target}")
+    missed = [
+        item.name for item in report.load(bench.results).values() if item.bar is not None and item.value > item.bar
+    ]
+    if missed and bench.scale == 1:
+        print(f"Missed: {', '.join(missed)}", file=sys.stderr)
+    return 1 if failed or (missed and bench.scale == 1) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

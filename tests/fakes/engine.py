@@ -1,0 +1,288 @@
+"""An engine without files: it keeps the protocol's promises to the letter, and fails wherever a test says.
+
+Before and after each effect the engine calls `at(point)`. What a test's script raises there is what happens: an
+error of ours, `Killed` (the process is gone), or `RequestLost` (the commit is sent, and nobody hears of it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from uuid import uuid4
+
+from app.datatypes import Column, TableSchema, parse_schema
+from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, FileMissing, ParserDied, TableChanged
+from app.ingest.commit import REJECT_FILE
+from app.ingest.ledger import CHANGED, MISSING
+from app.ingest.landing import BATCH_ID, OUTCOME, PUBLISHED_WAP_ID, SPENT, carries, decide
+from app.values import (
+    Batch,
+    BatchFile,
+    FileOutcome,
+    FileState,
+    Landing,
+    LandingKind,
+    SnapshotInfo,
+    TableState,
+    WriteResult,
+)
+from tests.fakes.table import FakeTable, Look
+
+_ATTEMPTS = 5
+_SCHEMA = parse_schema("n bigint")
+
+
+class Killed(BaseException):  # noqa: N818 - as in app.errors: named by what happened
+    """SIGKILL: nothing that catches errors of ours catches it."""
+
+
+class RequestLost(BaseException):  # noqa: N818
+    """At a commit: the request goes its way, `then` is what the sender meets."""
+
+    def __init__(self, then: BaseException) -> None:
+        super().__init__()
+        self.then = then
+
+
+@dataclass(slots=True)
+class FakeFile:
+    """What a file does when it is read. `failing` is how often it fails with `reason` before it can be read."""
+
+    version: str = "v1"  # as the store has it now
+    rows: int = 3
+    rejected: int = 0
+    poison: bool = False
+    failing: int = 0
+    reason: str = "denied"
+    column: str | None = None  # brings this column, as `name type`
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Data files of an attempt: file id → times (1), and what the table was like."""
+
+    loaded: dict[int, int]
+    schema_version: int
+    reject_file: str | None
+
+
+def quiet(point: str) -> None:
+    """The script of a world without faults."""
+
+
+@dataclass(slots=True)
+class FakeEngine:
+    """See app.ingest.ports.Engine. `source` maps path → FakeFile; `rejects` is the reject table.
+
+    `picks`: publishes as Spark does, by a cherry-pick that does not mind where main is.
+    """
+
+    table: FakeTable
+    rejects: FakeTable
+    source: Mapping[str, FakeFile]
+    at: Callable[[str], None] = quiet
+    picks: bool = False
+    name: str = "fake"
+    discarded: list[str] = field(default_factory=list)
+    closed: bool = False
+
+    # --- the table
+
+    def ensure_table(self) -> TableState:
+        self.at("create")
+        self.table.create(_SCHEMA)
+        self.at("created")
+        return self.table.look().state
+
+    def table_state(self) -> TableState:
+        self.at("look")
+        return self.table.look().state
+
+    def landing(self, batch: Batch) -> Landing:
+        self.at("look")
+        return decide(self.table.look().lineage, batch)
+
+    def add_columns(self, columns: Sequence[Column]) -> TableState:
+        self.at("add-columns")
+        known = {column.name for column in self.table.schema}
+        new = tuple(column for column in columns if column.name not in known)
+        if new:
+            self.table.schema = TableSchema((*self.table.schema.columns, *new))
+            self.table.schema_version += 1
+        self.at("columns-added")
+        return self.table.look().state
+
+    def expire(self, protected: frozenset[int], before: datetime) -> int:
+        self.at("expire")
+        doomed = []
+        for snapshot in reversed(self.table.history()):
+            if snapshot.snapshot_id in protected or snapshot.snapshot_id == self.table.head:
+                break
+            if snapshot.committed_at >= before:
+                break
+            doomed.append(snapshot.snapshot_id)
+        known = {snapshot.snapshot_id for snapshot in self.table.history()}
+        if not protected <= known:
+            doomed = []
+        self.table.forget(doomed)
+        return len(doomed)
+
+    # --- a batch
+
+    def write(self, batch: Batch, files: Sequence[BatchFile]) -> WriteResult:
+        self.at("write")
+        seen = self.table.look()
+        if any(self.source[file.path].poison for file in files if file.path in self.source):
+            raise ParserDied(f"The parser died on a batch of {len(files)} files.")
+        outcomes = tuple(self._read(file) for file in files)
+        loaded = [outcome for outcome in outcomes if outcome.state is FileState.SUCCESS]
+        attempt = uuid4().hex
+        reject_file = None
+        if any(outcome.rejected for outcome in loaded):
+            reject_file = f"rejects/{batch.id}.{attempt}"
+            self.table.objects[reject_file] = json.dumps({o.file_id: o.rejected for o in loaded if o.rejected})
+        result = WriteResult(
+            attempt=attempt,
+            outcomes=outcomes,
+            rows=sum(outcome.rows for outcome in loaded),
+            rescued=0,
+            rejected=sum(outcome.rejected for outcome in loaded),
+            byte_count=sum(file.size for file in files),
+            new_columns=self._new_columns(files, seen),
+            handle=Written({o.file_id: 1 for o in loaded}, seen.schema_version, reject_file),
+        )
+        self.at("written")
+        return result
+
+    def _read(self, file: BatchFile) -> FileOutcome:
+        content = self.source.get(file.path)
+        if content is None:
+            return FileOutcome(file.file_id, FileState.FAILED, reason=MISSING, error="It is gone.")
+        if content.version != file.version:
+            return FileOutcome(file.file_id, FileState.FAILED, reason=CHANGED, error="It has changed.")
+        if content.failing > 0:
+            content.failing -= 1
+            return FileOutcome(file.file_id, FileState.FAILED, reason=content.reason, error="It cannot be read.")
+        return FileOutcome(file.file_id, FileState.SUCCESS, rows=content.rows, rejected=content.rejected)
+
+    def _new_columns(self, files: Sequence[BatchFile], seen: Look) -> tuple[Column, ...]:
+        texts = dict.fromkeys(self.source[file.path].column for file in files if file.path in self.source)
+        brought = [parse_schema(text).columns[0] for text in texts if text]
+        known = {column.name for column in seen.state.schema}
+        return tuple(column for column in brought if column.name not in known)
+
+    def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
+        handle = written.handle
+        assert isinstance(handle, Written)
+        summary = {**properties, **_ids(batch)}
+        if handle.reject_file:
+            summary[REJECT_FILE] = handle.reject_file
+
+        def require_same(seen: Look) -> None:
+            if seen.schema_version != handle.schema_version:
+                raise TableChanged("The columns changed.")
+
+        return self._until_answered("publish", batch, handle.loaded, summary, require_same)
+
+    def spend(self, batch: Batch) -> Landing:
+        return self._until_answered("spend", batch, {}, {**_ids(batch), OUTCOME: SPENT}, lambda seen: None)
+
+    def _until_answered(
+        self,
+        verb: str,
+        batch: Batch,
+        loaded: Mapping[int, int],
+        summary: Mapping[str, str],
+        check: Callable[[Look], None],
+    ) -> Landing:
+        """Look inside each attempt; a refusal is no answer, and neither is silence."""
+        refused: CommitConflict | CommitUnknown = CommitConflict("No attempt was allowed.")
+        for _ in range(_ATTEMPTS):
+            seen, landing = self._look(verb, batch, refused)
+            if landing.kind is not LandingKind.NOT_LANDED:
+                return landing
+            check(seen)
+            try:
+                self._send(verb, seen, loaded, summary)
+            except (CommitConflict, CommitUnknown) as error:
+                refused = error
+        _, landing = self._look(verb, batch, refused)
+        if landing.kind is LandingKind.NOT_LANDED:
+            raise refused
+        return landing
+
+    def _look(self, verb: str, batch: Batch, refused: CommitConflict | CommitUnknown) -> tuple[Look, Landing]:
+        try:
+            self.at(f"{verb}-look")
+        except CatalogUnavailable as error:
+            if isinstance(refused, CommitUnknown):
+                raise refused from error
+            raise
+        seen = self.table.look()
+        return seen, decide(seen.lineage, batch)
+
+    def _send(self, verb: str, seen: Look, loaded: Mapping[int, int], summary: Mapping[str, str]) -> SnapshotInfo:
+        commit = self.table.cherry_pick if self.picks else self.table.commit
+        request = partial(commit, seen, loaded, summary)
+        try:
+            self.at(f"{verb}-commit")
+        except RequestLost as lost:
+            self.table.in_flight.append(request)
+            raise lost.then from None
+        info = request()
+        self.at(f"{verb}-committed")
+        return info
+
+    # --- beside the table
+
+    def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
+        self.at("write-receipt")
+        path = f"autoloader/{batch.id}.{attempt}.json"
+        self.table.objects[path] = json.dumps(receipt)
+        self.at("receipt-written")
+        return path
+
+    def read_receipt(self, path: str) -> dict[str, object]:
+        self.at("read-receipt")
+        if path not in self.table.objects:
+            raise FileMissing(f"{path} is gone.")
+        found: dict[str, object] = json.loads(self.table.objects[path])
+        return found
+
+    def publish_rejects(self, batch: Batch, reject_file: str) -> None:
+        """Append by compare-and-swap with the look inside."""
+        if reject_file not in self.table.objects:
+            raise FileMissing(f"{reject_file} is gone.")
+        loaded = {int(k): int(v) for k, v in json.loads(self.table.objects[reject_file]).items()}
+        for _ in range(_ATTEMPTS):
+            self.at("rejects-look")
+            self.rejects.create(_SCHEMA)
+            seen = self.rejects.look()
+            if any(carries(snapshot.summary, batch.id) for snapshot in seen.lineage.ancestors):
+                return
+            self.at("rejects-commit")
+            try:
+                self.rejects.commit(seen, loaded, _ids(batch))
+            except CommitConflict:
+                continue
+            self.at("rejects-committed")
+            return
+        raise CommitConflict("The reject table is too busy.")
+
+    def discard(self, written: WriteResult) -> None:
+        self.at("discard")
+        self.discarded.append(written.attempt)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def reject_counts(self) -> Counter[int]:
+        return self.rejects.content()
+
+
+def _ids(batch: Batch) -> dict[str, str]:
+    return {BATCH_ID: str(batch.id), PUBLISHED_WAP_ID: str(batch.id)}

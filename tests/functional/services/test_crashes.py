@@ -1,0 +1,208 @@
+"""Every fault at every point of a run, then a run without faults: each file is in the table once, or says why not."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from app.errors import (
+    CatalogUnavailable,
+    CommitConflict,
+    CommitUnknown,
+    DatabaseUnavailable,
+    LeaseLost,
+    SourceUnavailable,
+)
+from tests.fakes.engine import FakeFile, Killed, RequestLost
+from tests.fakes.world import World
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Files that wait, and what an earlier process left behind."""
+
+    config: dict[str, object]
+    files: dict[str, FakeFile]
+    before: Callable[[World], None] = lambda world: None
+
+    def play(self, new_world, *, picks: bool) -> World:
+        world: World = new_world(config=self.config, picks=picks)
+        world.settings = world.settings.model_copy(update={"batch_max_files": 4})
+        for path, file in self.files.items():
+            world.source[path] = FakeFile(**{name: getattr(file, name) for name in FakeFile.__slots__})
+        world.list()
+        self.before(world)
+        return world
+
+
+def die_at(point: str) -> Callable[[str], None]:
+    def script(reached: str) -> None:
+        if reached == point:
+            raise Killed
+
+    return script
+
+
+def sent_once_then_poisoned(world: World) -> None:
+    """The first claim died when its commit may have been sent; since then one of the files kills the parser."""
+    world.survive(die_at("publish-commit"))
+    world.source["/d/b"].poison = True
+
+
+def sent_once_then_spoiled(world: World) -> None:
+    world.survive(die_at("publish-commit"))
+    world.source["/d/b"].rejected = 5
+
+
+SCENES = {
+    "one batch of everything": Scene(
+        {},
+        {
+            "/d/a": FakeFile(),
+            "/d/b": FakeFile(rejected=2),
+            "/d/c": FakeFile(column="x bigint"),
+            "/d/d": FakeFile(failing=99, reason="truncated"),
+            "/d/e": FakeFile(),
+        },
+    ),
+    "a file that fails at first": Scene({}, {"/d/a": FakeFile(failing=1), "/d/b": FakeFile()}),
+    "a file that kills the parser": Scene(
+        {}, {"/d/a": FakeFile(), "/d/b": FakeFile(poison=True), "/d/c": FakeFile(rejected=1)}
+    ),
+    "a file that kills the parser, in a batch that may have been sent": Scene(
+        {}, {"/d/a": FakeFile(), "/d/b": FakeFile(), "/d/c": FakeFile()}, sent_once_then_poisoned
+    ),
+    "too many errors": Scene(
+        {"policies": {"on_error": "fail", "max_errors": "1"}}, {"/d/a": FakeFile(), "/d/b": FakeFile(rejected=5)}
+    ),
+    "too many errors, in a batch that may have been sent": Scene(
+        {"policies": {"on_error": "fail", "max_errors": "1"}},
+        {"/d/a": FakeFile(), "/d/b": FakeFile()},
+        sent_once_then_spoiled,
+    ),
+}
+
+Fault = Callable[[World], None]
+
+
+def raising(error: Callable[[], BaseException]) -> Fault:
+    def happen(world: World) -> None:
+        raise error()
+
+    return happen
+
+
+KILL = {"killed": raising(Killed)}
+DATABASE = {"unavailable": raising(lambda: DatabaseUnavailable("gone")), "lease-lost": raising(lambda: LeaseLost("x"))}
+CATALOG = {"catalog-unavailable": raising(lambda: CatalogUnavailable("gone"))}
+SOURCE = {"source-unavailable": raising(lambda: SourceUnavailable("gone"))}
+COMMIT = {
+    "refused": raising(lambda: CommitConflict("moved")),
+    "unknown": raising(lambda: CommitUnknown("no answer")),
+    "sent-then-killed": raising(lambda: RequestLost(Killed())),
+    "sent-then-unknown": raising(lambda: RequestLost(CommitUnknown("no answer"))),
+    "foreign-append": lambda world: world.table.foreign_append(),
+    "foreign-column": lambda world: world.table.foreign_column(),
+}
+COMMITTED = {"answer-lost": raising(lambda: CommitUnknown("no answer"))}
+
+
+def faults_at(point: str) -> dict[str, Fault]:
+    if point.startswith("tx"):
+        return KILL | DATABASE
+    if point in {"publish-commit", "spend-commit"}:
+        return KILL | COMMIT
+    if point in {"publish-committed", "spend-committed"}:
+        return KILL | COMMITTED
+    if point in {"write", "written"}:
+        return KILL | SOURCE
+    return KILL | CATALOG
+
+
+class OnceAt:
+    """A script: at its `number`-th point `fault` happens; before and after nothing does."""
+
+    def __init__(self, world: World, number: int, fault: Fault) -> None:
+        self.world, self.left, self.fault = world, number, fault
+
+    def __call__(self, point: str) -> None:
+        self.left -= 1
+        if self.left == -1:
+            self.fault(self.world)
+
+
+def points_of(world: World) -> list[str]:
+    points: list[str] = []
+    world.survive(points.append)
+    return points
+
+
+def every_fault(points: list[str]) -> Iterator[tuple[int, str, str, Fault]]:
+    for number, point in enumerate(points):
+        for name, fault in faults_at(point).items():
+            yield number, point, name, fault
+
+
+def settle_down(world: World, *, late: bool) -> None:
+    """The commits on their way arrive before the next run, or after it."""
+    while world.table.in_flight and not late:
+        world.table.deliver()
+    world.heal()
+    while world.table.in_flight:
+        world.table.deliver()
+    world.check_always()
+    world.heal()
+
+
+@pytest.mark.parametrize("picks", [False, True], ids=["swap", "cherry-pick"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_after_any_single_fault_the_next_run_makes_it_right(new_world, scene, picks):
+    play = SCENES[scene].play
+    undisturbed = play(new_world, picks=picks)
+    points = points_of(undisturbed)
+    undisturbed.heal()
+    undisturbed.check_healed()
+    wanted = undisturbed.states()
+    assert "SUCCESS" in wanted.values()
+    for number, point, name, fault in every_fault(points):
+        for late in {False, name.startswith("sent")}:
+            world = play(new_world, picks=picks)
+            world.survive(OnceAt(world, number, fault))
+            try:
+                world.check_always()
+                settle_down(world, late=late)
+                world.check_healed()
+                assert world.states() == wanted
+                assert not world.batches("UNKNOWN")
+            except BaseException as error:
+                error.add_note(f"{name} at point {number}, {point}" + (", late" if late else ""))
+                raise
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_after_faults_one_upon_the_other_the_next_run_makes_it_right(new_world, scene):
+    """A seeded sample of pairs and triples; `SOAK` says how many."""
+    chance = random.Random(scene)
+    play = SCENES[scene].play
+    points = points_of(play(new_world, picks=False))
+    for _ in range(int(os.environ.get("SOAK", "25"))):
+        picks = chance.random() < 0.3
+        world, told = play(new_world, picks=picks), []
+        for _ in range(chance.choice((2, 2, 3))):
+            number, point, name, fault = chance.choice(list(every_fault(points)))
+            told.append(f"{name} at {number}")
+            world.survive(OnceAt(world, number, fault))
+            world.check_always()
+            if world.table.in_flight and chance.random() < 0.5:
+                world.table.deliver()
+        try:
+            settle_down(world, late=chance.random() < 0.5)
+            world.check_healed()
+            assert not world.batches("UNKNOWN")
+        except BaseException as error:
+            error.add_note(", then ".join(told))
+            raise

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.config import Settings, get_settings
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch, tmp_path):
+    """No variable of the machine, no `.env` of the checkout."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def test_the_names_and_defaults_of_the_specification():
+    settings = Settings()
+
+    assert settings.prefect_api_url == "http://prefect-server:4200/api"
+    assert settings.prefect_default_work_queue == "autoloader-default"
+    assert settings.prefect_high_memory_work_queue == "autoloader-high-memory"
+    assert settings.prefect_flow_run_timeout_seconds == 3600
+    assert settings.prefect_task_retry_delay_seconds == 60
+    assert settings.prefect_max_task_retries == 3
+
+
+def test_names_are_read_without_a_prefix_from_the_environment(monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://elsewhere/api")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db/ledger")
+
+    settings = Settings()
+
+    assert settings.prefect_api_url == "http://elsewhere/api"
+    assert settings.database_address == "postgresql://db/ledger"
+
+
+def test_the_environment_wins_over_the_env_file(monkeypatch):
+    Path(".env").write_text("LEASE_SECONDS=7\nBATCH_MAX_FILES=11\nSOMEBODY_ELSES=1\n", encoding="utf-8")
+    monkeypatch.setenv("LEASE_SECONDS", "9")
+
+    settings = Settings()
+
+    assert settings.lease_seconds == 9
+    assert settings.batch_max_files == 11
+
+
+def test_the_database_is_a_file_in_the_home_unless_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUTOLOADER_HOME", str(tmp_path / "home"))
+
+    assert Settings().database_address == f"sqlite:///{tmp_path}/home/autoloader.db"
+
+
+def test_the_home_is_absolute_and_knows_the_tilde(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert Settings().home == tmp_path / ".autoloader"
+    assert Settings(autoloader_home=Path("here")).home == tmp_path / "here"
+
+
+def test_the_secret_key_does_not_show(monkeypatch):
+    monkeypatch.setenv("AUTOLOADER_SECRET_KEY", "canary-7f3a")
+
+    assert "canary-7f3a" not in repr(Settings())
+
+
+def test_settings_are_read_once(monkeypatch):
+    first = get_settings()
+    monkeypatch.setenv("LEASE_SECONDS", "1")
+
+    assert get_settings() is first
+
+
+@pytest.mark.parametrize("name", ["LEASE_SECONDS", "BATCH_MAX_FILES", "PARSER_MEMORY_BYTES", "MAX_ATTEMPTS"])
+def test_a_bound_of_zero_is_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "0")
+
+    with pytest.raises(ValidationError, match="greater than 0"):
+        Settings()
+
+
+def test_every_setting_is_described():
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []

@@ -1,0 +1,246 @@
+"""Pages that are written from the code: `python -m tools.docs` writes them, `--check` fails when one is stale."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from app import errors
+from app.config import Settings
+from app.schemas.ingestion import IngestionShape
+
+ROOT = Path(__file__).resolve().parents[1]
+_NOTE = "<!-- Written by `make docs` from the code; change the code instead. -->"
+
+
+def main() -> int:
+    check = sys.argv[1:] == ["--check"]
+    stale = 0
+    for name, make in PAGES.items():
+        path = ROOT / "docs" / name
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        after = make()
+        if before == after:
+            continue
+        stale += 1
+        if check:
+            lines = difflib.unified_diff(
+                before.splitlines(), after.splitlines(), f"docs/{name}", "the code", lineterm=""
+            )
+            print("\n".join(list(lines)[:40]))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(after, encoding="utf-8")
+            print(f"Written: docs/{name}")
+    if check and stale:
+        print("The docs are stale. Run: make docs", file=sys.stderr)
+    return 1 if check and stale else 0
+
+
+# --- configuration ---------------------------------------------------------------------------
+
+
+def configuration() -> str:
+    """Every setting, with its default, in the order of the code."""
+    rows = [
+        [f"`{name.upper()}`", _default(field.get_default(call_default_factory=True)), str(field.description)]
+        for name, field in Settings.model_fields.items()
+    ]
+    return _page(
+        "Configuration",
+        "Settings are read from the environment, then from a file `.env` in the working folder; names have no prefix,"
+        "\nand their case does not matter. Sizes are bytes, durations seconds, unless a name says otherwise.",
+        _table(["setting", "default", "what it does"], rows),
+    )
+
+
+def _default(value: object) -> str:
+    if hasattr(value, "get_secret_value"):
+        value = value.get_secret_value()
+    if value is PydanticUndefined:
+        return "needed"
+    if value is None or value == "":
+        return "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= 2**20 and value % 2**20 == 0:
+        return f"`{value}` ({value // 2**30} GiB)" if value % 2**30 == 0 else f"`{value}` ({value // 2**20} MiB)"
+    return f"`{value}`"
+
+
+# --- the shape of an ingestion ---------------------------------------------------------------
+
+
+def ingestion() -> str:
+    """What may stand in the YAML of `autoloader apply`."""
+    schema = IngestionShape.model_json_schema()
+    parts = [_shape("", schema)]
+    for name, field in schema["properties"].items():
+        if reference := _reference(field):
+            parts.append(f"## `{name}`\n\n{_shape(name, schema['$defs'][reference])}")
+    return _page(
+        "The shape of an ingestion",
+        "What `autoloader apply -f ingestion.yaml` reads. A field that is not listed is refused.",
+        "\n\n".join(parts),
+    )
+
+
+def _shape(part: str, schema: dict[str, Any]) -> str:
+    needed = set(schema.get("required", ()))
+    rows = [
+        [f"`{name}`", _type(field), "needed" if name in needed else _json_default(field), field.get("description", "")]
+        for name, field in schema["properties"].items()
+        if not (part == "" and _reference(field))
+    ]
+    text = str(schema.get("description", "")).split("\n\n", maxsplit=1)[0].replace("\n", " ")
+    return f"{text}\n\n{_table(['field', 'type', 'default', 'what it says'], rows)}".strip()
+
+
+def _reference(field: dict[str, Any]) -> str:
+    return str(field.get("$ref", "")).rpartition("/")[2]
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        return " or ".join(dict.fromkeys(_type(item) for item in field["anyOf"] if item.get("type") != "null"))
+    if "enum" in field:
+        return ", ".join(f"`{item}`" for item in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if field.get("format") == "date-time":
+        return "time"
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}"
+    words = {"string": "text", "integer": "number", "number": "number", "boolean": "true or false", "object": "mapping"}
+    return words.get(str(field.get("type")), "text or number")
+
+
+def _json_default(field: dict[str, Any]) -> str:
+    value = field.get("default")
+    if value is None or value in ([], "", {}):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+
+def errors_page() -> str:
+    """Every code that a program may match."""
+    classes = [
+        item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, errors.AutoloaderError)
+    ]
+    rows = [
+        [f"`{item.code}`", str(item.status_code), "yes" if item.retryable else "", _meaning(item)]
+        for item in sorted(classes, key=lambda item: item.code)
+    ]
+    tree = inspect.cleandoc(errors.__doc__ or "").partition("\n\n")[2]
+    return _page(
+        "Errors",
+        "Each error has a message (what happened), a hint (the next step) and a code that stays the same. With `--json`"
+        "\nall three are in the answer.",
+        f"```text\n{tree}\n```\n\n{_table(['code', 'HTTP', 'trying again can help', ''], rows)}",
+    )
+
+
+def _meaning(error: type[errors.AutoloaderError]) -> str:
+    """What the tree says behind the name."""
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.search(rf"\b{error.__name__}\b\s*(.*?)\s*(?:\b\d{{3}})?$", line)
+        if found:
+            return found.group(1)
+    return ""
+
+
+# --- the command line ------------------------------------------------------------------------
+
+
+def command_line() -> str:
+    """Every command with its arguments and options, as the program knows them."""
+    import typer.main
+
+    from app.cli.main import app
+
+    root = typer.main.get_command(app)
+    parts = [part for path, command in _commands("autoloader", root) for part in _command(path, command)]
+    return _page("Command line", _help(root.help), "\n\n".join(parts))
+
+
+def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path, command
+        return
+    for name, child in children.items():
+        if not child.hidden:
+            yield from _commands(f"{path} {name}", child)
+
+
+def _command(path: str, command: Any) -> Iterator[str]:
+    known = [item for item in command.params if item.name != "help" and not getattr(item, "hidden", False)]
+    arguments = [item for item in known if not _is_option(item)]
+    usage = [path, *map(_placeholder, arguments), *(["[OPTIONS]"] if len(known) > len(arguments) else [])]
+    yield f"## `{path}`"
+    yield f"```text\n{' '.join(usage)}\n```"
+    yield _help(command.help)
+    if known:
+        yield _table(["", "default", ""], [_parameter(item) for item in known])
+
+
+def _is_option(item: Any) -> bool:
+    return bool(item.opts[0].startswith("-"))
+
+
+def _placeholder(item: Any) -> str:
+    word = item.metavar or str(item.name).upper()
+    return word if item.required else f"[{word}]"
+
+
+def _parameter(item: Any) -> list[str]:
+    names = ", ".join(f"`{name}`" for name in (*item.opts, *item.secondary_opts))
+    text = _help(item.help)
+    kind = item.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        text += f" One of {', '.join(f'`{choice.value}`' for choice in kind)}."
+    default = "" if item.default in (None, False, "") or callable(item.default) else f"`{item.default}`"
+    return [names if _is_option(item) else f"`{_placeholder(item)}`", default, text]
+
+
+def _help(text: str | None) -> str:
+    return inspect.cleandoc(text or "").replace("\b", "").replace("\f", "").strip()
+
+
+# --- Markdown --------------------------------------------------------------------------------
+
+
+def _page(title: str, introduction: str, body: str) -> str:
+    return f"{_NOTE}\n\n# {title}\n\n{introduction}\n\n{body}\n"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [
+        head,
+        ["---"] * len(head),
+        *([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference/cli.md": command_line,
+    "reference/configuration.md": configuration,
+    "reference/errors.md": errors_page,
+    "reference/ingestion.md": ingestion,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
