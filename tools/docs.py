@@ -160,6 +160,25 @@ def _meaning(error: type[errors.AutoloaderError]) -> str:
     return ""
 
 
+# --- why a file is not loaded ---------------------------------------------------------------
+
+
+def reasons() -> str:
+    """Every reason of a file in the ledger, and of an object that discovery leaves out."""
+    from app.ingest import discovery
+    from app.services.reasons import REASONS
+
+    ledger = [[f"`{name}`", reason.meaning, reason.next_step] for name, reason in REASONS.items()]
+    left_out = [[f"`{name}`", meaning] for name, meaning in discovery.REASONS.items()]
+    return _page(
+        "Why a file is not loaded",
+        "`autoloader files show FILE` tells the reason of one file; `autoloader runs show` counts them.",
+        f"## Files of the ledger\n\n{_table(['reason', 'what happened', 'what to do'], ledger)}\n\n"
+        "## Left out by a rule\n\nSuch objects are counted in each run. Only empty ones are in the ledger; when a rule"
+        f"\nchanges, the others are simply new.\n\n{_table(['reason', 'what it says'], left_out)}",
+    )
+
+
 # --- the command line ------------------------------------------------------------------------
 
 
@@ -170,8 +189,23 @@ def command_line() -> str:
     from app.cli.main import app
 
     root = typer.main.get_command(app)
-    parts = [part for path, command in _commands("autoloader", root) for part in _command(path, command)]
-    return _page("Command line", _help(root.help), "\n\n".join(parts))
+    parts = [_exit_codes()]
+    parts += [part for path, command in _commands("autoloader", root) for part in _command(path, command)]
+    return _page("Command line", f"{_help(root.help)}\n\n{_MANNERS}", "\n\n".join(parts))
+
+
+_MANNERS = """\
+Every command answers with text, or with one JSON document on standard output when `--json` is given; then nothing else
+is there, and an error is a document too: `{"error": code, "message": …, "hint": …}`. Notes and progress go to standard
+error, bars only when it is a terminal. `--debug`, anywhere, shows where an error came from. Ctrl-C and SIGTERM end a
+run in order: it becomes `CANCELLED`, and the next one goes on where it stopped; a second signal kills at once."""
+
+
+def _exit_codes() -> str:
+    from app.cli.exits import MEANING
+
+    rows = [[f"`{code.value}`", meaning] for code, meaning in MEANING.items()]
+    return f"## Exit codes\n\n{_table(['code', 'meaning'], rows)}"
 
 
 def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -239,6 +273,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/configuration.md": configuration,
     "reference/errors.md": errors_page,
     "reference/ingestion.md": ingestion,
+    "reference/reasons.md": reasons,
 }
 
 

@@ -35,7 +35,10 @@ _RESCUED = (
     "SELECT _rescued_data, year, month, day, carrier, flight FROM flights WHERE _rescued_data IS NOT NULL LIMIT 3"
 )
 _REJECTED = "SELECT line, reason, raw FROM flights__rejects LIMIT 3"
-_NEW_FIELD = "SELECT aircraft.maker AS maker, count(*) AS flights FROM feed GROUP BY 1 ORDER BY 2 DESC LIMIT 3"
+_NEW_FIELD = (
+    "SELECT aircraft.maker AS maker, count(*) AS flights FROM feed"
+    " WHERE aircraft IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 3"
+)
 
 
 @dataclass

@@ -116,6 +116,8 @@ def _show(out: Output, views: list[FileView], told: list[Explanation]) -> None:
 
 
 def _show_one(out: Output, view: FileView) -> None:
+    from app.services.reasons import REASONS
+
     out.fields(
         [
             ("path", view.path),
@@ -140,8 +142,11 @@ def _show_one(out: Output, view: FileView) -> None:
         rows = [(moment(e.at), e.state, e.reason, e.run_id, e.error) for e in view.history]
         out.line()
         out.table(("when", "state", "reason", "run", "why"), rows)
-    if view.state in {State.QUARANTINED, State.SKIPPED}:
-        out.line(f"Load it after all: autoloader files retry {view.id}")
+    if view.state in {State.QUARANTINED, State.SKIPPED, State.FAILED}:
+        known = REASONS.get(view.reason or "")
+        if known is not None:
+            out.line(f"{known.meaning[0].upper()}{known.meaning[1:]}. {known.next_step}")
+        out.line(f"Try it again: autoloader files retry {view.id}")
 
 
 # --- by hand ---------------------------------------------------------------------------------

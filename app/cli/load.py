@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,7 +66,10 @@ def load(
             out.note(f"Made the ingestion {prepared.ingestion.name}.")
         for note in prepared.notes:
             out.note(note)
-        code = _watch(out, at, prepared.ingestion, every) if watch else run_once(out, at, prepared.ingestion)
+        if watch:
+            code = _Watch(out, at, prepared.ingestion, every).until_stopped()
+        else:
+            code = run_once(out, at, prepared.ingestion)
     raise typer.Exit(code)
 
 
@@ -103,37 +107,58 @@ def tell(out: Output, at: Opened, ingestion: IngestionInfo, summary: RunSummary)
 # --- watching --------------------------------------------------------------------------------
 
 
-def _watch(out: Output, at: Opened, ingestion: IngestionInfo, every: float) -> Exit:
-    """Run now, then whenever a listing shows something new. Ctrl-C between two runs is the regular end."""
-    worst = Exit.OK
-    last = 0.0
-    out.note(f"Watching {ingestion.shape.source.url} every {every:g} s; Ctrl-C ends it.")
-    while True:
+@dataclass
+class _Watch:
+    """Runs now, then whenever a listing shows something new. Ctrl-C while no run is active is the regular end."""
+
+    out: Output
+    at: Opened
+    ingestion: IngestionInfo
+    every: float
+    running: bool = False
+    last: float = 0.0  # end of the last run
+    worst: Exit = Exit.OK
+
+    def until_stopped(self) -> Exit:
+        """Answers the worst exit code of all runs. Raises Stopped when a run was interrupted."""
+        self.out.note(f"Watching {self.ingestion.shape.source.url} every {self.every:g} s; Ctrl-C ends it.")
         try:
-            if last == 0.0 or _has_work(at, ingestion, time.monotonic() - last):
-                worst = max(worst, _watched_run(out, at, ingestion))
-                last = time.monotonic()
+            while True:
+                self._look()
+                signals.check()  # a step that goes on after any error may have taken the signal's for one
+                time.sleep(self.every)
+        except Interrupted:
+            if self.running:
+                raise
+            self.out.note("Stopped.")
+            return self.worst
+
+    def _look(self) -> None:
+        try:
+            if not self.last or self._has_work():
+                self._run()
         except AutoloaderError as error:
             if not error.retryable:
                 raise
-            out.note(f"{error.message} Trying again in {every:g} s.")
-        signals.check()  # a step that carries on after any error may have taken the signal's for one
-        try:
-            time.sleep(every)
-        except Interrupted:
-            out.note("Stopped.")
-            return worst
+            self.running = False
+            self.out.note(f"{error.message} Trying again in {self.every:g} s.")
 
+    def _has_work(self) -> bool:
+        from app.services.load_service import LoadService
 
-def _has_work(at: Opened, ingestion: IngestionInfo, idle: float) -> bool:
-    from app.services.load_service import LoadService
+        service = LoadService(self.at.database, self.at.settings)
+        if service.has_work(self.ingestion):
+            return True
+        return time.monotonic() - self.last > _WAITING_PAUSE and service.waiting(self.ingestion) > 0
 
-    service = LoadService(at.database, at.settings)
-    return service.has_work(ingestion) or (idle > _WAITING_PAUSE and service.waiting(ingestion) > 0)
+    def _run(self) -> None:
+        from app.services.ingestion_service import IngestionService
 
-
-def _watched_run(out: Output, at: Opened, ingestion: IngestionInfo) -> Exit:
-    from app.services.ingestion_service import IngestionService
-
-    fresh = IngestionService(at.database, at.settings).find(str(ingestion.id))  # it may have been changed meanwhile
-    return run_once(out, at, fresh)
+        # It may have been changed meanwhile.
+        self.ingestion = IngestionService(self.at.database, self.at.settings).find(str(self.ingestion.id))
+        self.running = True
+        summary = execute(self.out, self.at, self.ingestion)
+        self.running = False
+        self.last = time.monotonic()
+        self.worst = max(self.worst, BY_RUN_STATE[summary.state])
+        tell(self.out, self.at, self.ingestion, summary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -55,10 +54,7 @@ def check() -> None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     del frame
-    received = signal.Signals(number)
-    if _received:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        return
-    _received.append(received)
-    raise Stopped(received)
+    for known in _WORDS:
+        signal.signal(known, signal.SIG_DFL)  # the next one ends the process even inside a library's call
+    _received.append(signal.Signals(number))
+    raise Stopped(_received[0])

@@ -71,7 +71,7 @@ def infer_format(store: Store, rules: DiscoveryRules, now: datetime) -> FormatFo
     if len(formats) > 1 or "" in formats:
         raise _unclear(store.base, found, kinds)
     ending = kinds.most_common(1)[0][0]
-    because = f"{looked:,} files end in {', '.join(sorted(kinds))}"
+    because = f"{'1 file ends' if looked == 1 else f'{looked:,} files end'} in {', '.join(sorted(kinds))}"
     name = formats.pop()
     if name == "json":
         return _json(store, found[ending], because)

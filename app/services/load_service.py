@@ -8,6 +8,7 @@ from typing import Any
 
 from app.config import Settings
 from app.database import Database
+from app.errors import Conflict
 from app.ingest import discovery, ledger
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
@@ -47,7 +48,14 @@ class LoadService:
         url = shape_service.canonical_url(source)
         wanted = shape_service.merged(given, {"source": {"url": url}, "destination": {"table": table}})
         known = self.ingestions.into(url, table)
-        return self._changed(known, wanted) if known else self._created(wanted)
+        if known is None:
+            try:
+                return self._created(wanted)
+            except Conflict:
+                known = self.ingestions.into(url, table)  # another process made the very same one meanwhile
+                if known is None:
+                    raise
+        return self._changed(known, wanted)
 
     def _created(self, wanted: dict[str, Any]) -> Prepared:
         notes: list[str] = []

@@ -55,7 +55,7 @@ def rules_of(settings: Settings, source: SourceShape) -> DiscoveryRules:
 
 def catalog_of(database: Database, settings: Settings, table_name: str, tenant_id: str) -> Catalog:
     """The catalog of a full table name: a connection of that name, or the local one. Raises NotFound."""
-    name = table_name.split(".")[0]
+    name = table_name.split(".", 1)[0]
     service = ConnectionService(database, settings, tenant_id=tenant_id)
     if name == DEFAULT_CATALOG and service.kind(name) is None:
         return open_catalog(name, local_options(settings.home))

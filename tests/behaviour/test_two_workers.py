@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,9 @@ pytestmark = pytest.mark.kill
 def wait_until_stopped(process: Forked) -> None:
     deadline = time.monotonic() + 60
     while True:
-        with open(f"/proc/{process.pid}/stat", encoding="utf-8") as stat:
-            if stat.read().rpartition(")")[2].split()[0] == "T":
-                return
+        state = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
+        if state.rpartition(")")[2].split()[0] == "T":
+            return
         assert not process.ended, process.result().err
         assert time.monotonic() < deadline, "the worker never reached its point"
         time.sleep(0.02)
@@ -43,7 +44,7 @@ def test_two_workers_at_once_load_each_file_once(world: World) -> None:
         world.deliver(f"file-{number}.jsonl", 20, bad=number % 2)
     workers = [world.start() for _ in range(3)]
     ended = [worker.result() for worker in workers]
-    assert {0} <= {one.code for one in ended} <= {0, 4}, [one.err for one in ended]
+    assert {0} <= {one.code for one in ended} <= {0, 4}, [one.out for one in ended]
     assert world.run().code == 0
     assert_all_there_once(world)
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, Self
 
 POLL_SECONDS = 0.02
 
@@ -62,7 +62,7 @@ class Zygote:
             [sys.executable, "-m", "tests.behaviour.zygote"], stdin=subprocess.PIPE, text=True
         )
 
-    def __enter__(self) -> Zygote:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 
 from app.config import Settings
-from app.database import Database, Session
+from app.database import Database, Session, make_engine
 from app.errors import AutoloaderError, IngestionBlocked, TableChanged, TooManyErrors
 from app.ingest import ledger
 from app.ingest.ports import SilentProgress
@@ -43,14 +44,20 @@ BEGIN INSERT INTO moves VALUES ('batch', OLD.state, NEW.state); END;
 """
 
 
+@cache
+def _engine(url: str) -> Engine:
+    """One for all worlds at an address: compiling its statements anew would be most of a world's time."""
+    engine = make_engine(url)
+    # Nothing here outlives the machine; waiting for the disk would be the rest of it.
+    event.listen(engine, "connect", lambda raw, record: raw.execute("PRAGMA synchronous = OFF"))
+    return engine
+
+
 class WatchedDatabase(Database):
     """A process's database: `at` is called before a transaction, inside before its commit, and after it."""
 
     def __init__(self, url: str, at: Script = quiet) -> None:
-        super().__init__(url)
-        self.at = at
-        # Nothing here outlives the machine; waiting for the disk would be most of the time.
-        event.listen(self.engine, "connect", lambda raw, record: raw.execute("PRAGMA synchronous = OFF"))
+        self.url, self.at, self.engine = url, at, _engine(url)
 
     @contextmanager
     def session_scope(self) -> Iterator[Session]:
@@ -111,11 +118,7 @@ class World:
     @contextmanager
     def process(self, at: Script = quiet) -> Iterator[RunContext]:
         """A process that takes the lease, whoever has it, and is in the middle of a run."""
-        database = WatchedDatabase(self.url, at)
-        try:
-            yield self._context(database, at)
-        finally:
-            database.engine.dispose()
+        yield self._context(WatchedDatabase(self.url, at), at)
 
     def _context(self, database: Database, at: Script) -> RunContext:
         run_id = uuid4()

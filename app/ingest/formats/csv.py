@@ -23,7 +23,7 @@ from app.ingest.formats.csv_head import CsvHead, HeadReader, column_names
 from app.ingest.formats.csv_infer import infer_csv
 from app.ingest.formats.csv_locate import store_ragged
 from app.ingest.formats.csv_options import CsvDialect, read_options
-from app.ingest.formats.csv_scan import scan
+from app.ingest.formats.csv_scan import count_blank, scan
 from app.ingest.formats.csv_sql import CsvPart, duckdb_source, exact_source, located_rejects, typed
 from app.ingest.formats.new_columns import columns_in_rescued
 from app.ingest.formats.rows_sql import nothing, rejects_of
@@ -59,7 +59,7 @@ TSV = CsvFormat("tsv", "\t")
 class _Opened:
     """A file that can be read: `path` are its plain bytes, `source` what DuckDB is given.
 
-    `records` is how many the scan counted, None where DuckDB is not trusted with the file or nobody counted.
+    `records` is how many the scan counted, blank lines included; None where the exact reader took the file.
     """
 
     path: str
@@ -104,7 +104,7 @@ class CsvReading:
             shape = scan(path, self.dialect, self.limit, offset=head.offset, crlf=head.crlf)
             if shape.plain:
                 part = CsvPart(names, exact=False, skip=head.skip, parallel=not shape.quoted_newlines)
-                return _Opened(path, path, head, part, None if shape.blank_lines else shape.newlines)
+                return _Opened(path, path, head, part, shape.newlines)
         target = self.job.folder / "exact" / f"{file.file_id}.parquet"
         self._store(file, path, head, target, raw=False)
         return _Opened(path, str(target), head, CsvPart(names, exact=True))
@@ -139,7 +139,10 @@ class CsvReading:
 
     def verify(self, file: ParseFile, records: int) -> None:
         opened = self.opened.get(file.file_id)
-        if opened and opened.records is not None and opened.records != records:
+        if opened is None or opened.records is None or opened.records == records:
+            return
+        missing = opened.records - records
+        if not 0 < missing <= count_blank(opened.path, self.limit, opened.head.offset):
             sentence = f"{file.path} holds {opened.records:,} records, but {records:,} were read; none of them is kept."
             self.job.fail(file, "not-this-format", sentence)
 

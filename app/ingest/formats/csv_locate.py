@@ -68,9 +68,10 @@ def _whole_records(path: str, offset: int, dialect: CsvDialect, limit: int) -> I
     """Whole lines, joined until no quote is open."""
     kept: list[bytes] = []
     open_quotes = 0
-    for data in whole_lines(path, offset, limit):
-        if data is None:
+    for view in whole_lines(path, offset, limit):
+        if view is None:
             return
+        data = bytes(view)
         kept.append(data)
         open_quotes += data.count(dialect.quote.encode()) if dialect.quote else 0
         if open_quotes % 2 == 0:

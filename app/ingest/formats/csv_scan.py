@@ -10,28 +10,41 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from app.ingest.formats.csv_options import CsvDialect
 
-CHUNK = 4 * 1024 * 1024
-_LF, _CR = 10, 13
+CHUNK = 1024 * 1024  # stays in the processor's cache
+_LF, _CR, _ASCII = 10, 13, 127
+_NONE = np.empty(0, np.int64)
+
+Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(slots=True)
 class CsvShape:
     """`plain`: DuckDB may read it, with `quoted_newlines` not in parallel.
 
-    `newlines` is the number of records, unless there are `blank_lines`.
+    `newlines` is the number of records, and of blank lines between them.
     """
 
     plain: bool = True
     quoted_newlines: bool = False
-    blank_lines: bool = False
     newlines: int = 0  # outside quotes, and one for a last line without line end
+
+
+def count_blank(path: str, limit: int, offset: int) -> int:
+    """How many lines of a plain file are empty, those inside quotes included: more than this are not missing."""
+    blank = 0
+    for data in whole_lines(path, offset, limit):
+        if data is not None:
+            raw = np.frombuffer(data, np.uint8)
+            begin = np.concatenate(([True], raw[:-1] == _LF))
+            blank += int(np.count_nonzero(begin & (raw == _LF)))
+            blank += int(np.count_nonzero(begin[:-1] & (raw[:-1] == _CR) & (raw[1:] == _LF)))
+    return blank
 
 
 class _Scanner:
@@ -47,47 +60,39 @@ class _Scanner:
         self.open_bytes = 0  # of the record that an earlier chunk ended in
         self.crlf: bool | None = None
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, data: memoryview) -> bool:
         """Look at whole lines; False when the file is not plain, and nothing more needs to be read."""
-        self.shape.plain = self._lines(data) and self._text(data) and self._quotes(data)
+        raw = np.frombuffer(data, np.uint8)
+        self.shape.plain = self._lines(raw) and self._text(data, raw) and self._quotes(raw)
         return self.shape.plain
 
-    def _lines(self, data: bytes) -> bool:
-        returns, newlines = data.count(b"\r"), data.count(b"\n")
-        self.shape.newlines += newlines
-        if newlines:
-            crlf = bool(returns)
-            if self.crlf is not None and crlf != self.crlf:
-                return False
-            self.crlf = crlf
-            if returns and not returns == newlines == data.count(b"\r\n"):
-                return False
-        elif returns:
+    def _lines(self, raw: Bytes) -> bool:
+        ends = raw == _LF
+        newlines, returns = int(np.count_nonzero(ends)), int(np.count_nonzero(raw == _CR))
+        self.shape.newlines += newlines + int(raw[-1] != _LF)
+        if not newlines:
+            return not returns
+        if self.crlf is not None and bool(returns) != self.crlf:
             return False
-        if not data.endswith(b"\n"):
-            self.shape.newlines += 1
-        if b"\n\n" in data or b"\n\r\n" in data or data[:1] in b"\r\n":
-            self.shape.blank_lines = True
-        return True
+        self.crlf = bool(returns)
+        return not returns or returns == newlines == int(np.count_nonzero(ends[1:] & (raw[:-1] == _CR)))
 
-    def _text(self, data: bytes) -> bool:
-        if any(text.encode() in data for text in self.foreign):
+    def _text(self, data: memoryview, raw: Bytes) -> bool:
+        if self.foreign and any(text.encode() in bytes(data) for text in self.foreign):
             return False
-        if not data.isascii():
+        if raw.max() > _ASCII:
             try:
                 codecs.utf_8_decode(data, "strict", True)  # noqa: FBT003 — positional only
             except UnicodeDecodeError:
                 return False
         return True
 
-    def _quotes(self, data: bytes) -> bool:
-        if not self.quote or (not self.parity and self.quote not in data):
+    def _quotes(self, raw: Bytes) -> bool:
+        quotes = np.flatnonzero(raw == self.quote[0]) if self.quote else _NONE
+        if not len(quotes) and not self.parity:
             return True
-        raw = np.frombuffer(data, np.uint8)
-        quotes = np.flatnonzero(raw == self.quote[0])
-        opening, closing = quotes[self.parity :: 2], quotes[1 - self.parity :: 2]
-        before = _neighbours(raw, opening, -1)
-        after = _neighbours(raw, closing, 1)
+        before = _neighbours(raw, quotes[self.parity :: 2], -1)
+        after = _neighbours(raw, quotes[1 - self.parity :: 2], 1)
         if not (_among(before, self.openers) and _among(after, self.closers)):
             return False
         newlines = np.flatnonzero(raw == _LF)
@@ -96,7 +101,7 @@ class _Scanner:
         self.shape.quoted_newlines |= inside > 0
         self.shape.newlines -= inside
         self.parity = (self.parity + len(quotes)) & 1
-        return not inside or self._short_records(newlines[quoted == 0], len(data))
+        return not inside or self._short_records(newlines[quoted == 0], len(raw))
 
     def _short_records(self, ends: npt.NDArray[np.int64], size: int) -> bool:
         """Whether records of several lines stay below the limit, too."""
@@ -105,7 +110,7 @@ class _Scanner:
         return int(np.diff(edges).max()) <= self.limit
 
 
-def _neighbours(raw: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.uint8]:
+def _neighbours(raw: Bytes, at: npt.NDArray[np.int64], step: int) -> Bytes:
     """The bytes beside; what lies beyond the data counts as a line end (the data are whole lines)."""
     beside = at + step
     outside = (beside < 0) | (beside >= len(raw))
@@ -113,7 +118,7 @@ def _neighbours(raw: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], step: int
     return np.where(outside, np.uint8(_LF), found)
 
 
-def _among(values: npt.NDArray[np.uint8], allowed: list[int]) -> bool:
+def _among(values: Bytes, allowed: list[int]) -> bool:
     good = values == allowed[0]
     for value in allowed[1:]:
         good |= values == value
@@ -136,23 +141,24 @@ def scan(path: str, dialect: CsvDialect, limit: int, *, offset: int = 0, crlf: b
     return scanner.shape
 
 
-def whole_lines(path: str, offset: int, limit: int) -> Iterator[bytes | None]:
-    """The file cut behind line ends; None for a line over the limit."""
+def whole_lines(path: str, offset: int, limit: int) -> Iterator[memoryview | None]:
+    """The file cut behind line ends; None for a line over the limit, and then nothing more."""
     rest = b""
-    with Path(path).open("rb", buffering=0) as handle:
+    with open(path, "rb", buffering=0) as handle:  # noqa: PTH123 — a Path costs as much as the read of a small file
         handle.seek(offset)
         while data := handle.read(CHUNK):
-            cut = data.rfind(b"\n") + 1
-            if not cut:
-                rest += data
-                if len(rest) > limit:
-                    yield None
-                    return
-                continue
-            if len(rest) + data.find(b"\n") > limit:
+            first, last = data.find(b"\n") + 1, data.rfind(b"\n") + 1
+            if len(rest) + (first or len(data)) > limit + 1:
                 yield None
                 return
-            yield rest + data[:cut] if rest else data[:cut]
-            rest = data[cut:]
+            if not last:
+                rest += data
+                continue
+            if rest:  # joined to its line's end alone: the chunk itself is never copied
+                yield memoryview(rest + data[:first])
+            view = memoryview(data)[first if rest else 0 : last]
+            if len(view):
+                yield view
+            rest = data[last:]
     if rest:
-        yield None if len(rest) > limit else rest
+        yield memoryview(rest)

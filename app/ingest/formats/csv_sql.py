@@ -16,7 +16,7 @@ from app.ingest.formats.base import FILE, REJECT, RESCUED, file_id_sql
 from app.ingest.formats.csv_exact import too_few, too_many
 from app.ingest.formats.csv_options import CsvDialect
 from app.ingest.formats.rows_sql import rescued
-from app.ingest.formats.strict_text import strict_cast
+from app.ingest.formats.strict_text import loose_cast, strict_cast
 
 _BUFFER = 16 * 1024 * 1024
 _NEVER = secrets.token_hex(16)  # the text of null while DuckDB reads: no file holds it
@@ -78,6 +78,7 @@ def typed(source: str, part: CsvPart, schema: TableSchema, dialect: CsvDialect, 
     """`source` as the SELECT that `Reading.rows` promises; `keep` are further columns of `source`, passed on."""
     at = {name: index for index, name in enumerate(part.names)}
     nulls = ", ".join(_field(index, schema.find(name), dialect) for index, name in enumerate(part.names))
+    loose: list[str] = []
     values: list[str] = []
     out: list[str] = []
     entries: list[tuple[str, str, str]] = []
@@ -89,28 +90,33 @@ def typed(source: str, part: CsvPart, schema: TableSchema, dialect: CsvDialect, 
         if column.type.name == "string":
             out.append(f"c{index} AS {duckdb_name(column.name)}")
             continue
-        values.append(f"{strict_cast(f'c{index}', column.type, dialect.formats)} AS t{number}")
+        first = loose_cast(f"c{index}", column.type, dialect.formats)
+        loose += [f"{first} AS p{number}"] if first else []
+        value = strict_cast(f"c{index}", column.type, dialect.formats, f"p{number}" if first else "")
+        values.append(f"{value} AS t{number}")
         out.append(f"t{number} AS {duckdb_name(column.name)}")
-        entries.append((column.name, f"c{index} IS NOT NULL AND t{number} IS NULL", f"to_json(c{index})"))
+        entries.append((column.name, f"t{number} IS NULL AND c{index} <> ''", f"to_json(c{index})"))
     known = set(schema.names)
     entries += [(n, f"c{i} IS NOT NULL", f"to_json(c{i})") for i, n in enumerate(part.names) if n not in known]
     more = f", {keep}" if keep else ""
     inner = f"SELECT f, rej{more}, {nulls} FROM ({source})"
-    cast = f"SELECT *, {', '.join(values)} FROM ({inner})" if values else inner
+    for layer in filter(None, (loose, values)):
+        inner = f"SELECT *, {', '.join(layer)} FROM ({inner})"
     reject = _reject(schema, at)
     columns = ", ".join([*out, f"f AS {FILE}", f"{rescued(entries)} AS {RESCUED}", f"{reject} AS {REJECT}"])
-    return f"SELECT {columns}{more} FROM ({cast})"
+    return f"SELECT {columns}{more} FROM ({inner})"
 
 
 def _field(index: int, column: Column | None, dialect: CsvDialect) -> str:
-    nulls = dialect.nulls
-    if column is not None and column.type.name != "string" and "" not in nulls:
-        nulls = (*nulls, "")
+    """The field, null for a null text. The empty text of a typed column needs no care: it fits no type."""
+    nulls = set(dialect.nulls)
+    if column is not None and column.type.name != "string":
+        nulls = nulls - {""} if column.type.name != "binary" else nulls | {""}
     if not nulls:
         return f"c{index}"
     if len(nulls) == 1:
-        return f"nullif(c{index}, {duckdb_text(nulls[0])}) AS c{index}"
-    return f"CASE WHEN c{index} NOT IN ({', '.join(map(duckdb_text, nulls))}) THEN c{index} END AS c{index}"
+        return f"nullif(c{index}, {duckdb_text(nulls.pop())}) AS c{index}"
+    return f"CASE WHEN c{index} NOT IN ({', '.join(map(duckdb_text, sorted(nulls)))}) THEN c{index} END AS c{index}"
 
 
 def _reject(schema: TableSchema, at: dict[str, int]) -> str:

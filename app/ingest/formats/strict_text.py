@@ -40,7 +40,11 @@ _PATTERNS = {
     "timestamptz": rf"{_DAY}([T ]{_CLOCK}{_ZONE})?",
     "uuid": r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
 }
-_CANONICAL = frozenset({"int", "bigint", "date", "timestamp", "decimal"})  # what DuckDB prints is what most files hold
+_JUDGED = frozenset({"int", "bigint", "decimal", "float", "double", "date", "timestamp"})
+_YEARS = {
+    "date": "DATE '0001-01-01' AND DATE '9999-12-31'",
+    "timestamp": "TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'",
+}
 _BLANK = r"[ \t]*"
 
 
@@ -55,8 +59,19 @@ class TextFormats:
 ISO = TextFormats()
 
 
-def strict_cast(text: str, kind: DataType, formats: TextFormats = ISO) -> str:
-    """SQL for `text` (SQL of type VARCHAR, evaluated more than once) as `kind`; null when it does not fit."""
+def loose_cast(text: str, kind: DataType, formats: TextFormats = ISO) -> str:
+    """SQL for what DuckDB takes `text` for, where `strict_cast` can build on it; empty where it cannot."""
+    by_format = (formats.date and kind.name == "date") or (formats.timestamp and kind.name.startswith("timestamp"))
+    return "" if by_format or kind.name not in _JUDGED else f"TRY_CAST({text} AS {duckdb_type(kind)})"
+
+
+def strict_cast(text: str, kind: DataType, formats: TextFormats = ISO, loose: str = "") -> str:
+    """SQL for `text` (SQL of type VARCHAR, evaluated more than once) as `kind`; null when it does not fit.
+
+    `loose` is a column that holds `loose_cast` of the same: computed once, it is most of the cost.
+    """
+    if loose or loose_cast(text, kind, formats):
+        return _judged(text, loose or loose_cast(text, kind, formats), kind)
     if kind.name == "string":
         return text
     if kind.name == "binary":
@@ -64,44 +79,45 @@ def strict_cast(text: str, kind: DataType, formats: TextFormats = ISO) -> str:
     if kind.nested:
         return _nested(text, kind)
     if kind.name == "boolean":
-        word = f"lower(trim({text}, ' \t'))"
-        return (
-            f"CASE WHEN {word} IN ('true', 't', 'yes', 'y', '1') THEN true"
-            f" WHEN {word} IN ('false', 'f', 'no', 'n', '0') THEN false END"
-        )
+        return _boolean(text)
+    if kind.name in _PATTERNS and not (formats.date if kind.name == "date" else formats.timestamp):
+        return f"CASE WHEN {_matches(text, _PATTERNS[kind.name])} THEN {_trimmed(text, kind)} END"
+    pattern = formats.date if kind.name == "date" else formats.timestamp
+    return f"CAST(try_strptime({text}, {duckdb_text(pattern)}) AS {duckdb_type(kind)})"
+
+
+def _judged(text: str, loose: str, kind: DataType) -> str:
+    """Comparing with what DuckDB prints costs half of a regular expression, and most values pass it."""
     if kind.name in {"float", "double"}:
-        return _floating(text, kind)
-    if formats.date and kind.name == "date":
-        return f"CAST(try_strptime({text}, {duckdb_text(formats.date)}) AS DATE)"
-    if formats.timestamp and kind.name in {"timestamp", "timestamptz"}:
-        return f"CAST(try_strptime({text}, {duckdb_text(formats.timestamp)}) AS {duckdb_type(kind)})"
-    return _patterned(text, kind)
+        word = rf"regexp_full_match({text}, '[ \t]*[+-]?(nan|inf|infinity)[ \t]*', 'i')"
+        number = f"CASE WHEN NOT contains({text}, '_') THEN {loose} END"
+        return f"CASE WHEN isfinite({loose}) THEN {number} WHEN {word} THEN {loose} END"
+    pattern = _PATTERNS.get(kind.name) or _decimal_pattern(kind)
+    printed = f"CAST({loose} AS VARCHAR) = {text}"
+    if kind.name in _YEARS:  # `infinity`, other eras and five-digit years print as they came
+        printed += f" AND {loose} BETWEEN {_YEARS[kind.name]}"
+    return f"CASE WHEN {printed} THEN {loose} WHEN {_matches(text, pattern)} THEN {_trimmed(text, kind)} END"
 
 
-def _patterned(text: str, kind: DataType) -> str:
-    pattern = _PATTERNS.get(kind.name) or rf"[+-]?([0-9]+(\.[0-9]{{0,{kind.scale}}}0*)?|\.[0-9]{{1,{kind.scale}}}0*)"
-    if kind.name == "decimal" and not kind.scale:
-        pattern = r"[+-]?[0-9]+(\.0*)?"
-    cast = f"TRY_CAST({text} AS {duckdb_type(kind)})"
-    trimmed = f"TRY_CAST(trim({text}, ' \t') AS {duckdb_type(kind)})"
-    match = f"regexp_full_match({text}, {duckdb_text(f'{_BLANK}({pattern}){_BLANK}')})"
-    if kind.name not in _CANONICAL:
-        return f"CASE WHEN {match} THEN {trimmed} END"
-    # Comparing with what DuckDB prints costs half of a regular expression, and most values pass it. A year outside
-    # 0001..9999 and `infinity` print as they came: they have another length.
-    canonical = f"CAST({cast} AS VARCHAR) = {text}"
-    if kind.name == "date":
-        canonical += f" AND length({text}) = 10"
-    if kind.name == "timestamp":
-        canonical += f" AND ord({text}[11]) = 32"
-    return f"CASE WHEN {canonical} THEN {cast} WHEN {match} THEN {trimmed} END"
+def _matches(text: str, pattern: str) -> str:
+    return f"regexp_full_match({text}, {duckdb_text(f'{_BLANK}({pattern}){_BLANK}')})"
 
 
-def _floating(text: str, kind: DataType) -> str:
-    cast = f"TRY_CAST({text} AS {duckdb_type(kind)})"
-    word = rf"regexp_full_match({text}, '[ \t]*[+-]?(nan|inf|infinity)[ \t]*', 'i')"
-    plain = f"CASE WHEN NOT contains({text}, '_') THEN {cast} END"
-    return f"CASE WHEN isfinite({cast}) THEN {plain} WHEN {word} THEN {cast} END"
+def _trimmed(text: str, kind: DataType) -> str:
+    return f"TRY_CAST(trim({text}, ' \t') AS {duckdb_type(kind)})"
+
+
+def _decimal_pattern(kind: DataType) -> str:
+    if not kind.scale:
+        return r"[+-]?[0-9]+(\.0*)?"
+    return rf"[+-]?([0-9]+(\.[0-9]{{0,{kind.scale}}}0*)?|\.[0-9]{{1,{kind.scale}}}0*)"
+
+
+def _boolean(text: str) -> str:
+    # Each expression stands once: what stands twice DuckDB computes beforehand, for every row.
+    words = rf"regexp_full_match({text}, '{_BLANK}(true|t|yes|y|1|false|f|no|n|0){_BLANK}', 'i')"
+    other = f"CASE WHEN {words} THEN {_trimmed(text, DataType('boolean'))} END"
+    return f"CASE WHEN {text} = 'true' THEN true WHEN {text} = 'false' THEN false ELSE {other} END"
 
 
 def _nested(text: str, kind: DataType) -> str:

@@ -97,7 +97,8 @@ def raising(error: Callable[[], BaseException]) -> Fault:
 
 
 KILL = {"killed": raising(Killed)}
-DATABASE = {"unavailable": raising(lambda: DatabaseUnavailable("gone")), "lease-lost": raising(lambda: LeaseLost("x"))}
+DATABASE = {"answer-lost": raising(lambda: DatabaseUnavailable("gone"))}
+LEASE = {"lease-lost": raising(lambda: LeaseLost("another one has it"))}
 CATALOG = {"catalog-unavailable": raising(lambda: CatalogUnavailable("gone"))}
 SOURCE = {"source-unavailable": raising(lambda: SourceUnavailable("gone"))}
 COMMIT = {
@@ -112,10 +113,15 @@ COMMITTED = {"answer-lost": raising(lambda: CommitUnknown("no answer"))}
 
 
 def faults_at(point: str) -> dict[str, Fault]:
-    if point.startswith("tx"):
+    """What can go wrong there. Dying before a transaction or inside it is dying after the one before it."""
+    if point in {"tx-end", "look", "expire"}:
+        return CATALOG if point == "look" else {}
+    if point == "tx":
+        return LEASE
+    if point == "tx-done":
         return KILL | DATABASE
     if point in {"publish-commit", "spend-commit"}:
-        return KILL | COMMIT
+        return COMMIT
     if point in {"publish-committed", "spend-committed"}:
         return KILL | COMMITTED
     if point in {"write", "written"}:
@@ -133,6 +139,22 @@ class OnceAt:
         self.left -= 1
         if self.left == -1:
             self.fault(self.world)
+
+
+class SomeFault:
+    """A script: at its `number`-th point, or the next one that can fail, something fails."""
+
+    def __init__(self, world: World, number: int, chance: random.Random) -> None:
+        self.world, self.left, self.chance = world, number, chance
+        self.told = "nothing"
+
+    def __call__(self, point: str) -> None:
+        self.left -= 1
+        faults = faults_at(point)
+        if self.left < 0 and self.told == "nothing" and faults:
+            name = self.chance.choice(sorted(faults))
+            self.told = f"{name} at {point}"
+            faults[name](self.world)
 
 
 def points_of(world: World) -> list[str]:
@@ -169,6 +191,8 @@ def test_after_any_single_fault_the_next_run_makes_it_right(new_world, scene, pi
     wanted = undisturbed.states()
     assert "SUCCESS" in wanted.values()
     for number, point, name, fault in every_fault(points):
+        if picks and not point.startswith(("publish", "spend")):
+            continue  # the two ways to publish differ nowhere else
         for late in {False, name.startswith("sent")}:
             world = play(new_world, picks=picks)
             world.survive(OnceAt(world, number, fault))
@@ -188,14 +212,14 @@ def test_after_faults_one_upon_the_other_the_next_run_makes_it_right(new_world, 
     """A seeded sample of pairs and triples; `SOAK` says how many."""
     chance = random.Random(scene)
     play = SCENES[scene].play
-    points = points_of(play(new_world, picks=False))
+    length = len(points_of(play(new_world, picks=False)))
     for _ in range(int(os.environ.get("SOAK", "25"))):
         picks = chance.random() < 0.3
         world, told = play(new_world, picks=picks), []
         for _ in range(chance.choice((2, 2, 3))):
-            number, point, name, fault = chance.choice(list(every_fault(points)))
-            told.append(f"{name} at {number}")
-            world.survive(OnceAt(world, number, fault))
+            script = SomeFault(world, chance.randrange(length), chance)
+            world.survive(script)
+            told.append(script.told)
             world.check_always()
             if world.table.in_flight and chance.random() < 0.5:
                 world.table.deliver()

@@ -1,0 +1,42 @@
+"""Why a file is not in the table: each reason's meaning and the next step, for people and for the docs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`next_step` ends a message; it may be empty where nothing is to be done."""
+
+    meaning: str
+    next_step: str
+
+
+REASONS: dict[str, Reason] = {
+    "truncated": Reason("the file ends before its compression or its records do", "Deliver the whole file again."),
+    "undecodable": Reason(
+        "its bytes are not what its compression or encoding says", "Look at compression and encoding; deliver it again."
+    ),
+    "not-this-format": Reason("it is no file of the ingestion's format", "Exclude it, or deliver a right one."),
+    "expansion": Reason(
+        "compressed, it grows by more than PARSER_MAX_EXPANSION", "If it is genuine, raise the setting and retry."
+    ),
+    "too-large": Reason(
+        "a record, or what the file expands to, passes a limit", "Raise the limit that the message names, and retry."
+    ),
+    "too-many-errors": Reason("more records could not be parsed than max_errors allows", "Look at the reject table."),
+    "parser-died": Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
+    "denied": Reason("the store refused to let it be read", "Give the credentials the right to read it."),
+    "missing": Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),
+    "changed": Reason("another version than the one that was listed", "Nothing: the new version is found as new."),
+    "superseded": Reason("a newer version came before this one was loaded", "Nothing: the newer one is loaded."),
+    "empty": Reason("it has no bytes", "Nothing: a new version with content is found as new."),
+    "on-change-ignore": Reason(
+        "it changed after it was loaded, and on_change is ignore", "To load the new version too: autoloader files retry"
+    ),
+    "on-change-fail": Reason(
+        "it changed after it was loaded, and on_change is fail", "Decide: autoloader files retry, or files skip."
+    ),
+    "by-hand": Reason("a person decided it", "To take it back: autoloader files retry"),
+}

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import gzip
+import os
+import re
+
+import pytest
+
+from tests.functional.cli.conftest import put, rows
+
+
+@pytest.fixture
+def loaded(cli, landing):
+    """One file that is loaded, one that is quarantined."""
+    put(landing, "good.jsonl", rows(0, 5))
+    put(landing, "bad.jsonl.gz", gzip.compress(rows(5, 500).encode())[:100])
+    assert cli("load", "landing", "shop.orders").code == 3
+    return landing
+
+
+def states(cli):
+    return {file["path"].rpartition("/")[2]: file["state"] for file in cli("files", "list", "--json").answer["files"]}
+
+
+def test_files_are_listed_by_state_and_by_part_of_the_path(cli, loaded):
+    assert states(cli) == {"good.jsonl": "SUCCESS", "bad.jsonl.gz": "QUARANTINED"}
+    by_state = cli("files", "list", "shop.orders", "--state", "QUARANTINED", "--json").answer["files"]
+    by_path = cli("files", "list", "--path", "good", "--json").answer["files"]
+    first = cli("files", "list", "--limit", "1", "--json").answer
+    second = cli("files", "list", "--after", str(first["next_after"]), "--json").answer
+
+    assert [file["reason"] for file in by_state] == ["truncated"]
+    assert [file["rows"] for file in by_path] == [5]
+    assert (len(first["files"]), len(second["files"]), second["next_after"]) == (1, 1, None)
+
+
+@pytest.mark.parametrize("how", ["path", "end", "id"])
+def test_a_file_is_found_by_path_by_its_end_and_by_id(cli, loaded, how):
+    listed = cli("files", "list", "--path", "good", "--json").answer["files"][0]
+    name = {"path": listed["path"], "end": "landing/good.jsonl", "id": str(listed["id"])}[how]
+
+    (shown,) = cli("files", "show", name, "--json").answer["files"]
+
+    assert (shown["id"], shown["state"], shown["attempts"], shown["rows"]) == (listed["id"], "SUCCESS", 1, 5)
+    assert [event["state"] for event in shown["history"]] == ["PROCESSING", "SUCCESS"]
+    assert shown["snapshot_id"]
+    assert shown["batch_state"] == "SETTLED"
+
+
+def test_text_tells_a_file_from_its_discovery_to_its_end(cli, loaded):
+    out = cli("files", "show", "bad.jsonl.gz").out
+
+    assert re.search(r"^state +QUARANTINED$", out, re.MULTILINE)
+    assert re.search(r"^reason +truncated$", out, re.MULTILINE)
+    assert re.search(r"^discovered +\S+ \S+ by run [0-9a-f-]{36}$", out, re.MULTILINE)
+    assert re.search(r"^The file ends before .*\. Deliver the whole file again\.\nTry it again: autoloader files retry \d+$", out, re.MULTILINE)
+
+
+# --- files that the ledger does not know -----------------------------------------------------
+
+
+def test_a_file_that_a_rule_leaves_out_is_explained(cli, loaded):
+    put(loaded, "_temporary/part.jsonl", rows(0, 1))
+
+    ran = cli("files", "show", str(loaded / "_temporary" / "part.jsonl"))
+
+    assert ran.code == 0
+    assert ran.out == (
+        f"{loaded}/_temporary/part.jsonl is not in the ledger of shop.orders.\n"
+        "  hidden: Left out of shop.orders: its name, or a folder's below the source, begins with `_` or `.`.\n"
+    )
+
+
+def test_a_file_that_no_run_has_seen_yet_will_be_loaded(cli, loaded):
+    put(loaded, "later.jsonl", rows(0, 1))
+
+    told = cli("files", "show", "later.jsonl", "--json").answer["explanations"]
+
+    assert told == [
+        {
+            "ingestion": "shop.orders",
+            "path": f"{loaded}/later.jsonl",
+            "reason": "next-run",
+            "sentence": "The next run of shop.orders will load it.",
+        }
+    ]
+
+
+def test_a_file_that_is_not_there_is_said_not_to_be(cli, loaded):
+    (told,) = cli("files", "show", str(loaded / "none.jsonl"), "--json").answer["explanations"]
+
+    assert (told["reason"], told["sentence"]) == ("missing", f"There is no such file below {loaded}.")
+
+
+def test_a_file_of_no_source_is_an_error(cli, loaded):
+    ran = cli("files", "show", "/elsewhere/x.jsonl")
+
+    assert ran.code == 1
+    assert ran.err == (
+        "Error: The ledger knows no file '/elsewhere/x.jsonl', and it is below no ingestion's source.\n"
+        "Next: Give its full path; see the sources with: autoloader ingestions list\n"
+    )
+
+
+# --- by hand ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["retry", "skip", "forget"])
+def test_a_loaded_file_is_never_moved(cli, loaded, verb):
+    ran = cli("files", verb, "good.jsonl", *(["--yes"] if verb == "forget" else []))
+
+    target = "SKIPPED" if verb == "skip" else "DISCOVERED"
+    assert ran.code == 1
+    assert ran.err == (
+        f"Error: {loaded}/good.jsonl is loaded (SUCCESS); it cannot become {target}.\n"
+        "Next: A loaded version is never loaded again: that would double its rows.\n"
+    )
+    assert states(cli)["good.jsonl"] == "SUCCESS"
+
+
+def test_a_quarantined_file_can_be_tried_again_and_again_be_quarantined(cli, loaded):
+    moved = cli("files", "retry", "bad.jsonl.gz")
+
+    assert (moved.code, states(cli)["bad.jsonl.gz"]) == (0, "DISCOVERED")
+    assert moved.out.endswith("Run it: autoloader ingestions run shop.orders\n")
+    assert cli("ingestions", "run", "shop.orders").code == 3
+    assert states(cli) == {"good.jsonl": "SUCCESS", "bad.jsonl.gz": "QUARANTINED"}
+
+
+def test_all_files_in_a_state_are_tried_again(cli, loaded):
+    moved = cli("files", "retry", "--ingestion", "shop.orders", "--state", "QUARANTINED", "--json")
+
+    assert [file["state"] for file in moved.answer["files"]] == ["DISCOVERED"]
+
+
+def test_a_waiting_file_waits_already(cli, loaded):
+    cli("files", "retry", "bad.jsonl.gz")
+
+    assert cli("files", "retry", "bad.jsonl.gz").err == (
+        f"Error: {loaded}/bad.jsonl.gz waits for the next run already.\nNext: Run the ingestion.\n"
+    )
+
+
+def test_a_skipped_file_is_left_out_for_good(cli, loaded):
+    cli("files", "skip", "bad.jsonl.gz")
+
+    assert cli("ingestions", "run", "shop.orders").code == 0
+    (file,) = cli("files", "show", "bad.jsonl.gz", "--json").answer["files"]
+    assert (file["state"], file["reason"], file["error"]) == ("SKIPPED", "by-hand", "Left out by hand.")
+
+
+def test_a_forgotten_file_is_found_anew(cli, loaded):
+    before = cli("files", "show", "bad.jsonl.gz", "--json").answer["files"][0]["id"]
+
+    assert cli("files", "forget", "bad.jsonl.gz", "--yes").code == 0
+    assert set(states(cli)) == {"good.jsonl"}
+    cli("ingestions", "run", "shop.orders")
+    (after,) = cli("files", "show", "bad.jsonl.gz", "--json").answer["files"]
+    assert after["id"] != before
+    assert len(after["history"]) == 2
+
+
+def test_nothing_is_forgotten_without_a_yes(cli, loaded):
+    refused = cli("files", "forget", "bad.jsonl.gz")
+
+    assert refused.err == "Error: Nobody is there to confirm it.\nNext: Give --yes.\n"
+    assert "bad.jsonl.gz" in states(cli)
+
+
+def test_a_name_that_fits_several_files_is_refused(cli, landing):
+    put(landing, "one/a.jsonl.gz", b"x")
+    put(landing, "two/a.jsonl.gz", b"x")
+    cli("load", "landing", "shop.orders", "--format", "jsonl")
+
+    ran = cli("files", "retry", "a.jsonl.gz")
+
+    assert ran.err.startswith("Error: 'a.jsonl.gz' names several files: ")
+    assert ran.err.endswith("Next: Give the id or the full path of one.\n")
+
+
+def test_a_changed_file_can_be_loaded_by_hand_beside_its_old_version(cli, loaded):
+    changed = put(loaded, "good.jsonl", rows(100, 3))
+    os.utime(changed, (1_700_001_000, 1_700_001_000))
+    cli("ingestions", "run", "shop.orders")
+    old, new = cli("files", "show", str(changed), "--json").answer["files"]
+    assert (old["state"], new["state"], new["reason"]) == ("SUCCESS", "SKIPPED", "on-change-ignore")
+
+    cli("files", "retry", str(changed))
+    ran = cli("ingestions", "run", "shop.orders", "--json")
+
+    assert ran.answer["metrics"]["rows"] == 3
+
+
+def test_file_names_cannot_steer_the_terminal(cli, landing):
+    put(landing, "a\x1b[2J[bold]\n.jsonl", rows(0, 1))
+
+    cli("load", "landing", "shop.orders", "--format", "jsonl")
+    out = cli("files", "list").out
+
+    assert "\x1b" not in out
+    assert r"a\x1b[2J[bold]\n.jsonl" in out

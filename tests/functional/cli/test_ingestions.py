@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.functional.cli.conftest import put, rows
+
+
+@pytest.fixture
+def loaded(cli, landing):
+    put(landing, "a.jsonl", rows(0, 5))
+    assert cli("load", "landing", "shop.orders").code == 0
+    return landing
+
+
+def test_the_list_shows_files_by_state_and_the_last_run(cli, loaded):
+    (one,) = cli("ingestions", "list", "--json").answer["ingestions"]
+    lines = cli("ingestions", "list").out.splitlines()
+
+    assert (one["name"], one["table_name"], one["state"]) == ("shop.orders", "local.shop.orders", "active")
+    assert (one["files"], one["last_run_state"]) == ({"SUCCESS": 1}, "SUCCESS")
+    assert lines[0].split() == "name table state loaded waiting left out last run source".split()
+    assert lines[1].endswith(str(loaded))
+
+
+def test_one_is_shown_with_the_evidence_of_its_schema(cli, loaded):
+    shown = cli("ingestions", "show", "shop.orders")
+    answer = cli("ingestions", "show", "shop.orders", "--json").answer
+
+    assert answer["schema_text"] == "id bigint, name string"
+    assert [(e["column"], e["type"], e["path"]) for e in answer["schema_evidence"]] == [
+        ("id", "bigint", f"{loaded}/a.jsonl"),
+        ("name", "string", f"{loaded}/a.jsonl"),
+    ]
+    assert shown.out.endswith("Whole configuration: autoloader ingestions export shop.orders\n")
+
+
+def test_an_unknown_name_is_an_error_with_the_next_step(cli):
+    ran = cli("ingestions", "run", "none")
+
+    assert ran.code == 1
+    assert ran.err == "Error: There is no ingestion 'none'.\nNext: See: autoloader ingestions list\n"
+
+
+def test_deleting_keeps_the_ledger_so_that_nothing_is_loaded_twice(cli, loaded):
+    asked = cli("ingestions", "delete", "shop.orders")
+    gone = cli("ingestions", "delete", "shop.orders", "--yes")
+    again = cli("load", "landing", "shop.orders", "--json")
+
+    assert asked.err == "Error: Nobody is there to confirm it.\nNext: Give --yes.\n"
+    assert gone.out == "Deleted shop.orders; its table stays.\n"
+    assert (again.answer["metrics"]["files"]["loaded"], again.answer["metrics"]["discovered"]["known"]) == (0, 1)
+
+
+def test_what_is_exported_applies_without_a_change(cli, loaded, tmp_path):
+    cli("load", "landing", "shop.orders", "--on-error", "fail", "--max-errors", "5%", "--start", "2020-01-01T00:00:00Z")
+    (tmp_path / "all.yaml").write_text(cli("ingestions", "export").out)
+
+    ran = cli("apply", "-f", "all.yaml", "--json")
+
+    assert ran.answer == {"applied": False, "steps": [{"name": "shop.orders", "action": "nothing", "changes": []}]}
+
+
+def test_resolve_says_when_there_is_nothing_to_decide(cli, loaded):
+    shown = cli("ingestions", "resolve", "shop.orders")
+    wrong = cli(
+        "ingestions", "resolve", "shop.orders", "--accept-table", "--landed", "6e44879f-f473-4ad3-ad6f-5f142a7dcba8"
+    )
+
+    assert shown.out == ("shop.orders is not blocked by a batch. Run it: autoloader ingestions run shop.orders\n")
+    assert wrong.err.startswith("Error: One decision at a time.\n")
+
+
+def test_runs_are_listed_and_shown_by_the_beginning_of_their_id(cli, loaded):
+    (run,) = cli("runs", "list", "--json").answer["runs"]
+    shown = cli("runs", "show", run["id"][:8], "--json").answer
+    newest = cli("runs", "show", "--json").answer
+
+    assert shown == newest
+    assert (shown["state"], shown["table"], shown["metrics"]["rows"]) == ("SUCCESS", "local.shop.orders", 5)
+    assert [(batch["outcome"], batch["file_count"]) for batch in shown["batches"]] == [("landed", 1)]
+    assert (
+        cli("runs", "show", "ffffffff").err == "Error: There is no run 'ffffffff'.\nNext: See: autoloader runs list\n"
+    )
+
+
+def test_tables_are_described_shown_and_asked(cli, loaded):
+    described = cli("table", "show", "shop.orders", "--json").answer
+    head = cli("table", "head", "shop.orders", "--rows", "2", "--json").answer
+    asked = cli("table", "sql", "shop.orders", "SELECT max(id) AS most FROM shop.orders")
+    refused = cli("table", "sql", "shop.orders", "DROP TABLE orders")
+
+    assert described["records"] == 5
+    assert described["columns"][0] == {"name": "id", "type": "bigint"}
+    assert [row["id"] for row in head["rows"]] == [0, 1]
+    assert asked.out == "most\n   4\n"
+    assert refused.err == ("Error: Only one SELECT at a time can be asked.\nNext: Write SELECT … FROM the table.\n")
+    assert cli("table", "show", "shop.none").err.startswith("Error: There is no table local.shop.none.\n")
+
+
+def test_a_preview_shows_schema_and_rows_and_writes_nothing(cli, landing, home):
+    put(landing, "a.jsonl", rows(0, 5))
+    put(landing, "b.jsonl", '{"id": 1.5}\n')
+
+    shown = cli("preview", "landing")
+    answer = cli("preview", "landing", "--rows", "1", "--json").answer
+
+    assert shown.out.startswith("2 files, 132 B; format jsonl (2 files end in .jsonl)\n")
+    assert "--schema 'id double, name string'\n" in shown.out
+    assert (answer["schema"], len(answer["rows"])) == ("id double, name string", 1)
+    assert {(e["column"], e["type"]) for e in answer["evidence"]} >= {("id", "bigint"), ("name", "string")}
+    assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
+    assert not (home / "warehouse").exists()
+    assert list((home / "spool").iterdir()) == []

@@ -1,0 +1,115 @@
+"""The command as a process: signals, watching, pipes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.functional.cli.conftest import put, rows, start
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize(("number", "code", "word"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_a_stopped_run_ends_cancelled_and_the_next_one_goes_on(cli, landing, tmp_path, number, code, word):
+    put(landing, "a.jsonl", rows(0, 5))
+    gate = tmp_path / "gate"
+
+    process = start("load", "landing", "shop.orders", AUTOLOADER_FAILPOINTS=f"written=wait:{gate}")
+    until((tmp_path / "gate.reached").exists)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == code
+    assert out == ""
+    assert err.endswith(
+        f"Error: Stopped by {word}.\nNext: Nothing is half done: the same command goes on where it stopped.\n"
+    )
+    assert [run["state"] for run in cli("runs", "list", "--json").answer["runs"]] == ["CANCELLED"]
+    again = cli("load", "landing", "shop.orders", "--json").answer
+    assert (again["state"], again["metrics"]["rows"]) == ("SUCCESS", 5)
+
+
+def test_a_second_signal_kills_at_once(home, landing, tmp_path):
+    put(landing, "a.jsonl", rows(0, 5))
+    with closing(sqlite3.connect(home / "autoloader.db", isolation_level=None)) as ledger:
+        with start(
+            "load", "landing", "shop.orders", AUTOLOADER_FAILPOINTS=f"written=wait:{tmp_path / 'gate'}"
+        ) as process:
+            until((tmp_path / "gate.reached").exists)
+            ledger.execute("BEGIN IMMEDIATE")  # the end of the run waits for it, inside a library's call
+            process.send_signal(signal.SIGINT)
+            until(lambda: handled_as_usual(process.pid))
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=10)
+
+    assert process.returncode == -signal.SIGINT
+
+
+def handled_as_usual(pid):
+    """Whether the process has no handler of its own for SIGINT any more."""
+    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return not int(caught.group(1), 16) & 1 << (signal.SIGINT - 1)
+
+
+def test_watching_loads_files_as_they_arrive_and_ctrl_c_is_its_regular_end(home, landing):
+    put(landing, "a.jsonl", rows(0, 5))
+
+    process = start("load", "landing", "shop.orders", "--watch", "--every", "0.2", "--json")
+    first = json.loads(process.stdout.readline())
+    put(landing, "b.jsonl", rows(5, 2))
+    second = json.loads(process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert (first["metrics"]["rows"], second["metrics"]["rows"]) == (5, 2)
+    assert (process.returncode, out) == (0, ""), err
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(cli, landing):
+    put(landing, "a.jsonl", rows(0, 5))
+    cli("load", "landing", "shop.orders")
+
+    with start("files", "list") as process:
+        process.stdout.close()
+        err = process.stderr.read()
+
+    assert err == ""
+
+
+def test_without_a_terminal_there_is_no_bar(home, landing):
+    put(landing, "a.jsonl", rows(0, 5))
+
+    process = start("load", "landing", "shop.orders")
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert "\x1b" not in out + err
+    assert err.splitlines() == [
+        "Made the ingestion shop.orders.",
+        "Format jsonl: 1 file ends in .jsonl.",
+        "Reading a sample to infer the schema.",
+    ]
+
+
+def test_a_ledger_comes_to_be_by_itself(landing, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(landing, "a.jsonl", rows(0, 5))
+
+    process = start("load", "landing", "shop.orders", "--json", AUTOLOADER_HOME=str(tmp_path / "new"), DATABASE_URL="")
+    out, err = process.communicate(timeout=120)
+
+    assert json.loads(out)["metrics"]["rows"] == 5, err
