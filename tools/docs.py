@@ -239,7 +239,8 @@ def _placeholder(item: Any) -> str:
 
 
 def _parameter(item: Any) -> list[str]:
-    names = ", ".join(f"`{name}`" for name in (*item.opts, *item.secondary_opts))
+    value = f" {item.metavar}" if item.metavar else ""
+    names = ", ".join(f"`{name}{value}`" for name in (*item.opts, *item.secondary_opts))
     text = _help(item.help)
     kind = item.type_descriptor.annotation
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 
 import typer
 
@@ -15,7 +14,7 @@ from app.cli.text import safe, told
 from app.errors import AutoloaderError
 
 
-def report(error: BaseException, *, as_json: bool, arguments: Sequence[str]) -> Exit:
+def report(error: BaseException, *, as_json: bool) -> Exit:
     """Tell of the error and answer the exit code. Never a traceback."""
     if isinstance(error, Stopped):
         return _tell(error.code, error.message, error.hint, as_json, error.exit_code)
@@ -25,15 +24,14 @@ def report(error: BaseException, *, as_json: bool, arguments: Sequence[str]) -> 
         return _tell("interrupted", "Stopped; nothing was changed.", "", as_json, Exit.INTERRUPTED)
     if isinstance(error, typer.TyperException):
         return _usage(error, as_json)
-    again = " ".join(["autoloader", *arguments, "--debug"])
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    hint = f"This is a fault of the program. See where it happened: {again}"
+    hint = "This is a fault of the program. See where it happened: the same command with --debug"
     return _tell("internal", message, hint, as_json, Exit.ERROR)
 
 
 def _usage(error: typer.TyperException, as_json: bool) -> Exit:
     context = getattr(error, "ctx", None)
-    message = error.format_message()
+    message = error.format_message().replace(": Value error, ", ": ")
     if type(error).__name__ == "NoArgsIsHelpError":  # the message is the whole help
         sys.stderr.write(message + "\n" if message else "")
         return Exit.USAGE

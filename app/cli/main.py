@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
     except BaseException as error:
         if debug and not isinstance(error, typer.TyperException):
             raise
-        code = report(error, as_json=as_json, arguments=rest)
+        code = report(error, as_json=as_json)
     return int(code) if isinstance(code, int) else Exit.OK
 
 

@@ -110,6 +110,8 @@ class World:
             "DATABASE_URL": self.database_url,
             "AUTOLOADER_FAILPOINTS": failpoints,
             "PARSER_THREADS": "1",
+            # A process stopped in the midst of a heartbeat would hold SQLite's lock for as long as it is stopped.
+            **({"LEASE_HEARTBEAT_SECONDS": "60"} if "=stop" in failpoints else {}),
         }
 
     def start(self, failpoints: str = "") -> Forked:

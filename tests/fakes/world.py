@@ -181,12 +181,21 @@ class World:
 
     # --- the person who decides
 
-    def resolve(self) -> None:
-        """Decide about each UNKNOWN batch by the truth, which only a test can see."""
-        for batch_id in self.batches("UNKNOWN"):
+    def resolve(self) -> bool:
+        """Decide about each UNKNOWN batch by the truth, which only a test can see, and about a table made anew.
+
+        Answers whether there was anything to decide.
+        """
+        unknown = self.batches("UNKNOWN")
+        for batch_id in unknown:
             members = {row["id"] for row in self.files() if row["batch_id"] == batch_id.hex}
             landed = bool(members & set(self.table.content()))
             Person(self).decide("orders", batch_id, landed=landed)
+        known = self.info().table_uuid
+        if known is not None and known != self.table.uuid:
+            Person(self).accept_table("orders")
+            return True
+        return bool(unknown)
 
     # --- what is there
 

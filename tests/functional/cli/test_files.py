@@ -53,7 +53,11 @@ def test_text_tells_a_file_from_its_discovery_to_its_end(cli, loaded):
     assert re.search(r"^state +QUARANTINED$", out, re.MULTILINE)
     assert re.search(r"^reason +truncated$", out, re.MULTILINE)
     assert re.search(r"^discovered +\S+ \S+ by run [0-9a-f-]{36}$", out, re.MULTILINE)
-    assert re.search(r"^The file ends before .*\. Deliver the whole file again\.\nTry it again: autoloader files retry \d+$", out, re.MULTILINE)
+    assert re.search(
+        r"^The file ends before .*\. Deliver the whole file again\.\nTry it again: autoloader files retry \d+$",
+        out,
+        re.MULTILINE,
+    )
 
 
 # --- files that the ledger does not know -----------------------------------------------------

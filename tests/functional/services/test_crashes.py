@@ -71,10 +71,10 @@ SCENES = {
     ),
     "a file that fails at first": Scene({}, {"/d/a": FakeFile(failing=1), "/d/b": FakeFile()}),
     "a file that kills the parser": Scene(
-        {}, {"/d/a": FakeFile(), "/d/b": FakeFile(poison=True), "/d/c": FakeFile(rejected=1)}
+        {}, {"/d/a": FakeFile(rejected=1), "/d/b": FakeFile(poison=True)}
     ),
     "a file that kills the parser, in a batch that may have been sent": Scene(
-        {}, {"/d/a": FakeFile(), "/d/b": FakeFile(), "/d/c": FakeFile()}, sent_once_then_poisoned
+        {}, {"/d/a": FakeFile(), "/d/b": FakeFile()}, sent_once_then_poisoned
     ),
     "too many errors": Scene(
         {"policies": {"on_error": "fail", "max_errors": "1"}}, {"/d/a": FakeFile(), "/d/b": FakeFile(rejected=5)}
@@ -174,10 +174,11 @@ def settle_down(world: World, *, late: bool) -> None:
     while world.table.in_flight and not late:
         world.table.deliver()
     world.heal()
-    while world.table.in_flight:
-        world.table.deliver()
-    world.check_always()
-    world.heal()
+    if world.table.in_flight:
+        while world.table.in_flight:
+            world.table.deliver()
+        world.check_always()
+        world.heal()
 
 
 @pytest.mark.parametrize("picks", [False, True], ids=["swap", "cherry-pick"])

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+
+from app.storage import open_store
+
+from tests.functional.cli.conftest import rows
+
+SECRET = "very-secret-value-4711"
+
+
+def test_a_secret_is_read_from_standard_input_and_never_shown(cli, home, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{SECRET}\n"))
+
+    added = cli("connections", "add", "store", "s3", "-o", "region=eu-central-1", "--secret", "secret_access_key")
+    shown = [added, cli("connections", "list"), cli("connections", "list", "--json")]
+
+    assert added.code == 0
+    assert added.out == "Stored store. Try it: autoloader connections test store s3://bucket/prefix\n"
+    assert shown[2].answer["connections"][0]["secret_names"] == ["secret_access_key"]
+    assert all(SECRET not in one.out + one.err for one in shown)
+    assert SECRET.encode() not in (home / "autoloader.db").read_bytes()
+
+
+def test_what_is_called_a_secret_is_one_whatever_its_name(cli):
+    cli("connections", "add", "store", "s3", "--secret", f"access_key_id={SECRET}")
+
+    (view,) = cli("connections", "list", "--json").answer["connections"]
+
+    assert (view["options"], view["secret_names"]) == ({}, ["access_key_id"])
+
+
+def test_a_secret_without_a_value_is_refused(cli, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+
+    assert cli("connections", "add", "store", "s3", "--secret", "token").err == (
+        "Error: The secret 'token' has no value.\n"
+        "Next: Type it when asked, or send it on standard input: --secret token\n"
+    )
+
+
+def test_an_option_without_a_value_does_not_show_what_may_be_a_secret(cli):
+    ran = cli("connections", "add", "store", "s3", "-o", "region")
+
+    assert ran.err == "Error: 'region' is not KEY=VALUE.\nNext: Write for example region=eu-central-1.\n"
+
+
+def test_a_name_that_is_taken_needs_replace(cli):
+    cli("connections", "add", "store", "s3")
+
+    assert cli("connections", "add", "store", "s3").err == (
+        "Error: There is a connection 'store' already.\nNext: Use --replace to change it.\n"
+    )
+    assert cli("connections", "add", "store", "s3", "--replace").code == 0
+
+
+def test_a_connection_that_is_used_is_not_removed(cli, s3):
+    options = [f"-o{key}={value}" for key, value in s3.options.items()]
+    cli("connections", "add", "store", "s3", *options)
+    cli("load", f"{s3.url}/in", "shop.orders", "--connection", "store", "--format", "csv")
+
+    used = cli("connections", "remove", "store", "--yes")
+    cli("ingestions", "delete", "shop.orders", "--yes")
+
+    assert used.err == (
+        "Error: Connection 'store' is used by shop.orders.\nNext: Change or delete these ingestions first.\n"
+    )
+    assert cli("connections", "remove", "store", "--yes").out == "Removed store.\n"
+
+
+def test_a_connection_is_tried_step_by_step(cli, s3):
+    options = [f"-o{key}={value}" for key, value in s3.options.items()]
+    cli("connections", "add", "good", "s3", *options)
+    wrong = [option.replace(s3.options["secret_access_key"], SECRET) for option in options]
+    cli("connections", "add", "wrong", "s3", *wrong)
+
+    good, bad = cli("connections", "test", "good", s3.url, "--json"), cli("connections", "test", "wrong", s3.url)
+
+    assert (good.code, good.answer["ok"]) == (0, True)
+    assert [step["name"] for step in good.answer["steps"]] == ["open", "list", "read"]
+    assert bad.code == 1
+    assert "broken" in bad.out
+    assert SECRET not in bad.out + bad.err
+
+
+def test_nobody_says_where_to_try_a_connection(cli):
+    cli("connections", "add", "store", "s3")
+
+    assert cli("connections", "test", "store").err == (
+        "Error: Connection 'store' is not used by an ingestion yet: say which address to try.\n"
+        "Next: For example: autoloader connections test store s3://bucket/prefix\n"
+    )
+
+
+def test_files_of_an_object_store_are_loaded_and_found(cli, s3):
+    cli("connections", "add", "store", "s3", *[f"-o{key}={value}" for key, value in s3.options.items()])
+    open_store(f"{s3.url}/in", s3.options).put_bytes(f"{s3.url}/in/a b%20c.jsonl", rows(0, 5).encode())
+
+    ran = cli("load", f"{s3.url}/in", "shop.orders", "--connection", "store", "--json")
+    (file,) = cli("files", "show", "a b%20c.jsonl", "--json").answer["files"]
+
+    assert (ran.code, ran.answer["metrics"]["rows"]) == (0, 5), ran.out
+    assert (file["state"], file["path"]) == ("SUCCESS", f"{s3.url}/in/a b%20c.jsonl")
+
+
+def test_a_missing_bucket_is_told(cli, s3):
+    cli("connections", "add", "store", "s3", *[f"-o{key}={value}" for key, value in s3.options.items()])
+
+    ran = cli(
+        "load", "s3://there-is-no-such-bucket/in", "shop.orders", "--connection", "store", "--format", "csv", "--json"
+    )
+
+    assert (ran.code, ran.answer["error"]) == (1, "source-not-found")

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from app.cli import text
+from app.cli.output import Output, error_line, plain
+from app.cli.progress import Watcher, _Step
+from app.errors import LeaseHeld
+from app.cli.exits import Exit
+from app.cli.faults import report
+from app.values import RunState
+
+ID = UUID("6e44879f-f473-4ad3-ad6f-5f142a7dcba8")
+
+
+@dataclass(frozen=True)
+class Thing:
+    id: UUID
+    state: RunState
+    at: datetime
+    parts: tuple[Decimal, ...]
+
+
+def test_values_become_what_json_has():
+    thing = Thing(ID, RunState.PARTIAL, datetime(2026, 1, 2, tzinfo=UTC), (Decimal("1.10"),))
+
+    assert json.loads(json.dumps(plain({"a": thing, "b": date(2026, 1, 2), "c": b"\x01\xff"}))) == {
+        "a": {"id": str(ID), "state": "PARTIAL", "at": "2026-01-02T00:00:00+00:00", "parts": ["1.10"]},
+        "b": "2026-01-02",
+        "c": "01ff",
+    }
+
+
+def test_numbers_json_lacks_and_names_that_are_not_utf_8_are_still_valid_json():
+    document = plain([float("nan"), float("inf"), "a\udcffb", 2**63])
+
+    assert document == ["nan", "inf", "a\\udcffb", 2**63]
+    assert json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
+
+
+def test_a_table_cuts_nothing_and_aligns_wide_letters(capsys):
+    Output(as_json=False).table(("name", "n"), [("x" * 200, 1), ("日本", 20)], right=(1,))
+
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == f"name{' ' * 196}   n"
+    assert second == f"{'x' * 200}   1"
+    assert third == f"日本{' ' * 196}  20"
+
+
+@pytest.mark.parametrize("hostile", ["a\x1b[31mb", "[bold]x[/bold]", "a\nb", "a\u202eb", ":smile:"])
+def test_strangers_texts_neither_steer_the_terminal_nor_are_read_as_markup(capsys, hostile):
+    out = Output(as_json=False)
+    out.table(("path",), [(hostile,)])
+    out.fields([("path", hostile)])
+    error_line(hostile, hostile)
+
+    captured = capsys.readouterr()
+    shown = captured.out + captured.err
+    assert shown.count(text.safe(hostile)) == 4
+    assert not {"\x1b", "\u202e"} & set(shown)
+
+
+def test_json_is_one_document_and_notes_are_not_said(capsys):
+    out = Output(as_json=True)
+    out.note("on the way")
+    out.answer({"a": 1}, lambda: out.line("text"))
+
+    captured = capsys.readouterr()
+    assert (json.loads(captured.out), captured.err) == ({"a": 1}, "")
+
+
+def test_an_error_carries_its_exit_code_and_no_secret(capsys):
+    error = LeaseHeld("Active: password=hunter22", hint="Wait.")
+
+    assert report(error, as_json=True) == Exit.LEASE_HELD
+    assert json.loads(capsys.readouterr().out) == {
+        "error": "lease-held",
+        "message": "Active: password=***",
+        "hint": "Wait.",
+    }
+
+
+def test_notes_are_told_where_there_is_no_terminal(capsys):
+    with Watcher(Output(as_json=False)) as progress:
+        progress.step("load")
+        progress.advance("load", 1, 10, 2, 20)
+        progress.note("New columns.")
+
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "New columns.\n")
+
+
+def test_a_step_tells_files_bytes_rates_and_what_is_left(monkeypatch):
+    step = _Step(0)
+    monkeypatch.setattr("time.monotonic", lambda: step.begun + 10)
+    step.add(0, 0, 4, 4_000_000)
+    step.add(1, 1_000_000, None, None)
+
+    assert step.told() == "1/4 files, 1.0 MB, 0/s, 100.0 KB/s, 30 s left"
+
+
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        (text.size(0), "0 B"),
+        (text.size(999), "999 B"),
+        (text.size(38_100_000), "38.1 MB"),
+        (text.seconds(0.44), "0.4 s"),
+        (text.seconds(200), "3 min 20 s"),
+        (text.seconds(7500), "2 h 5 min"),
+        (text.plural(1, "file"), "1 file"),
+        (text.plural(2000, "file"), "2,000 files"),
+        (text.listed({"a": 1, "b": 2}), "2 b, 1 a"),
+    ],
+)
+def test_amounts_are_readable(made, shown):
+    assert made == shown
