@@ -186,7 +186,8 @@ def _texts(data: bytes, starts: Ints, ends: Ints, flaws: dict[int, str]) -> pa.A
 
 def _cut(raw: bytes) -> str:
     """At most RAW_LIMIT bytes as text, what is not UTF-8 replaced, without the line end."""
-    text = raw.rstrip(b"\r\n")[:RAW_LIMIT].decode(errors="replace")
+    line = raw.partition(b"\n")[0]  # blank lines behind the record are no part of it
+    text = line.rstrip(b"\r")[:RAW_LIMIT].decode(errors="replace")
     while len(text.encode()) > RAW_LIMIT:
         text = text[: RAW_LIMIT // 4 * 3] if len(text) > RAW_LIMIT // 4 * 3 else text[:-1024]
     return text
