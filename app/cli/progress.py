@@ -44,6 +44,8 @@ class Watcher:
 
     def step(self, name: str) -> None:
         if self._bars and name not in self._steps:
+            for earlier in self._steps.values():
+                earlier.end(self._bars)
             task = self._bars.add_task(_TITLES.get(name, safe(name)), total=None, said="")
             self._steps[name] = _Step(task)
 
@@ -80,6 +82,11 @@ class _Step:
         self.total = total if total is not None else self.total
         self.total_bytes = total_size if total_size is not None else self.total_bytes
 
+    def end(self, bars: Bars) -> None:
+        """The next step has begun: this one is done, whatever its totals were."""
+        bars.update(self.task, completed=self.done or 1, total=self.done or 1)
+        bars.stop_task(self.task)
+
     @property
     def done(self) -> int:
         return self.bytes if self.total_bytes else self.count
@@ -95,7 +102,7 @@ class _Step:
         parts = [files, *([size(self.bytes)] if self.bytes else []), f"{self.count / spent:,.0f}/s"]
         if self.bytes:
             parts.append(f"{size(int(self.bytes / spent))}/s")
-        if self.whole and self.done:
+        if self.whole and 0 < self.done < self.whole:
             parts.append(f"{seconds(max(0.0, spent / self.done * (self.whole - self.done)))} left")
         return ", ".join(parts)
 
@@ -107,7 +114,7 @@ def _bars() -> Any:
     return Progress(
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=16),
         TextColumn("{task.fields[said]}", markup=False),
         TimeElapsedColumn(),
         console=Console(file=sys.stderr),

@@ -17,7 +17,7 @@ from app.ingest.formats.widest import plain, widest
 
 __all__ = ["MAX_COLUMNS", "Change", "ChangeKind", "compare", "merge_new_columns", "plain", "widest"]
 
-MAX_COLUMNS = 2_000
+MAX_COLUMNS = 1_000  # what the parser holds in 1 GiB, its default: a wider table could not be loaded any more
 MAX_NAME = 255
 
 

@@ -25,7 +25,9 @@ REASONS: dict[str, Reason] = {
     "too-large": Reason(
         "a record, or what the file expands to, passes a limit", "Raise the limit that the message names, and retry."
     ),
-    "too-many-errors": Reason("more records could not be parsed than max_errors allows", "Mend the file, or raise max_errors."),
+    "too-many-errors": Reason(
+        "more records could not be parsed than max_errors allows", "Mend the file, or raise max_errors."
+    ),
     "parser-died": Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
     "denied": Reason("the store refused to let it be read", "Give the credentials the right to read it."),
     "missing": Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),

@@ -17,8 +17,8 @@ from uuid import uuid4
 from app.datatypes import Column, TableSchema, parse_schema
 from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, FileMissing, ParserDied, TableChanged
 from app.ingest.commit import REJECT_FILE
-from app.ingest.ledger import CHANGED, MISSING
 from app.ingest.landing import BATCH_ID, OUTCOME, PUBLISHED_WAP_ID, SPENT, carries, decide
+from app.ingest.ledger import CHANGED, MISSING
 from app.values import (
     Batch,
     BatchFile,
@@ -36,11 +36,11 @@ _ATTEMPTS = 5
 _SCHEMA = parse_schema("n bigint")
 
 
-class Killed(BaseException):  # noqa: N818 - as in app.errors: named by what happened
+class Killed(BaseException):
     """SIGKILL: nothing that catches errors of ours catches it."""
 
 
-class RequestLost(BaseException):  # noqa: N818
+class RequestLost(BaseException):
     """At a commit: the request goes its way, `then` is what the sender meets."""
 
     def __init__(self, then: BaseException) -> None:
@@ -87,6 +87,7 @@ class FakeEngine:
     at: Callable[[str], None] = quiet
     picks: bool = False
     name: str = "fake"
+    schema: TableSchema | None = None
     discarded: list[str] = field(default_factory=list)
     closed: bool = False
 
@@ -116,7 +117,7 @@ class FakeEngine:
         self.at("columns-added")
         return self.table.look().state
 
-    def expire(self, protected: frozenset[int], before: datetime) -> int:
+    def expire(self, protected: frozenset[int | None], before: datetime) -> int:
         self.at("expire")
         doomed = []
         for snapshot in reversed(self.table.history()):
@@ -210,6 +211,8 @@ class FakeEngine:
                 self._send(verb, seen, loaded, summary)
             except (CommitConflict, CommitUnknown) as error:
                 refused = error
+            else:
+                return self._look(verb, batch, refused)[1]
         _, landing = self._look(verb, batch, refused)
         if landing.kind is LandingKind.NOT_LANDED:
             raise refused

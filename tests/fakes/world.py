@@ -79,12 +79,13 @@ class World:
         self.table = FakeTable("local.demo.orders", self.clock)
         self.rejects = FakeTable("local.demo.orders__rejects", self.clock)
         self.source: dict[str, FakeFile] = {}
+        self.gone: dict[str, FakeFile] = {}  # was in the source once
         self.removed: set[int] = set()
         chosen = IngestionShape.model_validate(shape().model_dump() | (config or {}))
         self.ingestion_id = add_ingestion(self.database.engine, chosen).id
         self.discovery = add_run(self.database.engine, self.ingestion_id)
         raw = self.database.engine.raw_connection()
-        raw.executescript(_WATCH)  # type: ignore[attr-defined] # of the sqlite3 library
+        raw.executescript(_WATCH)
         raw.close()
 
     # --- what happens from outside
@@ -92,9 +93,9 @@ class World:
     def deliver(self, path: str, file: FakeFile) -> None:
         """Put a file into the source, and let a listing find it."""
         self.source[path] = file
-        self.list()
+        self.look_around()
 
-    def list(self) -> None:
+    def look_around(self) -> None:
         """Record every file of the source, as discovery does."""
         found = [FoundFile(path, file.version, 10, self.clock.now()) for path, file in sorted(self.source.items())]
         on_change = self.shape.policies.on_change
@@ -160,7 +161,7 @@ class World:
     def heal(self) -> None:
         """Run without faults until nothing waits; stops where a person must decide."""
         for _ in range(30):
-            self.list()
+            self.look_around()
             try:
                 summary = self.run()
             except (IngestionBlocked, TableChanged):
@@ -243,7 +244,7 @@ class World:
             assert any(new == one for one in allowed[old]), f"a {kind} went from {old} to {new}"  # type: ignore[index]
 
     def _rejected(self, row: dict[str, object]) -> int:
-        content = self.source.get(str(row["path"]))
+        content = self.source.get(str(row["path"])) or self.gone.get(str(row["path"]))
         return content.rejected if content else 0
 
     def check_healed(self) -> None:
@@ -275,4 +276,3 @@ class Person(ResolveService):
     def _run(self, name: str) -> AbstractContextManager[RunContext]:
         del name
         return self.world.process()
-

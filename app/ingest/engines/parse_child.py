@@ -24,11 +24,16 @@ from app.ingest.engines import parse_wire
 from app.ingest.formats.contract import ParseRequest
 
 _PR_SET_PDEATHSIG = 1
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
     _limit(_arguments())
+    for asked_to_end in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Sent to all processes of a service at once: the parent ends its work, and us with it. A child that went
+        # first would look like one that its file has killed.
+        signal.signal(asked_to_end, signal.SIG_IGN)
     answers = _reserve_output()
     requests: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
@@ -81,7 +86,9 @@ def _listen(requests: queue.Queue[bytes]) -> None:
 
 
 def _answer(line: bytes) -> parse_wire.Message:
-    """The result, or the error: `memory` (a limit was hit), `invalid` (the request cannot be right), `internal`."""
+    """The result, or the error: `memory` or `output` (a limit was hit), `disk` (this machine's is full), `invalid`
+    (the request cannot be right), `internal`.
+    """
     try:
         return {"result": _work(parse_wire.decode(line))}
     except AutoloaderError as exc:
@@ -90,7 +97,9 @@ def _answer(line: bytes) -> parse_wire.Message:
         return {"error": "memory", "message": "Python ran out of memory"}
     except Exception as exc:  # noqa: BLE001 the parent must hear of everything
         text = str(exc)
-        if "File too large" in text or "No space left" in text:
+        if any(words in text for words in _DISK_FULL):
+            return {"error": "disk", "message": text.splitlines()[0]}
+        if "File too large" in text:
             return {"error": "output", "message": text.splitlines()[0]}
         if type(exc).__name__ in {"OutOfMemoryException", "ArrowMemoryError"}:
             return {"error": "memory", "message": str(exc).splitlines()[0]}

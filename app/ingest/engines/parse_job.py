@@ -42,7 +42,8 @@ def parse(request: ParseRequest) -> ParseResult:
     chosen.check(request.options)
     folder = Path(request.output_dir) / "work"
     folder.mkdir(parents=True)
-    with session(request.limits, Path(request.output_dir), _sources(request)) as connection:
+    width = len(request.schema)
+    with session(request.limits, Path(request.output_dir), _sources(request), width) as connection:
         job = ReadJob(connection, request.files, request.options, request.limits, folder)
         job.schema, job.unknown = request.schema, request.unknown
         files = _present(job)

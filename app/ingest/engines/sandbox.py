@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from app.errors import InvalidInput, ParserDied
+from app.errors import InvalidInput, ParserDied, SourceUnavailable
 from app.ingest.engines import parse_wire
-from app.ingest.engines.sandbox_process import ChildProcess
+from app.ingest.engines.sandbox_process import ChildProcess, OutOfMemory
 from app.ingest.formats.contract import InferRequest, InferResult, ParseLimits, ParseRequest, ParseResult
 
 OnProgress = Callable[[int], None]
@@ -51,12 +51,13 @@ class Sandbox:
     def parse(self, request: ParseRequest, on_progress: OnProgress | None = None) -> ParseResult:
         """Parse the files; `on_progress` is told the bytes written so far, now and then and once at the end.
 
-        Raises ParserDied (the message tells the signal or the limit), InvalidInput.
+        Raises ParserDied (the message tells the signal or the limit), InvalidInput, and SourceUnavailable when the
+        disk is full.
         """
         return parse_wire.parse_result_from_json(self._ask(request, on_progress))
 
     def infer(self, request: InferRequest) -> InferResult:
-        """Infer a schema. Raises ParserDied, InvalidInput."""
+        """Infer a schema. Raises as `parse` does."""
         if request.output_dir:
             return parse_wire.infer_result_from_json(self._ask(request, None))
         with tempfile.TemporaryDirectory(prefix="autoloader-infer-") as folder:
@@ -69,6 +70,17 @@ class Sandbox:
             self._child = None
 
     def _ask(self, request: ParseRequest | InferRequest, on_progress: OnProgress | None) -> parse_wire.Message:
+        """The answer. What had too little memory is tried once more with one thread: each thread takes its own, and
+        a table of many columns on a machine of many cores is no reason to blame a file.
+        """
+        try:
+            return self._ask_once(request, on_progress)
+        except OutOfMemory:
+            folder = str(Path(request.output_dir) / "one-thread")
+            alone = replace(request, output_dir=folder, limits=replace(request.limits, threads=1))
+            return self._ask_once(alone, on_progress)
+
+    def _ask_once(self, request: ParseRequest | InferRequest, on_progress: OnProgress | None) -> parse_wire.Message:
         Path(request.output_dir).mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         child = self._ready()
@@ -105,9 +117,8 @@ class Sandbox:
             if now - started > self._timeout:
                 raise self._died(child, f"it took longer than {self._timeout:g} seconds (time)")
             if (used := child.resident_bytes()) > self._memory_ceiling:
-                raise self._died(
-                    child, f"it used {used:,} bytes of memory (memory limit {self._limits.memory_bytes:,})"
-                )
+                why = f"it used {used:,} bytes of memory (memory limit {self._limits.memory_bytes:,})"
+                raise self._died(child, why, OutOfMemory)
             if now - measured >= _SIZE_SECONDS:
                 measured = now
                 self._measure(child, folder, on_progress)
@@ -122,9 +133,9 @@ class Sandbox:
             on_progress(size)
 
     @staticmethod
-    def _died(child: ChildProcess, why: str) -> ParserDied:
+    def _died(child: ChildProcess, why: str, kind: type[ParserDied] = ParserDied) -> ParserDied:
         child.kill()
-        return ParserDied(f"The parser was stopped: {why}.", hint="Split the batch, or raise the parser's limits.")
+        return kind(f"The parser was stopped: {why}.", hint="Split the batch, or raise the parser's limits.")
 
 
 def _result(answer: parse_wire.Message, child: ChildProcess) -> parse_wire.Message:
@@ -134,11 +145,15 @@ def _result(answer: parse_wire.Message, child: ChildProcess) -> parse_wire.Messa
         return result
     if kind == "invalid":
         raise InvalidInput(answer["message"], hint=answer["hint"])
-    if kind in {"memory", "output"}:
+    if kind in {"memory", "output", "disk"}:
         child.kill()  # what a failed allocation left behind is not worth knowing
+    if kind == "disk":  # whatever file was read, none is to blame
+        message = f"The disk is full: the parser could not write ({answer['message']})."
+        raise SourceUnavailable(message, hint="Free space in AUTOLOADER_HOME, then run again.")
     names = {"memory": "it ran out of memory (memory limit)", "output": "its output was too large (output size)"}
     why = names.get(str(kind), "it failed")
-    raise ParserDied(f"The parser died: {why}: {answer['message']}.", hint=child.last_words())
+    died = OutOfMemory if kind == "memory" else ParserDied
+    raise died(f"The parser died: {why}: {answer['message']}.", hint=child.last_words())
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -21,6 +21,10 @@ _READ = 256 * 1024
 _DATA_SLACK = 2 * 1024**3  # address space that allocators reserve and do not use
 
 
+class OutOfMemory(ParserDied):
+    """The child had too little memory, or the system killed it, which mostly means the same."""
+
+
 class ChildProcess:
     """A running parsing child in a session of its own. Raises ParserDied when it ends without an answer."""
 
@@ -124,7 +128,8 @@ class ChildProcess:
     def _dead(self) -> ParserDied:
         code = self._process.wait()
         self._listener.join(timeout=5)
-        return ParserDied(f"The parser died: {_cause(code)}.", hint=self.last_words())
+        kind = OutOfMemory if code == -signal.SIGKILL else ParserDied
+        return kind(f"The parser died: {_cause(code)}.", hint=self.last_words())
 
 
 def _cause(code: int) -> str:

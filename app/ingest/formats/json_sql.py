@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from app.datatypes import Column, DataType, TableSchema, duckdb_name, duckdb_text
 from app.ingest.formats.base import FILE, RAW_LIMIT, REJECT, RESCUED
 from app.ingest.formats.json_values import Values, any_value, holds_struct, names_sql, pointer, sql_text, structure
+from app.ingest.formats.rows_sql import balanced
 
 Path = tuple[Column, ...]
 
@@ -65,12 +66,11 @@ class RecordSql:
         return f"SELECT *, ({self._odd()}) AS odd FROM ({layer})"
 
     def _odd(self) -> str:
-        found = (
-            " + ".join(f"CAST({any_value(_parsed(path), path[-1].type)} AS INTEGER)" for path in _known(self.columns))
-            or "0"
+        found = balanced(
+            [f"CAST({any_value(_parsed(path), path[-1].type)} AS INTEGER)" for path in _known(self.columns)], "+", "0"
         )
         unsure = f"CASE WHEN keys <> ({found}) OR keys = 0 THEN x IS NULL OR NOT {self._plain()} ELSE false END"
-        return " OR ".join([unsure, *(f"({self._strange(path)})" for path in _leaves(self.columns))])
+        return balanced([unsure, *(f"({self._strange(path)})" for path in _leaves(self.columns))], "OR", "false")
 
     def _plain(self) -> str:
         """Exactly the columns as keys, in order, in each object."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from app.datatypes import TableSchema, duckdb_name, duckdb_text, duckdb_type
 from app.ingest.formats.base import FILE, REJECT, RESCUED
 
+_CHAIN = 100
+
 
 def rescued(entries: Sequence[tuple[str, str, str]]) -> str:
     """SQL text: null when no entry applies, or a JSON object of those that do.
@@ -16,11 +18,23 @@ def rescued(entries: Sequence[tuple[str, str, str]]) -> str:
     """
     if not entries:
         return "CAST(NULL AS VARCHAR)"
-    any_of = " OR ".join(f"({condition})" for _, condition, _ in entries)
+    any_of = balanced([f"({condition})" for _, condition, _ in entries], "OR", "false")
     parts = ", ".join(
         f"CASE WHEN {condition} THEN {_key(name)} || CAST({value} AS VARCHAR) END" for name, condition, value in entries
     )
     return f"CASE WHEN {any_of} THEN '{{' || concat_ws(',', {parts}) || '}}' END"
+
+
+def balanced(terms: Sequence[str], operator: str, nothing_there: str) -> str:
+    """SQL text: all terms joined by an operator whose order does not matter.
+
+    As a tree of halves: a plain chain is as deep as it is long, and the parser refuses one of more than 1,000.
+    """
+    if len(terms) < _CHAIN:
+        return f" {operator} ".join(terms) or nothing_there
+    middle = len(terms) // 2
+    halves = (balanced(half, operator, nothing_there) for half in (terms[:middle], terms[middle:]))
+    return f" {operator} ".join(f"({half})" for half in halves)
 
 
 def _key(name: str) -> str:

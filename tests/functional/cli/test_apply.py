@@ -119,7 +119,10 @@ def test_a_source_cannot_be_changed(cli, write):
         ),
         (
             ORDERS.replace("shop.orders", "orders"),
-            "i.yaml:8: destination.table: 'orders' is not a table name; write namespace.table or catalog.namespace.table, each of letters, digits and _.",
+            (
+                "i.yaml:8: destination.table: 'orders' is not a table name; write namespace.table or"
+                " catalog.namespace.table, each of letters, digits and _."
+            ),
         ),
         (ORDERS.replace("  type: csv\n", "  compression: none\n"), "i.yaml:5: format.type: this field is needed."),
         (ORDERS + "name: twice\n", "i.yaml:11: name is there twice."),

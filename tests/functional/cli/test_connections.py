@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 
 from app.storage import open_store
-
 from tests.functional.cli.conftest import rows
 
 SECRET = "very-secret-value-4711"

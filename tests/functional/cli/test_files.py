@@ -13,7 +13,7 @@ from tests.functional.cli.conftest import put, rows
 def loaded(cli, landing):
     """One file that is loaded, one that is quarantined."""
     put(landing, "good.jsonl", rows(0, 5))
-    put(landing, "bad.jsonl.gz", gzip.compress(rows(5, 500).encode())[:100])
+    put(landing, "bad.jsonl.gz", gzip.compress(rows(5, 500).encode(), mtime=0)[:100])
     assert cli("load", "landing", "shop.orders").code == 3
     return landing
 

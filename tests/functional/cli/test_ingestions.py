@@ -18,7 +18,7 @@ def test_the_list_shows_files_by_state_and_the_last_run(cli, loaded):
 
     assert (one["name"], one["table_name"], one["state"]) == ("shop.orders", "local.shop.orders", "active")
     assert (one["files"], one["last_run_state"]) == ({"SUCCESS": 1}, "SUCCESS")
-    assert lines[0].split() == "name table state loaded waiting left out last run source".split()
+    assert lines[0].split() == ["name", "table", "state", "loaded", "waiting", "left", "out", "last", "run", "source"]
     assert lines[1].endswith(str(loaded))
 
 

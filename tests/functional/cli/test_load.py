@@ -9,7 +9,6 @@ from app.database import Database
 from app.ingest.ports import SilentProgress
 from app.services import lease_service
 from app.services.ingestion_service import IngestionService
-
 from tests.functional.cli.conftest import put, rows
 
 
@@ -53,7 +52,7 @@ def test_the_summary_says_what_was_loaded_and_then_that_nothing_is_new(cli, land
 
 def test_a_broken_file_is_told_with_its_reason_and_makes_the_exit_code_3(cli, landing):
     put(landing, "good.jsonl", rows(0, 5))
-    broken = put(landing, "bad.jsonl.gz", gzip.compress(rows(5, 500).encode())[:100])
+    broken = put(landing, "bad.jsonl.gz", gzip.compress(rows(5, 500).encode(), mtime=0)[:100])
 
     ran = cli("load", "landing", "shop.orders")
 
@@ -141,7 +140,7 @@ def test_a_table_name_with_odd_characters_is_refused(cli, landing):
 
 def test_names_that_tell_two_formats_are_refused(cli, landing):
     put(landing, "a.csv", "id\n1\n")
-    put(landing, "b.csv.gz", gzip.compress(b"id\n2\n"))
+    put(landing, "b.csv.gz", gzip.compress(b"id\n2\n", mtime=0))
     put(landing, "README.md", "x")
 
     ran = cli("load", "landing", "shop.orders", "--json")
@@ -173,7 +172,7 @@ def test_json_files_with_one_object_a_line_are_json_lines(cli, landing):
 
 
 def test_json_files_with_a_document_are_json(cli, landing):
-    put(landing, "a.json.gz", gzip.compress(b'[{"id": 1},\n {"id": 2}]'))
+    put(landing, "a.json.gz", gzip.compress(b'[{"id": 1},\n {"id": 2}]', mtime=0))
 
     ran = cli("load", "landing", "shop.orders")
 

@@ -45,16 +45,16 @@ def test_a_stopped_run_ends_cancelled_and_the_next_one_goes_on(cli, landing, tmp
 
 def test_a_second_signal_kills_at_once(home, landing, tmp_path):
     put(landing, "a.jsonl", rows(0, 5))
-    with closing(sqlite3.connect(home / "autoloader.db", isolation_level=None)) as ledger:
-        with start(
-            "load", "landing", "shop.orders", AUTOLOADER_FAILPOINTS=f"written=wait:{tmp_path / 'gate'}"
-        ) as process:
-            until((tmp_path / "gate.reached").exists)
-            ledger.execute("BEGIN IMMEDIATE")  # the end of the run waits for it, inside a library's call
-            process.send_signal(signal.SIGINT)
-            until(lambda: handled_as_usual(process.pid))
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=10)
+    with (
+        closing(sqlite3.connect(home / "autoloader.db", isolation_level=None)) as ledger,
+        start("load", "landing", "shop.orders", AUTOLOADER_FAILPOINTS=f"written=wait:{tmp_path / 'gate'}") as process,
+    ):
+        until((tmp_path / "gate.reached").exists)
+        ledger.execute("BEGIN IMMEDIATE")  # the end of the run waits for it, inside a library's call
+        process.send_signal(signal.SIGINT)
+        until(lambda: handled_as_usual(process.pid))
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=10)
 
     assert process.returncode == -signal.SIGINT
 

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-
 import pytest
 
 from app.config import get_settings
-from tools.demo_data import prepare
-
 from tests.functional.cli.conftest import put, rows
+from tools.demo_data import prepare
 
 
 def test_the_doctor_finds_a_fresh_home_well(cli, home):

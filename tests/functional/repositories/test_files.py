@@ -20,8 +20,7 @@ from tests.fakes.ledger import NOON, Pipeline, add_ingestion, found, many, shape
 S = FileState
 # What a path can hold: any Unicode but NUL, which PostgreSQL has no place for, and half characters.
 PATHS = st.text(
-    st.characters(codec="utf-8", exclude_characters="\0")
-    | st.sampled_from("aAzZ09 .-_/%é́ıİß￿𐀀🦆\x7f\x01\\'\";"),
+    st.characters(codec="utf-8", exclude_characters="\0") | st.sampled_from("aAzZ09 .-_/%é́ıİß￿𐀀🦆\x7f\x01\\'\";"),
     min_size=1,
     max_size=6,
 )
@@ -417,7 +416,6 @@ def test_two_ingestions_that_record_at_once_both_get_through(database):
         thread.join(120)
 
     assert failures == []
-    ids = set()
     for pipeline in pipelines:
         with database.session_scope() as session:
             assert files.counts(session, pipeline.ingestion_id) == {"DISCOVERED": 1600, "SKIPPED": 1600}
@@ -427,7 +425,7 @@ def test_two_ingestions_that_record_at_once_both_get_through(database):
 
 def test_a_version_is_stored_once(pipeline):
     pipeline.record(found("/data/a"))
-    with pytest.raises(Exception, match="(?i)unique"):
+    with pytest.raises(Exception, match=r"(?i)unique"):
         pipeline.record(found("/data/a"))
     assert len(pipeline.rows()) == 1
 

@@ -34,7 +34,7 @@ class Scene:
         world.settings = world.settings.model_copy(update={"batch_max_files": 4})
         for path, file in self.files.items():
             world.source[path] = FakeFile(**{name: getattr(file, name) for name in FakeFile.__slots__})
-        world.list()
+        world.look_around()
         self.before(world)
         return world
 
@@ -70,9 +70,7 @@ SCENES = {
         },
     ),
     "a file that fails at first": Scene({}, {"/d/a": FakeFile(failing=1), "/d/b": FakeFile()}),
-    "a file that kills the parser": Scene(
-        {}, {"/d/a": FakeFile(rejected=1), "/d/b": FakeFile(poison=True)}
-    ),
+    "a file that kills the parser": Scene({}, {"/d/a": FakeFile(rejected=1), "/d/b": FakeFile(poison=True)}),
     "a file that kills the parser, in a batch that may have been sent": Scene(
         {}, {"/d/a": FakeFile(), "/d/b": FakeFile()}, sent_once_then_poisoned
     ),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import threading
 from uuid import uuid4
 
@@ -86,7 +85,7 @@ def test_sources_that_only_look_alike_are_not_taken_for_overlapping(service, one
 
 def test_a_link_to_a_folder_overlaps_the_folder(service, tmp_path):
     (tmp_path / "real" / "sub").mkdir(parents=True)
-    os.symlink(tmp_path / "real", tmp_path / "link")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
     service.create(loads("one", str(tmp_path / "real" / "sub")))
     with pytest.raises(Conflict, match="'one'"):
         service.create(loads("two", str(tmp_path / "link")))
@@ -238,8 +237,9 @@ def test_a_name_is_taken_once_by_creating_or_by_changing(service):
 def test_a_name_taken_at_the_same_moment_is_a_conflict_not_a_crash(database, service):
     service.create(loads("one", "/data/orders"))
     row = service.find("one")
-    with pytest.raises(Conflict, match="'one' already"), database.session_scope() as session:
+    with pytest.raises(Conflict, match="'one' already"), database.session_scope() as session:  # noqa: PT012 - whole
         twin = ingestions.by_id(session, row.id)
+        assert twin is not None
         values = {c.name: getattr(twin, c.name) for c in twin.__table__.columns} | {"id": uuid4()}
         ingestions.add(session, type(twin)(**values))
 

@@ -65,7 +65,9 @@ def until(condition: Callable[[], bool]) -> None:
 
 def read(database, ingestion_id) -> LeaseRow:
     with database.session_scope() as session:
-        return leases.read(session, ingestion_id)
+        found = leases.read(session, ingestion_id)
+        assert found is not None
+        return found
 
 
 def run_out(database, ingestion_id) -> None:
@@ -319,7 +321,7 @@ def test_a_heartbeat_that_finds_another_owner_stops_the_run_at_its_next_check(da
 
 def test_what_a_transaction_did_after_the_fence_is_undone_when_it_raises(database, ingestion_id):
     with lease_service.hold(database, LONG, ingestion_id, uuid4(), SILENT) as lease:
-        with pytest.raises(ZeroDivisionError), lease.transaction() as session:
+        with pytest.raises(ZeroDivisionError), lease.transaction() as session:  # noqa: PT012 - both are one act
             session.execute(text("UPDATE ingestions SET revision = revision + 1"))
             1 / 0  # noqa: B018
         assert revision(database) == 1

@@ -4,16 +4,17 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from io import StringIO
 from uuid import UUID
 
 import pytest
 
 from app.cli import text
+from app.cli.exits import Exit
+from app.cli.faults import report
 from app.cli.output import Output, error_line, plain
 from app.cli.progress import Watcher, _Step
 from app.errors import LeaseHeld
-from app.cli.exits import Exit
-from app.cli.faults import report
 from app.values import RunState
 
 ID = UUID("6e44879f-f473-4ad3-ad6f-5f142a7dcba8")
@@ -121,3 +122,28 @@ def test_a_step_tells_files_bytes_rates_and_what_is_left(monkeypatch):
 )
 def test_amounts_are_readable(made, shown):
     assert made == shown
+
+
+def test_on_a_terminal_there_are_bars_and_a_step_ends_with_the_next(monkeypatch):
+    terminal = StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+
+    with Watcher(Output(as_json=False)) as progress:
+        progress.step("discover")
+        progress.advance("discover", 3, 300)
+        progress.step("load")
+        progress.advance("load", 0, 0, 2, 20)
+        progress.advance("load", 1, 10)
+        progress.note("[red]New columns.\x1b[2J")
+        tasks = [(task.description, task.finished, task.completed, task.total) for task in progress._bars.tasks]
+
+    assert tasks == [("Looking for files", True, 3, 3), ("Loading", False, 10, 20)]
+    assert "[red]New columns.\\x1b[2J" in terminal.getvalue()
+
+
+def test_beside_json_there_are_no_bars(monkeypatch):
+    monkeypatch.setattr("sys.stderr", StringIO())
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+
+    assert Watcher(Output(as_json=True))._bars is None

@@ -124,7 +124,7 @@ def landed_with(summary) -> Landing:
 
 
 def test_a_snapshot_that_names_no_receipt_is_told_by_its_number():
-    with pytest.raises(CatalogError, match="Snapshot 7 carries batch .* but names no receipt"):
+    with pytest.raises(CatalogError, match=r"Snapshot 7 carries batch .* but names no receipt"):
         commit.outcomes_of(ReceiptDesk(), BATCH, landed_with({}))
 
 

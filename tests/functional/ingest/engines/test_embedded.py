@@ -106,7 +106,7 @@ class TestLoading:
         gone = one.put({"id": 3})
         Path(gone.path).unlink()
         torn_path = one.source / "torn.jsonl.gz"
-        torn_path.write_bytes(gzip.compress(b'{"id": 4}\n' * 1000)[:-20])
+        torn_path.write_bytes(gzip.compress(b'{"id": 4}\n' * 1000, mtime=0)[:-20])
         torn = one.file(torn_path)
         batch = one.batch([good, changed, gone, torn])
         written = one.engine.write(batch, [good, changed, gone, torn])

@@ -80,7 +80,7 @@ class TestCompression:
 
 
 def test_a_gzip_bomb_is_quarantined_and_leaves_nothing_behind(beside, tmp_path):
-    bomb = gzip.compress(b'{"id": 1, "name": "%s"}\n' % (b"x" * 1000) * 90_000, 9)
+    bomb = gzip.compress(b'{"id": 1, "name": "%s"}\n' % (b"x" * 1000) * 90_000, 9, mtime=0)
     assert len(bomb) < 1024 * 1024
     parsed = beside(bomb, "bomb.jsonl.gz")
     assert parsed.state() == ("QUARANTINED", "expansion")
@@ -172,7 +172,13 @@ def test_deep_nesting_harms_nobody(beside):
 
 @pytest.mark.parametrize(
     "content",
-    [b"PAR1\x15\x04\x15\x00PAR1", b"PK\x03\x04rest", gzip.compress(GOOD), b"\x7fELF\x02\x01", bytes(range(256)) * 50],
+    [
+        b"PAR1\x15\x04\x15\x00PAR1",
+        b"PK\x03\x04rest",
+        gzip.compress(GOOD, mtime=0),
+        b"\x7fELF\x02\x01",
+        bytes(range(256)) * 50,
+    ],
     ids=["parquet", "zip", "gzip", "executable", "bytes"],
 )
 def test_another_format_under_this_name_is_one_failure_and_no_rejects(beside, content):
