@@ -9,15 +9,11 @@ from uuid import UUID
 
 from app import failpoints
 from app.errors import AutoloaderError, CatalogError, FileMissing
+from app.ingest.landing import ATTEMPT, RECEIPT, REJECT_FILE, RUN_ID
 from app.ingest.ports import Engine
 from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, LandingKind, WriteResult
 
 RECEIPT_FORMAT = 1
-ATTEMPT = "autoloader.attempt"
-RECEIPT = "autoloader.receipt"
-REJECT_FILE = "autoloader.reject-file"
-RUN_ID = "autoloader.run-id"
-INGESTION_ID = "autoloader.ingestion-id"
 
 
 def publish(  # the five things a snapshot must be able to tell
@@ -30,7 +26,6 @@ def publish(  # the five things a snapshot must be able to tell
     receipt = engine.write_receipt(batch, written.attempt, receipt_of(batch, files, written, run_id, now))
     properties = {
         RUN_ID: str(run_id),
-        INGESTION_ID: str(batch.ingestion_id),
         ATTEMPT: written.attempt,
         RECEIPT: receipt,
         "autoloader.rows": str(written.rows),

@@ -7,16 +7,27 @@ from uuid import UUID
 
 from app.values import Batch, Landing, LandingKind, Lineage, SnapshotInfo
 
+# What a snapshot's summary says of us; every engine writes and reads these same names.
 BATCH_ID = "autoloader.batch-id"
 WAP_ID = "wap.id"
 PUBLISHED_WAP_ID = "published-wap-id"
 OUTCOME = "autoloader.outcome"
 SPENT = "spent"
+RUN_ID = "autoloader.run-id"
+INGESTION_ID = "autoloader.ingestion-id"
+ATTEMPT = "autoloader.attempt"
+RECEIPT = "autoloader.receipt"
+REJECT_FILE = "autoloader.reject-file"
 _IDS = (BATCH_ID, WAP_ID, PUBLISHED_WAP_ID)
 _THINNED = (
     "main's history does not reach back to the table's first snapshot any more:"
     " snapshots were expired, the batch's may be among them."
 )
+
+
+def ids_of(batch: Batch) -> dict[str, str]:
+    """Whose snapshot it is, under both ids: a publish of the same batch by another engine is refused, too."""
+    return {BATCH_ID: str(batch.id), PUBLISHED_WAP_ID: str(batch.id), INGESTION_ID: str(batch.ingestion_id)}
 
 
 def carries(summary: Mapping[str, str], batch_id: UUID) -> bool:

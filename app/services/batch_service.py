@@ -25,6 +25,7 @@ from app.errors import (
     TooManyErrors,
 )
 from app.ingest import commit
+from app.ingest.landing import ATTEMPT
 from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
 from app.values import (
@@ -125,7 +126,7 @@ class BatchService:
             except TableChanged:
                 continue
             summary = landing.snapshot.summary if landing.snapshot else {}
-            ours = summary.get(commit.ATTEMPT) == written.attempt
+            ours = summary.get(ATTEMPT) == written.attempt
             return landing, written.outcomes if ours else None
         raise TableChanged(
             f"The columns of {self.ctx.ingestion.table_name} changed {_REWRITES} times"

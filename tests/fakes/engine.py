@@ -16,8 +16,7 @@ from uuid import uuid4
 
 from app.datatypes import Column, TableSchema, parse_schema
 from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, FileMissing, ParserDied, TableChanged
-from app.ingest.commit import REJECT_FILE
-from app.ingest.landing import BATCH_ID, OUTCOME, PUBLISHED_WAP_ID, SPENT, carries, decide
+from app.ingest.landing import OUTCOME, REJECT_FILE, SPENT, carries, decide, ids_of
 from app.ingest.ledger import CHANGED, MISSING
 from app.values import (
     Batch,
@@ -179,7 +178,7 @@ class FakeEngine:
     def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
         handle = written.handle
         assert isinstance(handle, Written)
-        summary = {**properties, **_ids(batch)}
+        summary = {**properties, **ids_of(batch)}
         if handle.reject_file:
             summary[REJECT_FILE] = handle.reject_file
 
@@ -190,7 +189,7 @@ class FakeEngine:
         return self._until_answered("publish", batch, handle.loaded, summary, require_same)
 
     def spend(self, batch: Batch) -> Landing:
-        return self._until_answered("spend", batch, {}, {**_ids(batch), OUTCOME: SPENT}, lambda seen: None)
+        return self._until_answered("spend", batch, {}, {**ids_of(batch), OUTCOME: SPENT}, lambda seen: None)
 
     def _until_answered(
         self,
@@ -269,7 +268,7 @@ class FakeEngine:
                 return
             self.at("rejects-commit")
             try:
-                self.rejects.commit(seen, loaded, _ids(batch))
+                self.rejects.commit(seen, loaded, ids_of(batch))
             except CommitConflict:
                 continue
             self.at("rejects-committed")
@@ -285,7 +284,3 @@ class FakeEngine:
 
     def reject_counts(self) -> Counter[int]:
         return self.rejects.content()
-
-
-def _ids(batch: Batch) -> dict[str, str]:
-    return {BATCH_ID: str(batch.id), PUBLISHED_WAP_ID: str(batch.id)}

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from app.datatypes import TableSchema
 from app.errors import CommitConflict, TableNotFound
-from app.ingest.landing import carries
+from app.ingest.landing import BATCH_ID, carries
 from app.values import Lineage, SnapshotInfo, TableState
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -88,7 +88,7 @@ class FakeTable:
         """Append to whatever main is now, unless the id was published: what Spark does with a staged snapshot."""
         if self.uuid != seen.state.uuid:
             raise CommitConflict(f"{self.name} is another table now.")
-        batch_id = UUID(summary["autoloader.batch-id"])
+        batch_id = UUID(summary[BATCH_ID])
         if any(carries(snapshot.summary, batch_id) for snapshot in self._chain()):
             raise CommitConflict(f"{batch_id} was published.")
         return self._append(loaded, summary)

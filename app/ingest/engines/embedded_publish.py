@@ -20,10 +20,9 @@ from app.catalog.objects import Objects
 from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
 from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
-from app.ingest.landing import BATCH_ID, OUTCOME, PUBLISHED_WAP_ID, SPENT, carries, decide
+from app.ingest.landing import OUTCOME, REJECT_FILE, SPENT, carries, decide, ids_of
 from app.values import Batch, Landing, LandingKind, SnapshotInfo
 
-REJECT_FILE = "autoloader.reject-file"
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
@@ -72,7 +71,7 @@ def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str,
     Raises TableChanged when the files must be written again, CommitConflict when the table stayed too busy,
     CommitUnknown when an answer was lost and the table cannot be asked, or does not show the batch.
     """
-    summary = {**properties, **_ids(batch)}
+    summary = {**properties, **ids_of(batch)}
     if staged.reject_file:
         summary[REJECT_FILE] = staged.reject_file
 
@@ -97,7 +96,7 @@ def spend(table: Table, batch: Batch, attempts: int) -> Landing:
 
     def once(look: Look) -> SnapshotInfo:
         failpoints.hit("spending")
-        return look.append((), {**_ids(batch), OUTCOME: SPENT})
+        return look.append((), {**ids_of(batch), OUTCOME: SPENT})
 
     landing = _until_answered(table, batch, attempts, once)
     if isinstance(landing, Landing):
@@ -116,7 +115,7 @@ def publish_rejects(table: Table, batch: Batch, reject_file: str, attempts: int)
         if any(carries(snapshot.summary, batch.id) for snapshot in look.lineage.ancestors):
             return
         try:
-            rejects.append(look, reject_file, _ids(batch))
+            rejects.append(look, reject_file, ids_of(batch))
         except (CommitConflict, CommitUnknown) as error:
             lost = error
             _pause(attempt)
@@ -125,15 +124,6 @@ def publish_rejects(table: Table, batch: Batch, reject_file: str, attempts: int)
     look = rejects.ensure(table.catalog, table.name)
     if not any(carries(snapshot.summary, batch.id) for snapshot in look.lineage.ancestors) and lost:
         raise lost
-
-
-def _ids(batch: Batch) -> dict[str, str]:
-    # Under both, so that a Spark publish of the same batch is refused, too.
-    return {
-        BATCH_ID: str(batch.id),
-        PUBLISHED_WAP_ID: str(batch.id),
-        "autoloader.ingestion-id": str(batch.ingestion_id),
-    }
 
 
 def _until_answered(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.errors import CatalogError
 from app.ingest import commit
+from app.ingest.landing import RECEIPT
 from app.values import (
     Batch,
     BatchFile,
@@ -47,7 +48,7 @@ class ReceiptDesk:
         return json.loads(self.kept[path])
 
     def publish(self, batch, written, properties) -> Landing:
-        assert properties[commit.RECEIPT] in self.kept, "the receipt is stored before the snapshot can name it"
+        assert properties[RECEIPT] in self.kept, "the receipt is stored before the snapshot can name it"
         snapshot = SnapshotInfo(1, None, NOON, {**properties, "autoloader.batch-id": str(batch.id)})
         return Landing(LandingKind.LANDED, uuid4(), 1, snapshot)
 
@@ -141,7 +142,7 @@ def test_a_receipt_without_files_is_not_believed():
     desk = ReceiptDesk()
     desk.kept["r"] = json.dumps({"batch_id": str(BATCH.id), "files": None})
     with pytest.raises(CatalogError, match="has no list of files"):
-        commit.outcomes_of(desk, BATCH, landed_with({commit.RECEIPT: "r"}))
+        commit.outcomes_of(desk, BATCH, landed_with({RECEIPT: "r"}))
 
 
 # --- freeing an id
