@@ -93,10 +93,13 @@ class Engine(Protocol):
         """Store the attempt's receipt beside the table (point 8); answers the path."""
 
     def read_receipt(self, path: str) -> dict[str, object]:
-        """The receipt at `path`. Raises FileMissing."""
+        """The receipt at `path`. Raises FileMissing, and LandingIncomplete when it is broken."""
 
     def publish_rejects(self, batch: Batch, reject_file: str) -> None:
-        """Append the attempt's reject file to the reject table, once (point 7)."""
+        """Append the attempt's reject file to the reject table, once (point 7).
+
+        Raises FileMissing when the file is gone, and LandingIncomplete when it is broken.
+        """
 
     def expire(self, protected: frozenset[int | None], before: datetime) -> int:
         """Expire snapshots of main older than `before`, never one of `protected` nor anything after it (point 11).

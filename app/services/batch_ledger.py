@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from app import failpoints
 from app.database import Session
-from app.errors import CatalogError, NotFound
+from app.errors import LandingIncomplete, NotFound
 from app.ingest import ledger, planning
 from app.models import Batch as BatchRow
 from app.repositories import batches, files, ingestions
@@ -180,7 +180,7 @@ class BatchLedger:
     def _final(self, session: Session, batch: Batch, outcomes: Sequence[FileOutcome]) -> tuple[FileOutcome, ...]:
         attempts = files.attempts_of(session, batch.id)
         if {outcome.file_id for outcome in outcomes} != attempts.keys():
-            raise CatalogError(
+            raise LandingIncomplete(
                 f"The receipt of batch {batch.id} names {len(outcomes)} files, the ledger {len(attempts)}:"
                 " they differ.",
                 hint="Do not change receipts or the ledger by hand.",

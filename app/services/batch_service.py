@@ -16,8 +16,8 @@ from app.datatypes import Column
 from app.errors import (
     AutoloaderError,
     CatalogError,
-    FileMissing,
     IngestionBlocked,
+    LandingIncomplete,
     ParserDied,
     SchemaChangeRefused,
     TableChanged,
@@ -230,9 +230,7 @@ class BatchService:
             outcomes = outcomes or commit.outcomes_of(self.engine, batch, landing)
             commit.complete_rejects(self.engine, batch, landing)
             report = self.ledger.settle(batch, outcomes, snapshot_id, landing.table_uuid)
-        except (CatalogError, FileMissing) as error:
-            if not commit.is_final(error):
-                raise
+        except LandingIncomplete as error:
             raise self._block(batch, f"It landed as snapshot {snapshot_id}, but {error.message}") from error
         failpoints.hit("settled")
         return report

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from app.config import Settings
 from app.database import Database
-from app.errors import CatalogError, Conflict, FileMissing, NotFound, TableNotFound
+from app.errors import Conflict, LandingIncomplete, NotFound, TableNotFound
 from app.ingest import commit
 from app.repositories import batches, ingestions
 from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
 from app.services.ingestion_service import IngestionService
 from app.services.run_service import RunService
-from app.values import Batch, BatchState, FileOutcome, FileState, Landing, LandingKind
+from app.values import Batch, BatchFile, BatchState, FileOutcome, FileState, Landing, LandingKind
 
 _SHOWN_FILES = 5
 
@@ -87,18 +88,23 @@ class ResolveService:
 
     def _landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
         landing = self._as_of_now(ctx, batch)
-        note = "A person said that the batch had landed."
-        loaded = [FileOutcome(f.file_id, FileState.SUCCESS, reason="by-hand", error=note) for f in ledger.files(batch)]
         if landing is None or landing.kind is not LandingKind.LANDED or landing.snapshot is None:
-            return ledger.settle(batch, loaded, None, None)
+            return ledger.settle(batch, _by_hand(ledger.files(batch)), None, None)
+        outcomes = self._outcomes(ctx, ledger.files(batch), batch, landing)
+        with suppress(LandingIncomplete):  # its rejects are gone: what is in the table is settled without them
+            commit.complete_rejects(ctx.engine, batch, landing)
+        return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
+
+    def _outcomes(
+        self, ctx: RunContext, files: Sequence[BatchFile], batch: Batch, landing: Landing
+    ) -> Sequence[FileOutcome]:
+        """What the receipt says; the person's word for all files where it is gone or of other files."""
         try:
             outcomes = commit.outcomes_of(ctx.engine, batch, landing)
-            commit.complete_rejects(ctx.engine, batch, landing)
-        except (CatalogError, FileMissing) as error:
-            if not commit.is_final(error):
-                raise
-            outcomes = tuple(loaded)  # its receipt or its rejects are gone: the person's word stands for all files
-        return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
+        except LandingIncomplete:
+            return _by_hand(files)
+        same = {outcome.file_id for outcome in outcomes} == {file.file_id for file in files}
+        return outcomes if same else _by_hand(files)
 
     def _not_landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
         landing = self._as_of_now(ctx, batch)
@@ -147,3 +153,8 @@ class ResolveService:
     def _run(self, name: str) -> AbstractContextManager[RunContext]:
         found = IngestionService(self.database, self.settings).find(name)
         return RunService(self.database, self.settings).start(found.id, even_paused=True)
+
+
+def _by_hand(files: Sequence[BatchFile]) -> list[FileOutcome]:
+    note = "A person said that the batch had landed."
+    return [FileOutcome(file.file_id, FileState.SUCCESS, reason="by-hand", error=note) for file in files]

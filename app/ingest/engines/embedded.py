@@ -23,7 +23,7 @@ from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
 from app.config import Settings
 from app.datatypes import Column, TableSchema, parse_schema
-from app.errors import CatalogError, CommitConflict, InvalidInput, ParserDied
+from app.errors import CommitConflict, InvalidInput, LandingIncomplete, ParserDied
 from app.ingest.engines import embedded_publish
 from app.ingest.engines.embedded_input import (
     LocalFiles,
@@ -181,11 +181,11 @@ class EmbeddedEngine:
         try:
             receipt = json.loads(gzip.decompress(data))
         except (OSError, EOFError, ValueError) as error:
-            raise CatalogError(
-                f"The receipt {path} cannot be read: {error}.", hint="Do not change receipts."
+            raise LandingIncomplete(
+                f"The receipt {path} cannot be read: {error}.", hint="Do not change receipts by hand."
             ) from error
         if not isinstance(receipt, dict):
-            raise CatalogError(f"The receipt {path} is not an object.", hint="Do not change receipts by hand.")
+            raise LandingIncomplete(f"The receipt {path} is not an object.", hint="Do not change receipts by hand.")
         return receipt
 
     def discard(self, written: WriteResult) -> None:

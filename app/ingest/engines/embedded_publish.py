@@ -19,7 +19,7 @@ from app.catalog import rejects
 from app.catalog.objects import Objects
 from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
-from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
+from app.errors import CatalogRefused, CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
 from app.ingest.landing import OUTCOME, REJECT_FILE, SPENT, carries, decide, ids_of
 from app.values import Batch, Landing, LandingKind, SnapshotInfo
 
@@ -107,7 +107,7 @@ def spend(table: Table, batch: Batch, attempts: int) -> Landing:
 def publish_rejects(table: Table, batch: Batch, reject_file: str, attempts: int) -> None:
     """Append the reject file to the reject table unless the batch's rejects are there. May be repeated.
 
-    Raises FileMissing when the file is gone, CommitConflict, CommitUnknown.
+    Raises FileMissing when the file is gone, LandingIncomplete when it is broken, CommitConflict, CommitUnknown.
     """
     lost: CommitConflict | CommitUnknown | None = None
     for attempt in range(attempts):
@@ -155,7 +155,7 @@ def _look_again(table: Table, attempts: int) -> Look:
     for attempt in range(attempts):
         try:
             return table.look()
-        except CatalogUnavailable as error:
+        except (CatalogUnavailable, CatalogRefused) as error:  # a token may expire while a commit is under way
             silent = error
             _pause(attempt)
     raise CommitUnknown(

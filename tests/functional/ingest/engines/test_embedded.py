@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pyiceberg.exceptions import AuthorizationExpiredError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from app import failpoints
@@ -24,6 +25,7 @@ from app.errors import (
     CommitUnknown,
     FileMissing,
     InvalidInput,
+    LandingIncomplete,
     TableChanged,
     TableNotFound,
 )
@@ -60,6 +62,10 @@ def nth(number, act):
 def lost(real):
     message = "connection reset"
     raise RequestsConnectionError(message)
+
+
+def expired(*_):
+    raise AuthorizationExpiredError("the token has expired")
 
 
 def lands_but_lost(real):
@@ -189,10 +195,12 @@ class TestLoading:
         assert path.endswith(f"/autoloader/{batch.id}.a1.json.gz")
         with pytest.raises(FileMissing):
             one.engine.read_receipt(path + "x")
-        Path(path.removeprefix("file://")).write_bytes(b"junk")
-        from app.errors import CatalogError
-
-        with pytest.raises(CatalogError, match="cannot be read"):
+        for junk in (b"junk", gzip.compress(b"junk"), gzip.compress(b"{}")[:-1]):
+            Path(path.removeprefix("file://")).write_bytes(junk)
+            with pytest.raises(LandingIncomplete, match="cannot be read"):
+                one.engine.read_receipt(path)
+        Path(path.removeprefix("file://")).write_bytes(gzip.compress(b"[]"))
+        with pytest.raises(LandingIncomplete, match="is not an object"):
             one.engine.read_receipt(path)
 
 
@@ -342,6 +350,21 @@ class TestOnce:
             one.publish(batch, [file], written)
         monkeypatch.setattr(library, "load_table", real_load)
         assert one.engine.landing(batch).kind is LandingKind.LANDED
+
+    def test_a_catalog_that_refuses_us_after_a_commit_was_sent_is_unknown(self, bench, monkeypatch):
+        one = bench()
+        file = one.put({"id": 1})
+        batch = one.batch([file])
+        written = one.engine.write(batch, [file])
+
+        def lands_and_the_token_expires(real):
+            real()
+            monkeypatch.setattr(one.table.catalog.library, "load_table", expired)
+            lost(real)
+
+        tampered(monkeypatch, one.table, nth(1, lands_and_the_token_expires))
+        with pytest.raises(CommitUnknown, match="whether it landed: The catalog refused us"):
+            embedded_publish.publish(one.table, batch, written.handle, {}, 2)
 
     def test_a_catalog_that_is_silent_from_the_start_is_unavailable_and_nothing_was_sent(self, bench, monkeypatch):
         one = bench()
@@ -589,6 +612,16 @@ class TestRejects:
         commit.complete_rejects(one.engine, batch, landing)
         rejects = one.table.catalog.table(one.table.name.rejects)
         assert len(one.rows(rejects)) == 1
+
+    def test_whose_file_is_gone_or_broken_are_told_so(self, landed):
+        one, _, batch, landing, _ = landed
+        path = Path(landing.snapshot.summary["autoloader.reject-file"].removeprefix("file://"))
+        path.write_bytes(b"junk")
+        with pytest.raises(LandingIncomplete, match=r"The reject file .* cannot be read"):
+            commit.complete_rejects(one.engine, batch, landing)
+        path.unlink()
+        with pytest.raises(LandingIncomplete, match="There is no reject file"):
+            commit.complete_rejects(one.engine, batch, landing)
 
     def test_of_a_spent_batch_are_not_published(self, bench):
         one = bench()
