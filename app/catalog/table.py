@@ -6,6 +6,7 @@ Catalog ── table(name) ──► Table ── look() ──► Look ── a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -27,7 +28,7 @@ from app.catalog.partitions import parse_partitions
 from app.catalog.schema import from_iceberg, to_iceberg
 from app.catalog.widen import widen
 from app.datatypes import Column, TableSchema
-from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput
+from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput, TableNotFound
 from app.values import Lineage, SnapshotInfo, TableState
 
 _SCHEMA_ATTEMPTS = 20
@@ -70,6 +71,9 @@ class Catalog:
         Raises InvalidInput for a partition that cannot be, CatalogUnavailable.
         """
         table = self.table(name)
+        # Looked at first: the library writes the new table's metadata before it learns that the name is taken.
+        with suppress(TableNotFound):
+            return table.look()
         columns = to_iceberg(schema)
         spec = parse_partitions(partition_by, columns)
         self._make_namespace(table.name.namespace)
@@ -81,7 +85,7 @@ class Catalog:
                     partition_spec=spec,
                     properties={**_NEW_TABLE, **(properties or {})},
                 )
-            except TableAlreadyExistsError:
+            except TableAlreadyExistsError:  # another process was faster
                 return table.look()
         return Look(table.name, made)
 

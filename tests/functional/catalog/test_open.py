@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from app.catalog import read
+from app.catalog import read, rejects
 from app.catalog.names import parse_table_name
 from app.catalog.open import local_options, open_catalog
 from app.datatypes import Column, parse_schema, parse_type
@@ -123,6 +123,28 @@ def test_columns_come_back_as_they_were_given_with_ids_for_all(catalog):
 
 def test_creating_a_table_that_is_there_gives_that_table(catalog, table):
     assert catalog.create("db.events", parse_schema("other string")).state == table.state()
+
+
+def test_creating_a_table_that_is_there_writes_nothing(catalog, table, tmp_path):
+    before = sorted((tmp_path / "home" / "warehouse").rglob("*"))
+    for _ in range(3):
+        catalog.create("db.events", parse_schema("other string"), ["other"])
+        rejects.ensure(catalog, table.name)
+    made = [path.name for path in set((tmp_path / "home" / "warehouse").rglob("*.metadata.json")).difference(before)]
+    assert len(made) == 1, "the reject table's own"
+
+
+def test_of_two_that_create_a_table_at_once_both_get_the_same(catalog, monkeypatch):
+    real = catalog.library.create_table
+    first = []
+
+    def rival_first(*args, **kwargs):
+        monkeypatch.setattr(catalog.library, "create_table", real)
+        first.append(catalog.create("db.new", parse_schema("id bigint")))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(catalog.library, "create_table", rival_first)
+    assert catalog.create("db.new", parse_schema("id bigint")).state == first[0].state
 
 
 def test_a_required_column_refuses_rows_without_it(catalog, writer):
