@@ -141,8 +141,8 @@ class SnapshotInfo:
 class Lineage:
     """Main's ancestors, newest first, as far as the metadata still knows them.
 
-    `complete` is true when the chain ends at a snapshot without parent (or main is empty); false when
-    a parent is named that the metadata no longer holds. `outside` are the snapshots that the metadata
+    `complete` is true when it is certain that main never had anything older; false when snapshots were
+    removed, or the table was replaced. `outside` are the snapshots that the metadata
     holds and that are not main's ancestors: staged, on branches, or rolled back.
     """
 

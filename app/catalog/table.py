@@ -161,11 +161,6 @@ class Table:
         """Forget main's old snapshots; answers how many. See `app.catalog.expire`."""
         return expire.expire(self.look().loaded, protected, older_than, limit)
 
-    def drop(self) -> None:
-        """Take the table out of the catalog; its files stay. Raises TableNotFound."""
-        with reading(str(self.name)):
-            self.catalog.library.drop_table(self.name.identifier)
-
 
 @dataclass(frozen=True)
 class Look:

@@ -13,6 +13,7 @@ WAP_ID = "wap.id"
 PUBLISHED_WAP_ID = "published-wap-id"
 OUTCOME = "autoloader.outcome"
 SPENT = "spent"
+BEGUN = "begun"  # an empty snapshot for claims to count from
 RUN_ID = "autoloader.run-id"
 INGESTION_ID = "autoloader.ingestion-id"
 ATTEMPT = "autoloader.attempt"
@@ -21,7 +22,7 @@ REJECT_FILE = "autoloader.reject-file"
 _IDS = (BATCH_ID, WAP_ID, PUBLISHED_WAP_ID)
 _THINNED = (
     "main's history does not reach back to the table's first snapshot any more:"
-    " snapshots were expired, the batch's may be among them."
+    " snapshots were expired or the table was replaced, the batch's may be among what went."
 )
 
 

@@ -61,7 +61,14 @@ class Engine(Protocol):
     schema: TableSchema | None  # the columns of a table that is yet to be made
 
     def ensure_table(self) -> TableState:
-        """The table, created (with its namespace) when it does not exist."""
+        """The table, created (with its namespace) when it does not exist; then as `table_to_claim` gives it."""
+
+    def table_to_claim(self) -> TableState:
+        """The table, with a head that a claim can count from. Raises TableNotFound.
+
+        Where main is empty, and not for certain because the table is new, an empty snapshot is committed first:
+        without it, nobody could tell later whether a batch had landed.
+        """
 
     def table_state(self) -> TableState:
         """The table as it stands. Raises TableNotFound."""

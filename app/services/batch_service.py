@@ -182,7 +182,7 @@ class BatchService:
             return self.engine.ensure_table()
         hint = f"To go on with new files only: autoloader ingestions resolve {self.ctx.ingestion.name} --accept-table"
         try:
-            state = self.engine.table_state()
+            state = self.engine.table_to_claim()
         except TableNotFound as gone:
             raise TableChanged(f"Table {name} was dropped after files had been loaded into it.", hint=hint) from gone
         if state.uuid != known:

@@ -129,7 +129,7 @@ class ResolveService:
             return None
 
     def _rebased(self, ctx: RunContext, batch: Batch) -> Batch:
-        state = ctx.engine.table_state()
+        state = ctx.engine.table_to_claim()
         return replace(batch, table_uuid=state.uuid, base_snapshot_id=state.head)
 
     def accept_table(self, name: str) -> UUID | None:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from app.datatypes import Column, TableSchema, parse_schema
 from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, FileMissing, ParserDied, TableChanged
-from app.ingest.landing import OUTCOME, REJECT_FILE, SPENT, carries, decide, ids_of
+from app.ingest.landing import BEGUN, OUTCOME, REJECT_FILE, SPENT, carries, decide, ids_of
 from app.ingest.ledger import CHANGED, MISSING
 from app.values import (
     Batch,
@@ -96,10 +96,20 @@ class FakeEngine:
         self.at("create")
         self.table.create(_SCHEMA)
         self.at("created")
-        return self.table.look().state
+        return self._begun()
 
     def table_state(self) -> TableState:
         self.at("look")
+        return self.table.look().state
+
+    def table_to_claim(self) -> TableState:
+        self.at("look")
+        return self._begun()
+
+    def _begun(self) -> TableState:
+        seen = self.table.look()
+        if not seen.lineage.ancestors and not seen.lineage.complete:
+            self.table.commit(seen, {}, {OUTCOME: BEGUN})
         return self.table.look().state
 
     def landing(self, batch: Batch) -> Landing:

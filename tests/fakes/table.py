@@ -72,7 +72,7 @@ class FakeTable:
         lineage = Lineage(
             table_uuid=self.uuid,
             ancestors=tuple(chain),
-            complete=not chain or chain[-1].parent_id is None,
+            complete=chain[-1].snapshot_id == min(self.rows) if chain else not self.rows,
             outside=frozenset(self.snapshots) - known,
         )
         state = TableState(self.name, self.uuid, self.head, f"fake://{self.name}", self.schema)
@@ -110,6 +110,10 @@ class FakeTable:
 
     def rollback(self, to: int | None) -> None:
         self.head = to
+
+    def replace(self) -> None:
+        """REPLACE TABLE: the same table, and nothing in it."""
+        self.head = None
 
     def drop(self) -> None:
         self.uuid, self.head, self.snapshots, self.rows = None, None, {}, {}

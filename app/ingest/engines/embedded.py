@@ -119,7 +119,10 @@ class EmbeddedEngine:
         more = wanted.columns if self.shape.columns.on_new_columns == "add_columns" else ()
         state = self.table.add_columns((*more, *added.columns))
         row_columns(self.shape.row_columns, state.schema)
-        return state
+        return state if state.head is not None else self.table_to_claim()
+
+    def table_to_claim(self) -> TableState:
+        return embedded_publish.begin(self.table, self.settings.commit_attempts)
 
     def table_state(self) -> TableState:
         return self.table.state()

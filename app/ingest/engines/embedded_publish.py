@@ -20,8 +20,8 @@ from app.catalog.objects import Objects
 from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
 from app.errors import CatalogRefused, CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
-from app.ingest.landing import OUTCOME, REJECT_FILE, SPENT, carries, decide, ids_of
-from app.values import Batch, Landing, LandingKind, SnapshotInfo
+from app.ingest.landing import BEGUN, OUTCOME, REJECT_FILE, SPENT, carries, decide, ids_of
+from app.values import Batch, Landing, LandingKind, SnapshotInfo, TableState
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
@@ -63,6 +63,21 @@ class Staged:
                 f"The partition of {look.name} was changed while files for it were written.",
                 hint="The batch is written again.",
             )
+
+
+def begin(table: Table, attempts: int) -> TableState:
+    """The table, with an empty snapshot to count from where main is empty and its history is not certain."""
+    lost: CommitConflict | CommitUnknown | None = None
+    for attempt in range(attempts + 1):
+        look = table.look()
+        if look.lineage.ancestors or look.lineage.complete:
+            return look.state
+        try:
+            look.append((), {OUTCOME: BEGUN})
+        except (CommitConflict, CommitUnknown) as error:  # the next look tells; one more of them does no harm
+            lost = error
+            _pause(attempt)
+    raise lost or CommitConflict(f"{table.name} took an empty snapshot, and does not show it.")
 
 
 def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str, str], attempts: int) -> Landing:

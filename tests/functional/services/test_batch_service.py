@@ -667,6 +667,30 @@ def test_a_table_recreated_under_an_unfinished_batch_is_unknown(world):
     assert world.counts() == {"SUCCESS": 3}
 
 
+def test_a_table_replaced_under_its_first_batch_waits_for_a_person_who_can_decide(world):
+    fill(world)
+    world.survive(at("publish-committed", Killed()))
+    world.table.replace()
+    with pytest.raises(IngestionBlocked, match="or the table was replaced"):
+        world.run()
+    [batch_id] = world.batches("UNKNOWN")
+    Person(world).decide("orders", batch_id, landed=False)
+    world.heal()
+    world.check_healed()
+    assert world.counts() == {"SUCCESS": 3}
+
+
+def test_a_table_that_was_replaced_between_two_runs_is_loaded_with_what_is_new(world):
+    fill(world)
+    world.run()
+    world.removed = set(file_ids(world).values())
+    world.table.replace()
+    world.deliver("/d/new", FakeFile())
+    world.run()
+    world.check_healed()
+    assert world.table.content() == {file_ids(world)["/d/new"]: 1}
+
+
 def test_columns_that_change_while_a_batch_is_written_make_it_be_written_again(world):
     fill(world)
     world.run(doing("publish-look", world.table.foreign_column))

@@ -33,6 +33,7 @@ from app.ingest import commit
 from app.ingest.engines import embedded_publish
 from app.storage import open_store
 from app.values import BatchFile, FileState, LandingKind
+from tests.functional import hands
 
 
 def tampered(monkeypatch, table, around):
@@ -483,7 +484,7 @@ class TestWhatCannotBeKnown:
         file = one.put({"id": 1})
         batch = one.batch([file])
         written = one.engine.write(batch, [file])
-        one.table.drop()
+        hands.drop(one.table)
         one.engine.ensure_table()
         assert one.publish(batch, [file], written).kind is LandingKind.UNKNOWN
         assert one.engine.spend(batch).kind is LandingKind.UNKNOWN
@@ -497,9 +498,35 @@ class TestWhatCannotBeKnown:
         file = one.put({"id": 3})
         batch = one.batch([file])
         written = one.engine.write(batch, [file])
-        one.table.look().loaded.manage_snapshots().rollback_to_snapshot(first).commit()
+        hands.roll_back(one.table, first)
         assert one.publish(batch, [file], written).kind is LandingKind.UNKNOWN
         assert one.ids() == [1]
+
+    def test_a_first_batch_whose_table_was_replaced_is_unknown(self, bench):
+        one = bench()
+        file = one.put({"id": 1})
+        batch = one.batch([file])
+        one.publish(batch, [file], one.engine.write(batch, [file]))
+        hands.replace(one.table)
+        assert one.engine.landing(batch).kind is LandingKind.UNKNOWN
+        assert one.engine.spend(batch).kind is LandingKind.UNKNOWN
+
+    def test_a_table_that_was_replaced_can_be_loaded_and_counts_from_a_snapshot_of_ours(self, bench):
+        one = bench()
+        one.load(one.put({"id": 1}))
+        hands.replace(one.table)
+        state = one.engine.table_to_claim()
+        assert state.head is not None
+        assert one.table.lineage().ancestors[0].summary["autoloader.outcome"] == "begun"
+        assert one.engine.ensure_table() == one.engine.table_to_claim() == state
+        _, landing = one.load(one.put({"id": 2}))
+        assert landing.kind is LandingKind.LANDED
+        assert one.ids() == [2]
+
+    def test_a_new_table_is_claimed_as_it_is(self, bench):
+        one = bench()
+        assert one.engine.ensure_table().head is None
+        assert one.engine.table_to_claim().head is None
 
     def test_a_base_that_was_expired_is_unknown(self, bench):
         from datetime import UTC, datetime, timedelta
