@@ -185,6 +185,18 @@ class WriteResult:
     handle: object = None
 
 
+@dataclass(frozen=True, slots=True)
+class RejectFile:
+    """Where an attempt's rejects lie, and what the reject table was like before they were written.
+
+    `table_uuid` is None where that is not known; a `base_snapshot_id` of None beside a UUID: it had no snapshot.
+    """
+
+    path: str
+    table_uuid: UUID | None = None
+    base_snapshot_id: int | None = None
+
+
 class LandingKind(StrEnum):
     NOT_LANDED = "not-landed"
     LANDED = "landed"

@@ -61,6 +61,13 @@ def append(look: Look, location: str, properties: dict[str, str]) -> SnapshotInf
     return look.append([entry], properties)
 
 
+def has_rows_of(look: Look, batch: Batch) -> bool:
+    """Whether rejects of the batch are in the table, by its rows. Reads one column, of files that can hold them."""
+    with reading(str(look.name)):
+        scan = look.loaded.scan(f"batch_id = '{batch.id}'", selected_fields=("batch_id",), limit=1)
+        return bool(scan.to_arrow().num_rows)
+
+
 def _footer(file: InputFile) -> pq.FileMetaData:
     try:
         with file.open() as stream:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app import failpoints
 from app.errors import CatalogError, FileMissing, LandingIncomplete
-from app.ingest.landing import ATTEMPT, RECEIPT, REJECT_FILE, RUN_ID
+from app.ingest.landing import ATTEMPT, RECEIPT, RUN_ID, reject_file_of
 from app.ingest.ports import Engine
 from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, LandingKind, WriteResult
 
@@ -116,8 +116,8 @@ def complete_rejects(engine: Engine, batch: Batch, landing: Landing) -> None:
 
     Raises LandingIncomplete when the file is gone.
     """
-    reject_file = _summary(landing).get(REJECT_FILE)
-    if not reject_file:
+    reject_file = reject_file_of(_summary(landing))
+    if reject_file is None:
         return
     failpoints.hit("before-rejects")
     try:

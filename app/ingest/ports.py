@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from app.datatypes import Column, TableSchema
-from app.values import Batch, BatchFile, Landing, TableState, WriteResult
+from app.values import Batch, BatchFile, Landing, RejectFile, TableState, WriteResult
 
 
 class Progress(Protocol):
@@ -102,8 +102,11 @@ class Engine(Protocol):
     def read_receipt(self, path: str) -> dict[str, object]:
         """The receipt at `path`. Raises FileMissing, and LandingIncomplete when it is broken."""
 
-    def publish_rejects(self, batch: Batch, reject_file: str) -> None:
+    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
         """Append the attempt's reject file to the reject table, once (point 7).
+
+        Where the reject table's history cannot tell whether that was done (it was expired, rolled back, or the
+        table made again), its rows do.
 
         Raises FileMissing when the file is gone, and LandingIncomplete when it is broken.
         """
@@ -111,7 +114,9 @@ class Engine(Protocol):
     def expire(self, protected: frozenset[int | None], before: datetime) -> int:
         """Expire snapshots of main older than `before`, never one of `protected` nor anything after it (point 11).
 
-        None in `protected` is the base of a batch that began on an empty table. Answers how many.
+        None in `protected` is the base of a batch that began on an empty table. The reject table's go as well, but
+        only when nothing is protected: what they may be needed for, only the batches' snapshots say. Answers how
+        many went; none where there is no table.
         """
 
     def discard(self, written: WriteResult) -> None:

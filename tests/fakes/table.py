@@ -100,6 +100,18 @@ class FakeTable:
         self.head = info.snapshot_id
         return info
 
+    def expire(self, protected: frozenset[int | None], before: datetime) -> int:
+        """Our own upkeep; see app.ingest.ports.Engine."""
+        doomed = []
+        for snapshot in reversed(self.history()):
+            if snapshot.snapshot_id in {*protected, self.head} or snapshot.committed_at >= before:
+                break
+            doomed.append(snapshot.snapshot_id)
+        if not protected <= {snapshot.snapshot_id for snapshot in self.history()}:
+            return 0
+        self.forget(doomed)
+        return len(doomed)
+
     # --- what foreign hands do
 
     def foreign_append(self) -> None:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from app.database import Database, upgrade
+from tests.functional.loading import Loader
 
 KINDS = ["sqlite", "postgresql"]
 
@@ -47,6 +48,11 @@ def postgresql_database(postgres_port: int, postgresql_template: str) -> Iterato
     yield made
     made.close()
     _administer(postgres_port, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def loader(sqlite_database: Database, tmp_path: Path) -> Loader:
+    return Loader(sqlite_database, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
 from app.config import Settings
 from app.datatypes import Column, TableSchema, parse_schema
-from app.errors import CommitConflict, InvalidInput, LandingIncomplete, ParserDied
+from app.errors import CommitConflict, InvalidInput, LandingIncomplete, ParserDied, TableNotFound
 from app.ingest.engines import embedded_publish
 from app.ingest.engines.embedded_input import (
     LocalFiles,
@@ -41,7 +41,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
 from app.spool import Spool
 from app.storage import Store
-from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, TableState, WriteResult
+from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, RejectFile, TableState, WriteResult
 
 _UNKNOWN = {"add_columns": "add", "rescue": "rescue", "fail": "fail"}
 
@@ -68,7 +68,7 @@ class _Attempt:
     rejects: list[Path] = field(default_factory=list)
     parsed: list[ParsedFile] = field(default_factory=list)
     new_columns: list[NewColumn] = field(default_factory=list)
-    reject_file: str | None = None
+    reject_file: RejectFile | None = None
 
     def staged(self) -> Staged:
         metadata = self.look.loaded.metadata
@@ -131,10 +131,10 @@ class EmbeddedEngine:
         return self.table.add_columns(columns)
 
     def expire(self, protected: frozenset[int | None], before: datetime) -> int:
-        try:
-            return self.table.expire(protected, before)
-        except CommitConflict:
-            return 0  # somebody commits right now: the next run has the time
+        gone = _expired(self.table, protected, before)
+        if not protected:
+            gone += _expired(self.table.catalog.table(self.table.name.rejects), protected, before)
+        return gone
 
     def retention_warning(self) -> str:
         """A sentence when the table's own retention is shorter than ours; else empty (protocol, point 11)."""
@@ -169,7 +169,7 @@ class EmbeddedEngine:
     def spend(self, batch: Batch) -> Landing:
         return embedded_publish.spend(self.table, batch, self.settings.commit_attempts)
 
-    def publish_rejects(self, batch: Batch, reject_file: str) -> None:
+    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
         embedded_publish.publish_rejects(self.table, batch, reject_file, self.settings.commit_attempts)
 
     def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
@@ -234,7 +234,17 @@ class EmbeddedEngine:
     def _write_rejects(self, batch: Batch, attempt: _Attempt) -> None:
         if attempt.rejects:
             look = rejects.ensure(self.table.catalog, self.table.name)
-            attempt.reject_file = rejects.write(look, attempt.rejects, batch, attempt.name, attempt.at)
+            path = rejects.write(look, attempt.rejects, batch, attempt.name, attempt.at)
+            attempt.reject_file = RejectFile(path, look.state.uuid, look.state.head)
+
+
+def _expired(table: Table, protected: frozenset[int | None], before: datetime) -> int:
+    try:
+        return table.expire(protected, before)
+    except TableNotFound:
+        return 0
+    except CommitConflict:
+        return 0  # somebody commits right now: the next run has the time
 
 
 def _poison(group: Sequence[ParseFile]) -> Callable[[int], None] | None:

@@ -20,8 +20,8 @@ from app.catalog.objects import Objects
 from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
 from app.errors import CatalogRefused, CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
-from app.ingest.landing import BEGUN, OUTCOME, REJECT_FILE, SPENT, carries, decide, ids_of
-from app.values import Batch, Landing, LandingKind, SnapshotInfo, TableState
+from app.ingest.landing import BEGUN, OUTCOME, SPENT, decide, ids_of, reject_properties, rejects_landed
+from app.values import Batch, Landing, LandingKind, RejectFile, SnapshotInfo, TableState
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
@@ -35,7 +35,7 @@ class Staged:
     field_types: Mapping[int, str]
     spec_id: int
     objects: Objects
-    reject_file: str | None = None
+    reject_file: RejectFile | None = None
 
     def remove(self) -> None:
         """Take the files away again. Never after a commit that may have used them was sent."""
@@ -44,7 +44,7 @@ class Staged:
     @property
     def paths(self) -> tuple[str, ...]:
         data = tuple(str(file.file_path) for file in self.files)
-        return (*data, self.reject_file) if self.reject_file else data
+        return (*data, self.reject_file.path) if self.reject_file else data
 
     def require_same(self, look: Look) -> None:
         """Raises TableChanged when a column that was written has gone or has another type, or the partition changed:
@@ -86,9 +86,7 @@ def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str,
     Raises TableChanged when the files must be written again, CommitConflict when the table stayed too busy,
     CommitUnknown when an answer was lost and the table cannot be asked, or does not show the batch.
     """
-    summary = {**properties, **ids_of(batch)}
-    if staged.reject_file:
-        summary[REJECT_FILE] = staged.reject_file
+    summary = {**properties, **ids_of(batch), **(reject_properties(staged.reject_file) if staged.reject_file else {})}
 
     def once(look: Look) -> SnapshotInfo:
         staged.require_same(look)
@@ -119,7 +117,7 @@ def spend(table: Table, batch: Batch, attempts: int) -> Landing:
     return decide(_look_again(table, attempts).lineage, batch)
 
 
-def publish_rejects(table: Table, batch: Batch, reject_file: str, attempts: int) -> None:
+def publish_rejects(table: Table, batch: Batch, file: RejectFile, attempts: int) -> None:
     """Append the reject file to the reject table unless the batch's rejects are there. May be repeated.
 
     Raises FileMissing when the file is gone, LandingIncomplete when it is broken, CommitConflict, CommitUnknown.
@@ -127,18 +125,23 @@ def publish_rejects(table: Table, batch: Batch, reject_file: str, attempts: int)
     lost: CommitConflict | CommitUnknown | None = None
     for attempt in range(attempts):
         look = rejects.ensure(table.catalog, table.name)
-        if any(carries(snapshot.summary, batch.id) for snapshot in look.lineage.ancestors):
+        if _rejects_are_in(look, batch, file):
             return
         try:
-            rejects.append(look, reject_file, ids_of(batch))
+            rejects.append(look, file.path, ids_of(batch))
         except (CommitConflict, CommitUnknown) as error:
             lost = error
             _pause(attempt)
         else:
             return
-    look = rejects.ensure(table.catalog, table.name)
-    if not any(carries(snapshot.summary, batch.id) for snapshot in look.lineage.ancestors) and lost:
+    if not _rejects_are_in(rejects.ensure(table.catalog, table.name), batch, file) and lost:
         raise lost
+
+
+def _rejects_are_in(look: Look, batch: Batch, file: RejectFile) -> bool:
+    """By the table's history; where that cannot tell, by its rows, which takes a scan."""
+    landed = rejects_landed(look.lineage, batch, file)
+    return rejects.has_rows_of(look, batch) if landed is None else landed
 
 
 def _until_answered(

@@ -50,7 +50,7 @@ class ReceiptDesk:
         return json.loads(self.kept[path])
 
     def publish_rejects(self, batch, reject_file) -> None:
-        raise FileMissing(f"{reject_file} is gone.")
+        raise FileMissing(f"{reject_file.path} is gone.")
 
     def publish(self, batch, written, properties) -> Landing:
         assert properties[RECEIPT] in self.kept, "the receipt is stored before the snapshot can name it"

@@ -7,6 +7,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from pyiceberg.exceptions import AuthorizationExpiredError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from app import failpoints
+from app.catalog import rejects as reject_table
 from app.catalog.names import parse_table_name
 from app.catalog.open import local_options, open_catalog
 from app.config import Settings
@@ -31,8 +33,9 @@ from app.errors import (
 )
 from app.ingest import commit
 from app.ingest.engines import embedded_publish
+from app.ingest.landing import reject_file_of
 from app.storage import open_store
-from app.values import BatchFile, FileState, LandingKind
+from app.values import BatchFile, FileState, LandingKind, RejectFile
 from tests.functional import hands
 
 
@@ -529,8 +532,6 @@ class TestWhatCannotBeKnown:
         assert one.engine.table_to_claim().head is None
 
     def test_a_base_that_was_expired_is_unknown(self, bench):
-        from datetime import UTC, datetime, timedelta
-
         one = bench()
         one.load(one.put({"id": 1}))
         batch = one.batch()
@@ -634,11 +635,76 @@ class TestRejects:
         first, second = one.engine.write(batch, [file]), one.engine.write(batch, [file])
         assert first.handle.reject_file != second.handle.reject_file
         landing = one.publish(batch, [file], first)
-        assert landing.snapshot.summary["autoloader.reject-file"] == first.handle.reject_file
+        assert landing.snapshot.summary["autoloader.reject-file"] == first.handle.reject_file.path
         one.engine.discard(second)
         commit.complete_rejects(one.engine, batch, landing)
         rejects = one.table.catalog.table(one.table.name.rejects)
         assert len(one.rows(rejects)) == 1
+
+    def test_are_looked_for_among_the_rows_only_where_history_cannot_tell(self, landed, monkeypatch):
+        one, _, batch, landing, rejects = landed
+        monkeypatch.setattr(reject_table, "has_rows_of", None)
+        for _ in range(2):
+            commit.complete_rejects(one.engine, batch, landing)
+        assert len(one.rows(rejects)) == 2
+
+    @pytest.mark.parametrize("lost", ["expired", "copied", "replaced", "unnamed"])
+    def test_whose_snapshot_is_lost_are_not_published_again_as_long_as_their_rows_are_there(self, landed, lost):
+        one, _, batch, landing, rejects = landed
+        commit.complete_rejects(one.engine, batch, landing)
+        rows = rejects.look().loaded.scan().to_arrow()
+        if lost == "copied":  # CREATE TABLE … AS SELECT under another name, drop, rename
+            hands.drop(rejects)
+            reject_table.ensure(one.table.catalog, one.table.name)
+        if lost == "replaced":
+            hands.replace(rejects)
+        if lost in {"copied", "replaced"}:
+            rejects.look().loaded.append(rows)
+        hands.append_nothing(rejects)
+        first = rejects.lineage().ancestors[-1].snapshot_id
+        if lost in {"expired", "unnamed"}:
+            hands.forget(rejects, [first])
+        if lost == "unnamed":
+            one.engine.publish_rejects(batch, RejectFile(landing.snapshot.summary["autoloader.reject-file"]))
+        commit.complete_rejects(one.engine, batch, landing)
+        assert len(one.rows(rejects)) == 2
+
+    @pytest.mark.parametrize("lost", ["made again", "replaced", "rolled back", "rolled back past its base"])
+    def test_whose_rows_were_taken_away_before_the_batch_was_settled_come_back(self, bench, lost):
+        one = bench()
+        first, _ = one.load(file := one.put({"id": 0}, "broken"))
+        rejects = one.table.catalog.table(one.table.name.rejects)
+        oldest = hands.append_nothing(rejects)
+        one.engine.publish_rejects(first, reject_file_of(one.engine.landing(first).snapshot.summary))
+        base = rejects.state().head
+        batch, landing = one.load(file := one.put({"id": 1}, "also broken"))
+        commit.complete_rejects(one.engine, batch, landing)
+        if lost == "made again":
+            hands.drop(rejects)
+        elif lost == "replaced":
+            hands.replace(rejects)
+        else:
+            hands.roll_back(rejects, base if lost == "rolled back" else oldest)
+        for _ in range(2):
+            commit.complete_rejects(one.engine, batch, landing)
+        assert [row["file_id"] for row in one.rows(rejects)].count(file.file_id) == 1
+
+    def test_have_their_history_expired_with_the_tables_but_not_while_a_batch_is_unfinished(self, landed):
+        one, _, batch, landing, rejects = landed
+        commit.complete_rejects(one.engine, batch, landing)
+        base = one.table.state().head
+        hands.append_nothing(one.table)
+        hands.append_nothing(rejects)
+        later = datetime.now(UTC) + timedelta(days=1)
+        assert one.engine.expire(frozenset({base}), later) == 0
+        assert len(rejects.lineage().ancestors) == 2
+        assert one.engine.expire(frozenset(), datetime.now(UTC) - timedelta(days=5)) == 0
+        assert one.engine.expire(frozenset(), later) == 2
+        assert len(rejects.lineage().ancestors) == 1
+        assert len(one.rows(rejects)) == 2
+
+    def test_of_a_table_that_is_not_there_leave_nothing_to_expire(self, bench):
+        assert bench().engine.expire(frozenset(), datetime.now(UTC)) == 0
 
     def test_whose_file_is_gone_or_broken_are_told_so(self, landed):
         one, _, batch, landing, _ = landed
