@@ -15,6 +15,7 @@ from pyiceberg.table import ALWAYS_TRUE, DataScan
 
 from app.catalog.faults import reading
 from app.catalog.lineage import snapshot_info
+from app.catalog.partitions import partition_texts
 from app.catalog.table import Look
 from app.datatypes import TableSchema, duckdb_name, duckdb_text
 from app.errors import InvalidInput, NotFound
@@ -62,7 +63,7 @@ def describe(look: Look) -> Description:
         location=metadata.location,
         format_version=metadata.format_version,
         schema=look.state.schema,
-        partition_by=partition_texts(look),
+        partition_by=partition_texts(metadata),
         properties=dict(metadata.properties),
         head=head,
         snapshots=len(metadata.snapshots),
@@ -71,20 +72,6 @@ def describe(look: Look) -> Description:
         byte_count=_number(summary, "total-files-size"),
         updated_at=updated,
     )
-
-
-def partition_texts(look: Look) -> tuple[str, ...]:
-    """The table's partition in the words of `partition_by`."""
-    metadata = look.loaded.metadata
-    texts = []
-    for field in metadata.spec().fields:
-        source = metadata.schema().find_column_name(field.source_id) or f"field {field.source_id}"
-        function, _, number = str(field.transform).rstrip("]").partition("[")
-        if function == "identity":
-            texts.append(source)
-        else:
-            texts.append(f"{function}({number}, {source})" if number else f"{function}({source})")
-    return tuple(texts)
 
 
 def head(look: Look, count: int, snapshot_id: int | None = None) -> Rows:

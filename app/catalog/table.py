@@ -24,7 +24,7 @@ from app.catalog.faults import reading
 from app.catalog.lineage import lineage_of
 from app.catalog.names import TableName, parse_table_name
 from app.catalog.objects import Objects
-from app.catalog.partitions import parse_partitions
+from app.catalog.partitions import is_partitioned_by, parse_partitions, partition_texts
 from app.catalog.schema import from_iceberg, to_iceberg
 from app.catalog.widen import widen
 from app.datatypes import Column, TableSchema
@@ -192,6 +192,21 @@ class Look:
     @property
     def properties(self) -> Mapping[str, str]:
         return self.loaded.metadata.properties
+
+    def lacks(self, partition_by: Sequence[str], properties: Mapping[str, str]) -> str:
+        """A sentence that names what is asked of a new table and this one, which is there, does not have; or empty.
+
+        A property's value may be a secret: only its name is told.
+        """
+        lacking = []
+        metadata = self.loaded.metadata
+        if partition_by and not is_partitioned_by(metadata, partition_by):
+            has = ", ".join(partition_texts(metadata)) or "none"
+            lacking.append(f"partition_by {', '.join(partition_by)} (the table has {has})")
+        other = [name for name, value in properties.items() if self.properties.get(name) != value]
+        if other:
+            lacking.append(f"properties {', '.join(other)}")
+        return f"Table {self.name} was there already. Without effect: {'; '.join(lacking)}." if lacking else ""
 
     def append(self, files: Sequence[DataFile], properties: Mapping[str, str]) -> SnapshotInfo:
         """Publish the files as one snapshot, if nothing has changed. Raises CommitConflict or CommitUnknown.

@@ -73,6 +73,12 @@ class Engine(Protocol):
     def table_state(self) -> TableState:
         """The table as it stands. Raises TableNotFound."""
 
+    def retention_warning(self) -> str:
+        """A sentence when the table's own retention is shorter than ours; else empty (point 11)."""
+
+    def ignored_settings(self) -> str:
+        """A sentence when the table was there and is not as the destination describes a new one; else empty."""
+
     def landing(self, batch: Batch) -> Landing:
         """Where the batch is, by the table alone (protocol, points 4 and 5)."""
 

@@ -113,6 +113,12 @@ class FakeEngine:
             self.table.commit(seen, {}, {OUTCOME: BEGUN})
         return self.table.look().state
 
+    def retention_warning(self) -> str:
+        return ""
+
+    def ignored_settings(self) -> str:
+        return ""
+
     def landing(self, batch: Batch) -> Landing:
         self.at("look")
         return decide(self.table.look().lineage, batch)

@@ -137,9 +137,19 @@ class EmbeddedEngine:
         return gone
 
     def retention_warning(self) -> str:
-        """A sentence when the table's own retention is shorter than ours; else empty (protocol, point 11)."""
         needed = timedelta(seconds=self.settings.snapshot_retention_seconds)
-        return expire.retention_warning(str(self.table.name), self.table.look().properties, needed)
+        try:
+            properties = self.table.look().properties
+        except TableNotFound:
+            properties = self.shape.destination.properties  # it will be made with them
+        return expire.retention_warning(str(self.table.name), properties, needed)
+
+    def ignored_settings(self) -> str:
+        destination = self.shape.destination
+        try:
+            return self.table.look().lacks(destination.partition_by, destination.properties)
+        except TableNotFound:
+            return ""
 
     # --- one batch ---------------------------------------------------------------------------
 
