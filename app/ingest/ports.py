@@ -126,7 +126,10 @@ class Engine(Protocol):
         """
 
     def discard(self, written: WriteResult) -> None:
-        """Remove the files of an attempt that was never sent. Never called when a commit was sent."""
+        """Remove the files of an attempt, as far as it goes; does nothing once a commit with them was sent.
+
+        Whether it was, only `publish` knows: it may have sent one, and then raised or answered with another's.
+        """
 
     def close(self) -> None:
         """Give back processes and disk."""

@@ -88,6 +88,7 @@ class FakeEngine:
     picks: bool = False
     name: str = "fake"
     schema: TableSchema | None = None
+    sent: set[str] = field(default_factory=set)  # attempts
     discarded: list[str] = field(default_factory=list)
     closed: bool = False
 
@@ -194,6 +195,8 @@ class FakeEngine:
             if seen.schema_version != handle.schema_version:
                 raise TableChanged("The columns changed.")
 
+            self.sent.add(written.attempt)
+
         return self._until_answered("publish", batch, handle.loaded, summary, require_same)
 
     def spend(self, batch: Batch) -> Landing:
@@ -291,7 +294,8 @@ class FakeEngine:
 
     def discard(self, written: WriteResult) -> None:
         self.at("discard")
-        self.discarded.append(written.attempt)
+        if written.attempt not in self.sent:
+            self.discarded.append(written.attempt)
 
     def close(self) -> None:
         self.closed = True

@@ -27,19 +27,24 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Staged:
-    """What a write attempt left at the table's location, and what it relied on when it wrote."""
+    """What a write attempt left at the table's location, and what it relied on when it wrote.
+
+    `sent` once a commit with these files is under way: whatever its answer, they may be the table's from then on.
+    """
 
     files: tuple[DataFile, ...]
     field_types: Mapping[int, str]
     spec_id: int
     objects: Objects
     reject_file: RejectFile | None = None
+    sent: bool = False
 
     def remove(self) -> None:
-        """Take the files away again. Never after a commit that may have used them was sent."""
-        self.objects.remove(self.paths)
+        """Take the files away again, unless they were sent."""
+        if not self.sent:
+            self.objects.remove(self.paths)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -91,6 +96,7 @@ def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str,
     def once(look: Look) -> SnapshotInfo:
         staged.require_same(look)
         failpoints.hit("before-commit")
+        staged.sent = True
         snapshot = look.append(staged.files, summary)
         failpoints.hit("commit-landed")
         return snapshot

@@ -697,6 +697,51 @@ def test_columns_that_change_while_a_batch_is_written_make_it_be_written_again(w
     world.check_healed()
 
 
+def test_files_that_were_never_sent_are_removed_when_they_are_written_again(world):
+    fill(world)
+    with world.process(doing("publish-look", world.table.foreign_column)) as ctx:
+        world.steps(ctx)
+        assert len(ctx.engine.discarded) == 1
+    world.check_healed()
+
+
+def test_files_of_a_commit_that_may_still_arrive_are_kept_though_they_are_written_again(world):
+    fill(world)
+    change = doing("publish-commit", world.table.foreign_column)
+    send = at("publish-commit", RequestLost(CommitUnknown("no answer")))
+
+    def script(point: str) -> None:
+        change(point)
+        send(point)
+
+    with world.process(script) as ctx:
+        world.steps(ctx)
+        assert ctx.engine.discarded == []
+        assert len(ctx.engine.sent) == 2
+    world.table.deliver()
+    world.check_healed()
+
+
+@pytest.mark.parametrize("point", ["write-receipt", "publish-look"])
+def test_files_are_removed_when_the_catalog_falls_silent_before_the_commit(world, point):
+    fill(world)
+    with world.process(at(point, CatalogUnavailable("gone"))) as ctx:
+        with pytest.raises(CatalogUnavailable):
+            world.steps(ctx)
+        assert len(ctx.engine.discarded) == 1
+    world.heal()
+    world.check_healed()
+
+
+def test_files_are_removed_when_another_attempt_has_landed_before_they_were_sent(world):
+    fill(world)
+    world.survive(at("publish-commit", RequestLost(Killed())))
+    with world.process(doing("publish-look", world.table.deliver)) as ctx:
+        world.steps(ctx)
+        assert len(ctx.engine.discarded) == 1
+    world.check_healed()
+
+
 def test_a_table_whose_columns_never_hold_still_is_left_for_the_next_run(world):
     fill(world)
 
@@ -848,6 +893,7 @@ def test_who_lost_the_lease_publishes_nothing_once_it_knows(world):
         ctx.lease.lost.set()  # its heartbeat has found another owner
         with pytest.raises(LeaseLost):
             steps.process(ctx, batch_id)
+        assert len(ctx.engine.discarded) == 1, "its data files are nobody's"
     assert not world.table.history()
 
 

@@ -63,6 +63,13 @@ def nth(number, act):
     return around
 
 
+def changed_meanwhile(monkeypatch, change):
+    """The columns change while a commit is under way, whose answer is lost."""
+    monkeypatch.undo()
+    change()
+    lost(None)
+
+
 def lost(real):
     message = "connection reset"
     raise RequestsConnectionError(message)
@@ -558,6 +565,39 @@ class TestColumnsThatChangeMeanwhile:
         (row,) = one.rows()
         assert row["name"] is None
         assert "a" in row["_rescued_data"]
+
+    @pytest.mark.parametrize("sent", [False, True])
+    def test_files_that_must_be_written_again_are_thrown_away_only_if_no_commit_was_sent(
+        self, bench, monkeypatch, sent
+    ):
+        one = bench()
+        file = one.put({"id": 1, "name": "a"}, "broken")
+        batch = one.batch([file])
+        written = one.engine.write(batch, [file])
+
+        def drop_a_column(real=None):
+            with one.table.look().loaded.update_schema() as update:
+                update.delete_column("name")
+            return real() if real else None
+
+        if sent:
+            tampered(monkeypatch, one.table, nth(1, lambda real: changed_meanwhile(monkeypatch, drop_a_column)))
+        else:
+            drop_a_column()
+        with pytest.raises(TableChanged):
+            one.publish(batch, [file], written)
+        one.engine.discard(written)
+        there = [Path(path.removeprefix("file://")).exists() for path in written.handle.paths]
+        assert there == [sent, sent]
+
+    def test_files_of_the_table_are_never_thrown_away(self, bench):
+        one = bench()
+        file = one.put({"id": 1})
+        batch = one.batch([file])
+        written = one.engine.write(batch, [file])
+        one.publish(batch, [file], written)
+        one.engine.discard(written)
+        assert one.ids() == [1]
 
     def test_a_column_added_or_renamed_after_writing_does_no_harm(self, bench):
         one = bench()
