@@ -53,12 +53,6 @@ class Catalog:
             raise InvalidInput(f"{parsed} is not in the catalog {self.name}.")
         return Table(self, parsed)
 
-    def tables(self, namespace: str) -> list[TableName]:
-        """The tables of a namespace, by name. Raises TableNotFound when there is no such namespace."""
-        with reading(f"namespace {namespace}"):
-            found = self.library.list_tables(namespace)
-        return sorted((TableName(self.name, namespace, item[-1]) for item in found), key=str)
-
     def create(
         self,
         name: TableName | str,
