@@ -34,7 +34,7 @@ REASONS = {
     "too-large": "larger than `max_size`",
     "symlink": "a link to a folder, or to nothing",
     "not-a-file": "a folder's marker, a pipe, a socket or a device",
-    "bad-name": "its name is not UTF-8",
+    "bad-name": "its name is not UTF-8, or has a NUL in it",
 }
 
 _HIDDEN = re.compile(r"(?:\A|/)[_.]")

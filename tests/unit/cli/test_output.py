@@ -8,6 +8,7 @@ from io import StringIO
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from app.cli import text
 from app.cli.exits import Exit
@@ -74,6 +75,14 @@ def test_json_is_one_document_and_notes_are_not_said(capsys):
 
     captured = capsys.readouterr()
     assert (json.loads(captured.out), captured.err) == ({"a": 1}, "")
+
+
+def test_an_error_of_the_database_is_told_without_the_statement(capsys):
+    report(IntegrityError("INSERT INTO canary VALUES (1)", {}, Exception("UNIQUE failed")), as_json=False)
+
+    told = capsys.readouterr().err
+    assert "IntegrityError: (builtins.Exception) UNIQUE failed\n" in told
+    assert "canary" not in told
 
 
 def test_an_error_carries_its_exit_code_and_no_secret(capsys):
