@@ -25,6 +25,7 @@ from app.errors import (
     TooManyErrors,
 )
 from app.ingest import commit
+from app.ingest.threshold import over_threshold
 from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
 from app.values import (
@@ -162,7 +163,7 @@ class BatchService:
         """Under `on_error: fail`, refuse the whole batch before anything is published."""
         policies = self.ctx.ingestion.shape.policies
         records = written.rows + written.rejected
-        if policies.on_error != "fail" or not commit.over_threshold(written.rejected, records, policies.max_errors):
+        if policies.on_error != "fail" or not over_threshold(written.rejected, records, policies.max_errors):
             return
         self.engine.discard(written)
         bad = {outcome.file_id: outcome for outcome in written.outcomes if outcome.rejected}

@@ -294,6 +294,11 @@ class TestSkipFile:
         parsed = load(self.TEXT, "id bigint", on_error="skip_file", max_errors=threshold)
         assert (parsed.state(), parsed.file().rows, parsed.file().rejected) == (("SUCCESS", ""), 2, 2)
 
+    def test_keeps_a_file_with_exactly_the_allowed_share(self, load):
+        text = '{"id": 1}\n' * 306 + "bad\n" * 69  # 69 of 375 are 18.4 %; as binary fractions a little more
+        parsed = load(text, "id bigint", on_error="skip_file", max_errors="18.4%")
+        assert (parsed.state(), parsed.file().rejected) == (("SUCCESS", ""), 69)
+
     @pytest.mark.parametrize("threshold", ["1", "49.9%"])
     def test_leaves_out_a_file_beyond_it_but_keeps_its_rejects(self, load, threshold):
         parsed = load(self.TEXT, "id bigint", on_error="skip_file", max_errors=threshold)
