@@ -18,6 +18,7 @@ from app.errors import (
     CatalogError,
     FileMissing,
     IngestionBlocked,
+    Interrupted,
     ParserDied,
     SchemaChangeRefused,
     TableChanged,
@@ -92,7 +93,7 @@ class BatchService:
         failpoints.hit("claimed")
         try:
             return self._load(batch, batch_files)
-        except (AutoloaderError, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt, Interrupted):  # whatever it is, the process lives and can say so
             with suppress(AutoloaderError):  # the first error is the one to tell
                 self.ledger.answered(batch)
             raise

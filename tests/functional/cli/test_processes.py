@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from app.ingest.engines.embedded import EmbeddedEngine
+from app.vault import Vault
 from tests.functional.cli.conftest import put, rows, start
 
 
@@ -41,6 +43,24 @@ def test_a_stopped_run_ends_cancelled_and_the_next_one_goes_on(cli, landing, tmp
     assert [run["state"] for run in cli("runs", "list", "--json").answer["runs"]] == ["CANCELLED"]
     again = cli("load", "landing", "shop.orders", "--json").answer
     assert (again["state"], again["metrics"]["rows"]) == ("SUCCESS", 5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_meets_upkeep_ends_the_run_like_any_other(cli, landing, monkeypatch, number):
+    put(landing, "a.jsonl", rows(0, 5))
+    monkeypatch.setattr(EmbeddedEngine, "expire", lambda *arguments: signal.raise_signal(number))
+
+    ran = cli("load", "landing", "shop.orders")
+
+    assert ran.code == 128 + number
+    assert [run["state"] for run in cli("runs", "list", "--json").answer["runs"]] == ["CANCELLED"]
+    assert [run["error_code"] for run in cli("runs", "list", "--json").answer["runs"]] == ["interrupted"]
+
+
+def test_a_signal_ends_the_checks_and_is_no_result_of_one(cli, monkeypatch):
+    monkeypatch.setattr(Vault, "from_settings", lambda *arguments: signal.raise_signal(signal.SIGINT))
+
+    assert cli("doctor", "--json").code == 130
 
 
 def test_a_second_signal_kills_at_once(home, landing, tmp_path):
