@@ -110,6 +110,26 @@ def test_a_reader_that_goes_away_gets_no_traceback(cli, landing):
     assert err == ""
 
 
+@pytest.mark.parametrize("level", ["WARNING", "DEBUG"])
+def test_a_run_whose_notes_nobody_reads_goes_on(cli, landing, level):
+    put(landing, "a.jsonl", rows(0, 5))
+
+    with start("load", "landing", "shop.orders", LOG_LEVEL=level) as process:
+        process.stderr.close()
+        out = process.stdout.read()
+
+    assert process.returncode == 0
+    assert out.startswith("Loaded 1 file (120 B), 5 rows, into local.shop.orders")
+    assert [run["state"] for run in cli("runs", "list", "--json").answer["runs"]] == ["SUCCESS"]
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code(home):
+    with start("load", "nowhere", "shop.orders") as process:
+        process.stderr.close()
+
+    assert process.returncode == 1
+
+
 def test_without_a_terminal_there_is_no_bar(home, landing):
     put(landing, "a.jsonl", rows(0, 5))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -131,6 +132,25 @@ def test_a_step_tells_files_bytes_rates_and_what_is_left(monkeypatch):
 )
 def test_amounts_are_readable(made, shown):
     assert made == shown
+
+
+class HungUp(StringIO):
+    """A terminal that is gone."""
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_terminal_that_hangs_up_ends_no_run(monkeypatch):
+    monkeypatch.setattr("sys.stderr", HungUp())
+
+    with Watcher(Output(as_json=False)) as progress:
+        progress.step("discover")
+        progress.advance("load", 1, 10, 2, 20)
+        progress.note("New columns.")
 
 
 def test_on_a_terminal_there_are_bars_and_a_step_ends_with_the_next(monkeypatch):
