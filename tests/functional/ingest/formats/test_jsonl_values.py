@@ -286,6 +286,14 @@ class TestNewColumns:
         assert again.rows("_rescued_data") == [(None,)]
 
 
+def test_a_table_without_columns_gets_them_from_the_first_good_file(load):
+    parsed = load('{"id": 1}\nbad\n[1]\n{}\n{"n": null}\n', "", unknown="add")
+
+    assert (parsed.state(), parsed.file().rows, parsed.file().rejected) == (("SUCCESS", ""), 3, 2)
+    assert [str(new.column) for new in parsed.result.new_columns] == ["id bigint"]
+    assert parsed.rows("_rescued_data") == [('{"id":1}',), (None,), (None,)]
+
+
 class TestSkipFile:
     TEXT = '{"id": 1}\nbad\n{"id": 2}\nbad\n'
 
