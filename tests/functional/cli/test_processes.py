@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -143,6 +146,21 @@ def test_without_a_terminal_there_is_no_bar(home, landing):
         "Format jsonl: 1 file ends in .jsonl.",
         "Reading a sample to infer the schema.",
     ]
+
+
+def test_the_sample_of_a_process_that_was_killed_goes_with_the_next_run(cli, home, landing):
+    put(landing, "a.jsonl", rows(0, 5))
+    killed = (
+        "import os; from app.cli.main import run; from app.ingest.engines.sandbox import Sandbox;"
+        "Sandbox.infer = lambda *_: os._exit(9); run(['load', 'landing', 'shop.orders'])"
+    )
+    root = str(Path(__file__).parents[3])
+    subprocess.run([sys.executable, "-c", killed], env={**os.environ, "PYTHONPATH": root}, check=False)
+    left = list((home / "spool").iterdir())
+
+    assert cli("load", "landing", "shop.orders").code == 0
+    assert left
+    assert list((home / "spool").iterdir()) == []
 
 
 def test_a_ledger_comes_to_be_by_itself(landing, tmp_path, monkeypatch):
