@@ -36,7 +36,7 @@ def unfinished(session: Session, ingestion_id: UUID) -> Sequence[Batch]:
 def unknown(session: Session, ingestion_id: UUID) -> Sequence[Batch]:
     return session.scalars(
         select(Batch)
-        .where(Batch.ingestion_id == ingestion_id, Batch.state == BatchState.UNKNOWN)
+        .where(Batch.ingestion_id == ingestion_id, literal_column(UNFINISHED_SQL), Batch.state == BatchState.UNKNOWN)
         .order_by(Batch.created_at, Batch.id)
     ).all()
 

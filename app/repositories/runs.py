@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import literal_column, select
 from sqlalchemy.orm import Session
 
 from app.models import Run
-from app.values import RunState
+from app.models.run import RUNNING_SQL
 
 
 def add(session: Session, run: Run) -> None:
@@ -30,9 +30,9 @@ def listed(session: Session, tenant_id: str, ingestion_id: UUID | None, limit: i
     query = select(Run).where(Run.tenant_id == tenant_id)
     if ingestion_id is not None:
         query = query.where(Run.ingestion_id == ingestion_id)
-    return session.scalars(query.order_by(Run.started_at.desc(), Run.id).limit(limit)).all()
+    return session.scalars(query.order_by(Run.started_at.desc(), Run.id.desc()).limit(limit)).all()
 
 
 def running(session: Session, ingestion_id: UUID) -> Sequence[Run]:
     """Those the database believes to be running; whoever holds the lease knows which of them are dead."""
-    return session.scalars(select(Run).where(Run.ingestion_id == ingestion_id, Run.state == RunState.RUNNING)).all()
+    return session.scalars(select(Run).where(Run.ingestion_id == ingestion_id, literal_column(RUNNING_SQL))).all()
