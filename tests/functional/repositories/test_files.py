@@ -274,8 +274,7 @@ def test_two_ingestions_that_record_at_once_both_get_through(database):
 
     assert failures == []
     for pipeline in pipelines:
-        with database.session_scope() as session:
-            assert files.counts(session, pipeline.ingestion_id) == {"DISCOVERED": 1600, "SKIPPED": 1600}
+        assert pipeline.counts() == {"DISCOVERED": 1600, "SKIPPED": 1600}
     ids = [row["id"] for row in pipelines[0].rows()]
     assert len(ids) == len(set(ids)) == 6400
 

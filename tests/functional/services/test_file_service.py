@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from app.config import Settings
 from app.errors import IllegalTransition, NotFound
-from app.repositories import file_removal, files
+from app.repositories import file_removal
 from app.services.file_service import FileService
 from app.values import FileState
 from tests.fakes.ledger import Pipeline, found, many
@@ -37,8 +37,7 @@ def test_all_files_of_a_state_are_tried_again_however_many_a_batch_may_hold(orde
     moved = service.retry_all("orders", ["QUARANTINED", "SKIPPED"])
     assert (moved.count, len(moved.files)) == (150, 100)
     assert {(view.state, view.reason) for view in moved.files} == {("DISCOVERED", None)}
-    with orders.database.session_scope() as session:
-        assert files.counts(session, orders.ingestion_id) == {"DISCOVERED": 150}
+    assert orders.counts() == {"DISCOVERED": 150}
     assert service.retry_all("orders", ["QUARANTINED"]).count == 0
 
 
