@@ -14,7 +14,7 @@ from app.config import Settings
 from app.errors import Conflict, LeaseHeld
 from app.models import Lease, Run
 from app.repositories import runs
-from app.services import run_service
+from app.services import lease_service
 from app.services.ingestion_service import IngestionService
 from app.services.run_service import RunService
 from app.values import Trigger
@@ -77,14 +77,14 @@ def stored(steps: RunService) -> list[Run]:
 
 def before_the_lease(monkeypatch: pytest.MonkeyPatch, action) -> None:
     """Let `action` happen between the first look at the key and the taking of the lease."""
-    real, todo = run_service.lease_service.hold, [action]
+    real, todo = lease_service.hold, [action]
 
     def hold(*args, **kwargs):
         if todo:
             todo.pop()()
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(run_service.lease_service, "hold", hold)
+    monkeypatch.setattr(lease_service, "hold", hold)
 
 
 def test_a_key_is_refused_while_its_run_is_active_and_when_it_has_ended(steps):
