@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from app.datatypes import parse_schema
 
@@ -155,6 +156,46 @@ class RowColumnsShape(Shape):
     rescued_data: str | None = Field(default="_rescued_data", description="What did not fit, as JSON (string).")
 
 
+class ScheduleShape(Shape):
+    """When it runs by itself: one of `cron`, `interval_seconds` and `rrule`."""
+
+    cron: str | None = Field(default=None, description="Cron line of five fields, such as `*/15 * * * *`.")
+    interval_seconds: float | None = Field(default=None, ge=1, description="Seconds between two runs.")
+    rrule: str | None = Field(default=None, description="iCalendar rule, such as `FREQ=DAILY;BYHOUR=3`.")
+    timezone: str = Field(default="UTC", description="IANA name of the zone that cron and rrule are meant in.")
+
+    @model_validator(mode="after")
+    def _one(self) -> ScheduleShape:
+        if sum(given is not None for given in (self.cron, self.interval_seconds, self.rrule)) != 1:
+            message = "give one of cron, interval_seconds and rrule"
+            raise ValueError(message)
+        return self
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            message = f"{value!r} is not a time zone; write it like Europe/Berlin"
+            raise ValueError(message) from None
+        return value
+
+
+class ArrivalShape(Shape):
+    """Runs when files arrive. Whatever tells of them is a hint: the listing stays the truth."""
+
+    poll_seconds: float | None = Field(
+        default=None, gt=0, description="List the source this often, and run only when something is new."
+    )
+    notify: bool = Field(default=False, description="Take events at the hook `POST …/notify`.")
+    queue: str | None = Field(default=None, description="URL of an SQS queue whose events are taken.")
+    queue_connection: str | None = Field(default=None, description="Connection (s3) with the queue's credentials.")
+    quiet_seconds: float = Field(
+        default=5.0, ge=0, le=3600, description="Wait until no event came for this long, at most ten times as long."
+    )
+
+
 class IngestionShape(Shape):
     """One ingestion."""
 
@@ -166,4 +207,9 @@ class IngestionShape(Shape):
     columns: SchemaShape = Field(default_factory=SchemaShape)
     policies: PolicyShape = Field(default_factory=PolicyShape)
     row_columns: RowColumnsShape = Field(default_factory=RowColumnsShape)
+    schedule: ScheduleShape | None = Field(default=None, description="When it runs by itself.")
+    arrival: ArrivalShape | None = Field(default=None, description="Whether it runs when files arrive.")
+    work_queue: Literal["default", "high_memory"] = Field(
+        default="default", description="The work queue of its runs; the settings name both."
+    )
     paused: bool = Field(default=False, description="A paused ingestion is not run.")

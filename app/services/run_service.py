@@ -93,7 +93,7 @@ class RunService:
                         clock=self.clock,
                     )
             except BaseException as error:
-                self._record_failure(lease, run_id, error)
+                self._fail(lease, run_id, error)
                 raise
 
     def _ingestion(self, ingestion_id: UUID) -> IngestionInfo:
@@ -282,8 +282,14 @@ class RunService:
         except AutoloaderError as error:
             log.warning("old snapshots were not expired", error=str(error))
 
-    def _record_failure(self, lease: lease_service.HeldLease, run_id: UUID, error: BaseException) -> None:
-        """End the run as FAILED or CANCELLED. A run that lost its lease may write nothing: its successor did."""
+    # --- fail --------------------------------------------------------------------------------
+
+    def fail(self, ctx: RunContext, error: BaseException) -> None:
+        """End the run as FAILED, or CANCELLED when it was stopped; the second call changes nothing."""
+        self._fail(ctx.lease, ctx.run_id, error)
+
+    def _fail(self, lease: lease_service.HeldLease, run_id: UUID, error: BaseException) -> None:
+        """A run that lost its lease may write nothing: its successor did."""
         if isinstance(error, LeaseLost):
             return
         cancelled = isinstance(error, Interrupted | KeyboardInterrupt)
