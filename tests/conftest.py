@@ -1,5 +1,7 @@
 """Fixtures of all tests."""
 
+import signal
+
 from tests.services.fixtures import (
     azurite,
     azurite_port,
@@ -27,3 +29,9 @@ __all__ = [
     "s3_port",
     "services_folder",
 ]
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -40,6 +40,7 @@ from app.values import (
 )
 
 _REWRITES = 5  # a table whose columns change faster than we can write is somebody else's experiment
+_SHOWN_COLUMNS = 20
 
 
 class _Refused(Exception):
@@ -284,4 +285,6 @@ def _failed(outcome: FileOutcome, allowed: str) -> FileOutcome:
 
 
 def _shown(columns: Sequence[Column]) -> str:
-    return ", ".join(str(column) for column in columns)
+    shown = ", ".join(str(column) for column in columns[:_SHOWN_COLUMNS])
+    more = len(columns) - _SHOWN_COLUMNS
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -119,6 +119,8 @@ class FakeEngine:
 
     def expire(self, protected: frozenset[int | None], before: datetime) -> int:
         self.at("expire")
+        if self.picks and self.table.in_flight:  # no request lives as long as snapshots are kept (point 11)
+            return 0
         doomed = []
         for snapshot in reversed(self.table.history()):
             if snapshot.snapshot_id in protected or snapshot.snapshot_id == self.table.head:

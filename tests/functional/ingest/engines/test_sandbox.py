@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import signal
 import subprocess
@@ -16,11 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.errors import InvalidInput, ParserDied, SourceUnavailable
-from app.ingest.engines import parse_child
-from app.ingest.engines.sandbox import Sandbox, _result
-from app.ingest.engines.sandbox_process import OutOfMemory
-from app.ingest.formats.contract import RowColumns
+from app.errors import InvalidInput, ParserDied
+from app.ingest.engines.sandbox import Sandbox
 from tests.functional.ingest.parsing import LIMITS, MIB, parse, request
 
 SCHEMA = "id bigint, name string"
@@ -113,74 +108,6 @@ def test_a_child_killed_between_requests_is_replaced(own, small, tmp_path):
     killed = sandbox.pid
     os.kill(killed, signal.SIGKILL)
     until(lambda: not sandbox._child.alive)
-    assert parse(sandbox, small, SCHEMA, tmp_path).rows("id") == [(1,)]
-
-
-def test_a_child_that_the_system_killed_once_is_no_reason_to_blame_its_files(own, endless, tmp_path):
-    sandbox = own()
-    victims = []
-
-    def kill_the_first(_: int) -> None:
-        if not victims:
-            victims.append(sandbox.pid)
-            os.kill(sandbox.pid, signal.SIGKILL)
-
-    parsed = sandbox.parse(request([endless], SCHEMA, tmp_path), on_progress=kill_the_first)
-    assert victims
-    assert sum(file.rows for file in parsed.files) == 700_000
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_service_that_is_told_to_end_does_not_lose_its_parser_first(own, small, endless, tmp_path, number):
-    sandbox = own()
-    parse(sandbox, small, SCHEMA, tmp_path)
-    told = sandbox.pid
-    parsed = sandbox.parse(request([endless], SCHEMA, tmp_path), on_progress=lambda _: os.kill(told, number))
-    assert sum(file.rows for file in parsed.files) == 700_000
-    assert sandbox.pid == told
-
-
-def test_many_columns_on_a_machine_of_many_cores_fit_into_the_memory(own, tmp_path):
-    """Each thread holds vectors for each column: 16 threads of 120 columns took the whole of 600 MB."""
-    path = tmp_path / "wide.jsonl"
-    path.write_text((json.dumps({f"c{i}": f"{i}x" for i in range(120)}) + "\n") * 20_000)
-    schema = ", ".join(f"c{i} string" for i in range(120))
-    names = RowColumns(("_file_id", 901), ("_source_file", 902), ("_ingested_at", 903), ("_rescued_data", 904))
-    limits = replace(LIMITS, threads=16)
-    parsed = own(threads=16).parse(request([path], schema, tmp_path, limits=limits, row_columns=names))
-    assert [file.rows for file in parsed.files] == [20_000]
-
-
-def test_what_was_short_of_memory_is_tried_with_one_thread(own, small, tmp_path, monkeypatch):
-    sandbox = own()
-    threads = []
-    once = Sandbox._ask_once
-
-    def short_at_first(self, asked, on_progress):
-        threads.append(asked.limits.threads)
-        if len(threads) == 1:
-            raise OutOfMemory("The parser died: it ran out of memory.")
-        return once(self, asked, on_progress)
-
-    monkeypatch.setattr(Sandbox, "_ask_once", short_at_first)
-    parsed = sandbox.parse(request([small], SCHEMA, tmp_path))
-    assert threads == [LIMITS.threads, 1]
-    assert [file.rows for file in parsed.files] == [1]
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_no_fault_of_the_file(own, small, tmp_path, monkeypatch, code):
-    """No disk is filled here: the child's answer to the system's own words goes through the sandbox."""
-
-    def full(_: object) -> None:
-        raise OSError(code, os.strerror(code), "data_0.parquet")
-
-    monkeypatch.setattr(parse_child, "_work", full)
-    answer = parse_child._answer(b"{}")
-    sandbox = own()
-    parse(sandbox, small, SCHEMA, tmp_path)
-    with pytest.raises(SourceUnavailable, match="disk is full"):
-        _result(answer, sandbox._child)
     assert parse(sandbox, small, SCHEMA, tmp_path).rows("id") == [(1,)]
 
 
