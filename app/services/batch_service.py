@@ -91,9 +91,10 @@ class BatchService:
         failpoints.hit("claimed")
         try:
             return self._load(batch, batch_files)
-        except (AutoloaderError, KeyboardInterrupt):
-            with suppress(AutoloaderError):  # the first error is the one to tell
-                self.ledger.answered(batch)
+        except BaseException as error:
+            if isinstance(error, (AutoloaderError, *self.ctx.stops)):
+                with suppress(AutoloaderError):  # the first error is the one to tell
+                    self.ledger.answered(batch)
             raise
 
     def _load(self, batch: Batch, batch_files: Sequence[BatchFile]) -> BatchReport:

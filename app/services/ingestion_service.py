@@ -17,7 +17,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestions, runs
 from app.schemas.ingestion import IngestionShape
-from app.services.context import IngestionInfo
+from app.services.context import IngestionInfo, require_engine
 from app.storage import parse_address
 
 LOCAL_CATALOG = "local"
@@ -60,7 +60,7 @@ class IngestionService:
         table (both would load the same files) and `policies.allow_overlap` is not set.
         """
         table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
-        _require_engine(shape)
+        require_engine(shape.engine)
         now = self.clock.now()
         with self.database.session_scope() as session:
             ingestions.lock_table(session, table_name)
@@ -81,7 +81,7 @@ class IngestionService:
         Raises NotFound, Conflict.
         """
         table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
-        _require_engine(shape)
+        require_engine(shape.engine)
         with self.database.session_scope() as session:
             ingestions.lock_table(session, table_name)
             row = self._row(session, name)
@@ -240,11 +240,6 @@ def _below(one: str, other: str) -> bool:
 
 def _followed(address: str) -> str:
     return os.path.realpath(address) if address.startswith("/") else address
-
-
-def _require_engine(shape: IngestionShape) -> None:
-    if shape.engine != "embedded":
-        raise InvalidInput(f"There is no cluster {shape.engine!r}.", hint="Use engine: embedded.")
 
 
 def _fill(row: Ingestion, shape: IngestionShape, table_name: str, base: str, now: datetime) -> None:
