@@ -18,12 +18,18 @@ _SHORT_WORK_SECONDS = 5.0  # what holds a lease without a run (a person who move
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What became of a wish for a run: `run_id` is the active run it waits for, None when it stands by itself."""
+    """What became of a wish for a run: `run_id` is the active run it waits for, None when it stands by itself.
+
+    `same`: the active run is the very one that was wished for; Prefect has started it twice.
+    """
 
     run_id: UUID | None
+    same: bool = False
 
 
-def want(database: Database, clock: Clock, ingestion_id: UUID, trigger: Trigger) -> Wish:
+def want(
+    database: Database, clock: Clock, ingestion_id: UUID, trigger: Trigger, external_key: str | None = None
+) -> Wish:
     """Ask for a run after the active one. When that has ended meanwhile, the wish becomes a trigger of its own.
 
     It is read and written under the ingestion's row, as `settle` does: between the two no wish can fall.
@@ -33,6 +39,8 @@ def want(database: Database, clock: Clock, ingestion_id: UUID, trigger: Trigger)
         if row is None or row.deleted_at is not None:
             return Wish(None)
         active = _active(session, ingestion_id)
+        if active is not None and external_key is not None and active.external_key == external_key:
+            return Wish(active.id, same=True)
         if active is not None:
             row.rerun_wanted = True
             return Wish(active.id)

@@ -44,8 +44,12 @@ class Ending:
 
 def ending_of(error: BaseException, stops: Stops) -> Ending:
     """The ending that `error` means. `stops` are what somebody stops a run with, such as Ctrl-C."""
+    from asyncio import CancelledError  # raised by whoever watches the clock
+
     if isinstance(error, stops):
-        return Ending(INTERRUPTED, str(error) or "The run was stopped.")
+        return Ending(INTERRUPTED, "The run was stopped.")
+    if isinstance(error, CancelledError | TimeoutError):
+        return Ending(TIMEOUT, "The run's time was up.")
     if isinstance(error, AutoloaderError):
         return Ending(error.code, str(error))
     return Ending(type(error).__name__[:64], str(error) or type(error).__name__)
