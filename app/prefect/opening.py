@@ -23,7 +23,7 @@ def opened_run() -> Iterator[OpenRun]:
     """Settings, ledger and steps for one flow run; whatever the run holds is given up with the block."""
     settings = get_settings()
     failpoints.arm(settings.autoloader_failpoints)
-    log.configure(settings.log_level, settings.log_format)
+    log.configure(settings.log_level, settings.log_format, except_of="prefect")
     database = Database(settings.database_address)
     try:
         with OpenRun(RunService(database, settings, stops=(*STOPS, TerminationSignal))) as run:

@@ -55,7 +55,7 @@ class Place:
         (self.source / name).write_text(lines + text, encoding="utf-8")
         self.delivered[name] = rows
 
-    def prepare(self, source: str = "", **given: Any) -> IngestionInfo:
+    def prepare(self, url: str = "", **given: Any) -> IngestionInfo:
         """Migrate, and make the ingestion; `given` are fields of its shape."""
         database = self.database()
         try:
@@ -120,6 +120,15 @@ class Seen:
     name: str
     message: str
     parameters: dict[str, Any]
+
+
+def ask_prefect(path: str, **body: Any) -> list[dict[str, Any]]:
+    """The answer of one of the API's filters, which its client cannot ask without filters of all kinds."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        found: list[dict[str, Any]] = client.request("POST", path, json=body).json()  # type: ignore[arg-type]
+        return found
 
 
 def flow_run(flow_run_id: UUID | str) -> Seen:
