@@ -25,6 +25,23 @@ class Database:
     dsn: str
 
 
+@dataclass(frozen=True)
+class PrefectServer:
+    """A Prefect server that asks for a password, and a work pool's name that no other test has."""
+
+    api_url: str
+    auth_string: str
+    work_pool: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_API_AUTH_STRING": self.auth_string,
+            "PREFECT_WORK_POOL": self.work_pool,
+        }
+
+
 @pytest.fixture(scope="session")
 def services_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all workers of this test run."""
@@ -50,6 +67,20 @@ def gcs_port(services_folder: Path) -> int:
 @pytest.fixture(scope="session")
 def postgres_port(services_folder: Path) -> int:
     return serve(recipes.POSTGRES, services_folder)[0]
+
+
+@pytest.fixture(scope="session")
+def prefect_port(services_folder: Path) -> int:
+    return serve(recipes.PREFECT, services_folder)[0]
+
+
+@pytest.fixture
+def prefect_server(prefect_port: int, monkeypatch: pytest.MonkeyPatch) -> PrefectServer:
+    """The server of the whole run; this process and its children find it as a user's would."""
+    server = PrefectServer(f"http://127.0.0.1:{prefect_port}/api", recipes.PREFECT_AUTH, f"pool-{uuid4().hex[:12]}")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return server
 
 
 @pytest.fixture

