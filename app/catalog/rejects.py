@@ -16,7 +16,7 @@ from app.catalog.faults import reading
 from app.catalog.names import TableName
 from app.catalog.table import Catalog, Look
 from app.datatypes import TableSchema, parse_schema
-from app.errors import FileMissing, LandingIncomplete
+from app.errors import CatalogError, FileMissing, LandingIncomplete
 from app.values import Batch, SnapshotInfo
 
 SCHEMA: TableSchema = parse_schema(
@@ -27,8 +27,15 @@ _BATCH_ROWS = 16_384
 
 
 def ensure(catalog: Catalog, table: TableName) -> Look:
-    """The reject table of `table`, made when it is not there."""
-    return catalog.create(table.rejects, SCHEMA)
+    """The reject table of `table`, made when it is not there. Raises CatalogError for somebody else's table."""
+    look = catalog.create(table.rejects, SCHEMA)
+    lacking = {column.name for column in SCHEMA} - {column.name for column in look.state.schema}
+    if lacking:
+        raise CatalogError(
+            f"{look.name} is no reject table: it has no {', '.join(sorted(lacking))}. Rejected records have no place.",
+            hint="Rename it, or load into a table of another name.",
+        )
+    return look
 
 
 def write(look: Look, staged: Sequence[Path], batch: Batch, attempt: str, at: datetime) -> str:

@@ -218,7 +218,7 @@ class TestReading:
         table = catalog.table("db.moments")
         noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
         writer.append(table, [{"id": 1, "at": noon, "seen": [noon]}, {"id": 2, "at": None, "seen": None}])
-        answer = read.sql(table.look(), "SELECT at, seen FROM moments ORDER BY id")
+        answer = read.sql(table.look(), 'SELECT "at", seen FROM moments ORDER BY id')
         assert answer.rows == ((noon, [noon]), (None, None))
 
     def test_a_query_reaches_nothing_but_the_table(self, table, writer, tmp_path):
