@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,29 @@ class BatchState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+# What a state may become: SQL refuses every other move (repositories/file_moves.py), the docs draw these.
+FILE_TRANSITIONS: Mapping[FileState, frozenset[FileState]] = {
+    FileState.DISCOVERED: frozenset({FileState.PROCESSING, FileState.SKIPPED}),
+    FileState.PROCESSING: frozenset(
+        {FileState.SUCCESS, FileState.FAILED, FileState.SKIPPED, FileState.QUARANTINED, FileState.DISCOVERED}
+    ),
+    FileState.FAILED: frozenset({FileState.PROCESSING, FileState.SKIPPED, FileState.DISCOVERED}),
+    FileState.QUARANTINED: frozenset({FileState.DISCOVERED, FileState.SKIPPED}),
+    FileState.SKIPPED: frozenset({FileState.DISCOVERED}),
+    FileState.SUCCESS: frozenset(),
+}
+BATCH_TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
+    BatchState.PLANNED: frozenset({BatchState.CLAIMED}),
+    BatchState.CLAIMED: frozenset(
+        {BatchState.CLAIMED, BatchState.LANDED, BatchState.SETTLED, BatchState.SPENT, BatchState.UNKNOWN}
+    ),
+    BatchState.LANDED: frozenset({BatchState.SETTLED, BatchState.UNKNOWN}),
+    BatchState.UNKNOWN: frozenset({BatchState.SETTLED, BatchState.SPENT}),  # a person decides
+    BatchState.SETTLED: frozenset(),
+    BatchState.SPENT: frozenset(),
+}
+
+
 class RunState(StrEnum):
     RUNNING = "RUNNING"
     SUCCESS = "SUCCESS"
@@ -42,6 +66,7 @@ class Trigger(StrEnum):
     ARRIVAL = "arrival"
     RETRY = "retry"
     BACKFILL = "backfill"
+    DECISION = "decision"  # a person's, about what no machine can decide: it lists and loads nothing
 
 
 # --- discovery -------------------------------------------------------------------------------

@@ -36,9 +36,18 @@ def unfinished(session: Session, ingestion_id: UUID) -> Sequence[Batch]:
 def unknown(session: Session, ingestion_id: UUID) -> Sequence[Batch]:
     return session.scalars(
         select(Batch)
-        .where(Batch.ingestion_id == ingestion_id, Batch.state == BatchState.UNKNOWN)
+        .where(Batch.ingestion_id == ingestion_id, literal_column(UNFINISHED_SQL), Batch.state == BatchState.UNKNOWN)
         .order_by(Batch.created_at, Batch.id)
     ).all()
+
+
+def evidence_of(session: Session, ingestion_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Map ingestion → the evidence of its oldest UNKNOWN batch, for those that have one."""
+    query = select(Batch.ingestion_id, Batch.error).where(
+        Batch.ingestion_id.in_(ingestion_ids), literal_column(UNFINISHED_SQL), Batch.state == BatchState.UNKNOWN
+    )
+    newest_first = query.order_by(Batch.created_at.desc(), Batch.id.desc())
+    return {row[0]: row[1] or "" for row in session.execute(newest_first)}
 
 
 def ended_by(session: Session, run_id: UUID) -> Sequence[Batch]:

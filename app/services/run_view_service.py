@@ -31,7 +31,7 @@ class NotLoaded:
 
 @dataclass(frozen=True, slots=True)
 class BatchView:
-    """A batch that a run ended. `outcome`: landed, released (no commit was sent) or split."""
+    """A batch that a run ended. `outcome`: landed, released (no commit was sent), split or quarantined."""
 
     id: UUID
     state: str

@@ -25,7 +25,7 @@ from app.services.lease_service import HeldLease
 from app.services.metrics import RunSummary
 from app.services.resolve_service import ResolveService
 from app.services.run_service import RunService
-from app.values import FoundFile, ListedPage, Trigger
+from app.values import BATCH_TRANSITIONS, FILE_TRANSITIONS, FoundFile, ListedPage, Trigger
 from tests.fakes.engine import FakeEngine, FakeFile, Killed, quiet
 from tests.fakes.ledger import add_ingestion, add_run, shape
 from tests.fakes.table import FakeClock, FakeTable
@@ -243,7 +243,7 @@ class World:
                 assert rejects[file_id] == self._rejected(row), f"rejects of {row}: {rejects[file_id]}"
             assert rejects[file_id] <= self._rejected(row), f"rejects of {row}: {rejects[file_id]}"
         for kind, old, new in self.moves():
-            allowed = ledger.FILE_TRANSITIONS if kind == "file" else ledger.BATCH_TRANSITIONS
+            allowed = FILE_TRANSITIONS if kind == "file" else BATCH_TRANSITIONS
             assert any(new == one for one in allowed[old]), f"a {kind} went from {old} to {new}"  # type: ignore[index]
 
     def _rejected(self, row: dict[str, object]) -> int:

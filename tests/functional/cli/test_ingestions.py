@@ -111,3 +111,19 @@ def test_a_preview_shows_schema_and_rows_and_writes_nothing(cli, landing, home):
     assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
     assert not (home / "warehouse").exists()
     assert list((home / "spool").iterdir()) == []
+
+
+def test_two_deleted_patterns_of_a_folder_are_not_loaded_again_by_the_whole_folder(cli, landing):
+    put(landing, "a.jsonl", rows(0, 5))
+    put(landing, "b.ndjson", rows(5, 5))
+    assert cli("load", "landing/*.jsonl", "shop.t", "--name", "one").code == 0
+    assert cli("load", "landing/*.ndjson", "shop.t", "--name", "two", "--allow-overlap").code == 0
+    for name in ("one", "two"):
+        cli("ingestions", "delete", name, "--yes")
+
+    refused = cli("load", "landing", "shop.t")
+    insisted = cli("load", "landing", "shop.t", "--allow-overlap")
+
+    assert (refused.code, insisted.code) == (1, 1)
+    assert "its rows would be there twice" in insisted.err
+    assert cli("table", "show", "shop.t", "--json").answer["records"] == 10
