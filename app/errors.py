@@ -1,4 +1,4 @@
-"""Every error a person can meet, in one tree.
+"""Every error a person can meet, in one tree, and the end that is none.
 
 AutoloaderError
 ├── InvalidInput                 what was asked for cannot be right        422
@@ -30,8 +30,9 @@ AutoloaderError
 ├── SchemaChangeRefused          new columns under `fail`                  409
 ├── TooManyErrors                the threshold of `on_error` was passed    409
 ├── ParserDied                   the parsing child crashed or hit a limit  500
-├── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
-└── Interrupted                  Ctrl-C or SIGTERM                         499
+└── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
+
+Interrupted                      Ctrl-C or SIGTERM                         499
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class AutoloaderError(Exception):
+class _Told(BaseException):
     """What happened (`message`), and the next step (`hint`).
 
     `code` is stable and may be matched by programs; `status_code` is its HTTP
@@ -57,6 +58,19 @@ class AutoloaderError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+
+class AutoloaderError(_Told, Exception):
+    """The root of all errors."""
+
+
+class Interrupted(_Told):
+    """A person or the machine ends the process. No Exception, as Python's own interrupt is none: whoever goes on after
+    an error (upkeep, probes, the next file) must not go on after this.
+    """
+
+    code = "interrupted"
+    status_code = 499
 
 
 class InvalidInput(AutoloaderError):
@@ -211,8 +225,3 @@ class ParserDied(AutoloaderError):
 
 class SecretUnreadable(AutoloaderError):
     code = "secret-unreadable"
-
-
-class Interrupted(AutoloaderError):
-    code = "interrupted"
-    status_code = 499

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from app import failpoints
@@ -147,10 +146,3 @@ def free_id(engine: Engine, batch: Batch, *, never_sent: bool) -> Landing:
 
 def _summary(landing: Landing) -> Mapping[str, str]:
     return landing.snapshot.summary if landing.snapshot else {}
-
-
-def over_threshold(rejected: int, records: int, max_errors: str) -> bool:
-    """Whether `rejected` of `records` passes `max_errors`, a number of records or a percentage of them."""
-    if max_errors.endswith("%"):
-        return rejected * 100 > Decimal(max_errors[:-1].strip()) * records
-    return rejected > int(max_errors)

@@ -67,7 +67,7 @@ class BatchLedger:
             return batches.as_value(row), files.of_batch(session, batch.id)
 
     def answered(self, batch: Batch) -> None:
-        """The claim ended with an error that is known: it was not the batch that killed a process."""
+        """The claim ended with an error or an interrupt: it was not the batch that killed a process."""
         with self.ctx.lease.transaction() as session:
             batches.change(session, batch.id, unanswered=0)
 

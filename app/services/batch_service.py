@@ -17,6 +17,7 @@ from app.errors import (
     AutoloaderError,
     CatalogError,
     IngestionBlocked,
+    Interrupted,
     LandingIncomplete,
     ParserDied,
     SchemaChangeRefused,
@@ -26,6 +27,7 @@ from app.errors import (
 )
 from app.ingest import commit
 from app.ingest.landing import ATTEMPT
+from app.ingest.threshold import over_threshold
 from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
 from app.values import (
@@ -92,7 +94,7 @@ class BatchService:
         failpoints.hit("claimed")
         try:
             return self._load(batch, batch_files)
-        except (AutoloaderError, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt, Interrupted):  # whatever it is, the process lives and can say so
             with suppress(AutoloaderError):  # the first error is the one to tell
                 self.ledger.answered(batch)
             raise
@@ -180,7 +182,7 @@ class BatchService:
         """Under `on_error: fail`, refuse the whole batch before anything is published."""
         policies = self.ctx.ingestion.shape.policies
         records = written.rows + written.rejected
-        if policies.on_error != "fail" or not commit.over_threshold(written.rejected, records, policies.max_errors):
+        if policies.on_error != "fail" or not over_threshold(written.rejected, records, policies.max_errors):
             return
         bad = {outcome.file_id: outcome for outcome in written.outcomes if outcome.rejected}
         paths = [file.path for file in batch_files if file.file_id in bad]

@@ -144,6 +144,9 @@ class HealthService:
 
     def _stores(self, connection: ConnectionView, addresses: Sequence[str]) -> Iterator[Check]:
         title = f"connection {connection.name}"
+        if connection.unreadable:
+            yield Check(title, BROKEN, connection.unreadable)
+            return
         if not addresses:
             yield Check(
                 title,

@@ -298,7 +298,7 @@ class RunService:
         if isinstance(error, LeaseLost):
             return
         cancelled = isinstance(error, Interrupted | KeyboardInterrupt)
-        known = error if isinstance(error, AutoloaderError) else None
+        known = error if isinstance(error, AutoloaderError | Interrupted) else None
         try:
             with lease.transaction() as session:
                 run = runs.by_id(session, run_id)

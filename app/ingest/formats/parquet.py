@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from app.datatypes import Column, DataType, TableSchema, duckdb_name, duckdb_text, duckdb_type
+from app.datatypes import Column, DataType, TableSchema, can_be_named, duckdb_name, duckdb_text, duckdb_type
 from app.errors import InvalidInput
 from app.ingest.formats.base import (
     FILE,
@@ -196,7 +196,7 @@ def _unknown(columns: Sequence[Column], layout: Layout) -> Iterator[tuple[tuple[
     for name, source in zip(layout.names, layout.types, strict=True):
         if name in known:
             yield from _unknown_members(known[name].type, source, (name,))
-        elif name.lower() not in lowered and source.type:
+        elif name.lower() not in lowered and source.type and can_be_named(name):
             yield (name,), source.type
 
 
@@ -210,7 +210,7 @@ def _unknown_members(
     for name, inner in source.members if source.duck.startswith("STRUCT(") else ():
         if name in known:
             yield from _unknown_members(known[name].type, inner, (*path, name))
-        elif name.lower() not in lowered and inner.type:
+        elif name.lower() not in lowered and inner.type and can_be_named(name):
             yield (*path, name), inner.type
 
 

@@ -14,6 +14,7 @@ from app.errors import (
     CommitUnknown,
     Conflict,
     IngestionBlocked,
+    Interrupted,
     LeaseLost,
     NotFound,
     SchemaChangeRefused,
@@ -348,11 +349,14 @@ def test_an_error_between_deaths_counts_as_a_sign_of_life(world):
     assert not world.batches("SPENT")
 
 
-def test_a_person_who_interrupts_is_no_death_of_a_parser(world):
+@pytest.mark.parametrize(
+    "end", [KeyboardInterrupt(), Interrupted("Stopped by Ctrl-C."), RuntimeError("a fault of the program")]
+)
+def test_a_process_that_could_say_how_it_ended_is_no_death_of_a_parser(world, end):
     fill(world, 2)
     for _ in range(4):
-        with pytest.raises(KeyboardInterrupt):
-            world.run(at("write", KeyboardInterrupt()))
+        with pytest.raises(type(end)):
+            world.run(at("write", end))
     assert only_batch(world)["unanswered"] == 0
 
 
@@ -360,10 +364,10 @@ def test_trying_again_in_the_same_run_does_not_make_a_batch_unsent(world):
     """A commit may be on its way though this object knows of none: the step may be repeated within one run."""
     world.settings = world.settings.model_copy(update={"max_attempts": 1})
     fill(world, 2)
-    with world.process(at("publish-commit", RequestLost(RuntimeError("a bug")))) as ctx:
+    with world.process(at("publish-commit", RequestLost(Killed()))) as ctx:
         steps = RunService(ctx.database, world.settings, world.clock)
         [batch_id] = steps.plan(ctx).batch_ids
-        with pytest.raises(RuntimeError):
+        with pytest.raises(Killed):
             steps.process(ctx, batch_id)
         todo = list(steps.process(ctx, batch_id).children)
         world.table.deliver()
