@@ -57,7 +57,7 @@ def catalog_of(database: Database, settings: Settings, table_name: str, tenant_i
     """The catalog of a full table name: a connection of that name, or the local one. Raises NotFound."""
     name = table_name.split(".", 1)[0]
     service = ConnectionService(database, settings, tenant_id=tenant_id)
-    if name == DEFAULT_CATALOG and service.kind(name) is None:
+    if name == DEFAULT_CATALOG:  # also where an older version let a connection take its name
         return open_catalog(name, local_options(settings.home))
     return open_catalog(name, service.options(name, ("catalog",)))
 
