@@ -75,7 +75,8 @@ def _complete(name: str, options: Mapping[str, str]) -> dict[str, str]:
     if kind not in TYPES:
         raise InvalidInput(
             f"Catalog {name!r}: the type {kind!r} is not known." if kind else f"Catalog {name!r} has no type.",
-            hint=f"Set `type` to one of {', '.join(TYPES)}: autoloader connections add {name} catalog --replace -o type=…",
+            hint=f"Set `type` to one of {', '.join(TYPES)}:"
+            f" autoloader connections add {name} catalog --replace -o type=…",
         )
     properties["type"] = kind
     if kind == "sql":

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from app.catalog.names import DEFAULT_CATALOG
 from app.config import Settings
-from app.database import Database
+from app.database import Database, Session
 from app.errors import Conflict, InvalidInput, NotFound, SecretUnreadable
 from app.ingest.ports import Clock, SystemClock
 from app.log import register_secret
@@ -20,7 +20,8 @@ from app.repositories import connections, ingestions
 from app.storage import read_options
 from app.vault import Vault
 
-KINDS = ("s3", "az", "gs", "catalog")
+STORES = ("s3", "az", "gs")
+KINDS = (*STORES, "catalog")
 _SECRET = re.compile(
     r"secret|password|passwd|passphrase|pwd|token|credential|sas|private|authorization|signature|service_account_json"
     r"|(?:account|access|master|storage|customer|encryption|api)[_.-]?key(?![_.-]?id)|connection[_.-]?string|^key$",
@@ -110,14 +111,7 @@ class ConnectionService:
     def options(self, name: str, kinds: tuple[str, ...] = KINDS) -> dict[str, str]:
         """Options and secrets together, for the process that opens the store. Raises NotFound, InvalidInput."""
         with self.database.session_scope() as session:
-            row = connections.by_name(session, self.tenant_id, name)
-            if row is None:
-                raise NotFound(f"There is no connection {name!r}.", hint=_how_to_add(name, kinds))
-            if row.kind not in kinds:
-                raise InvalidInput(
-                    f"Connection {name!r} is of kind {row.kind}; {' or '.join(kinds)} is needed here.",
-                    hint="Name another connection.",
-                )
+            row = require(session, self.tenant_id, name, kinds)
             secrets = self._secrets(row)
             for value in secrets.values():
                 register_secret(value)
@@ -167,6 +161,19 @@ class ConnectionService:
 
     def _owner(self, name: str) -> str:
         return f"connection:{self.tenant_id}:{name}"
+
+
+def require(session: Session, tenant_id: str, name: str, kinds: tuple[str, ...]) -> Connection:
+    """The connection of that name. Raises NotFound, and InvalidInput for one of another kind."""
+    row = connections.by_name(session, tenant_id, name)
+    if row is None:
+        raise NotFound(f"There is no connection {name!r}.", hint=_how_to_add(name, kinds))
+    if row.kind not in kinds:
+        raise InvalidInput(
+            f"Connection {name!r} is of kind {row.kind}; {' or '.join(kinds)} is needed here.",
+            hint="Name another connection.",
+        )
+    return row
 
 
 def split_secrets(options: Mapping[str, str], named: Collection[str] = ()) -> tuple[dict[str, str], dict[str, str]]:

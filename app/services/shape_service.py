@@ -10,20 +10,22 @@ from pydantic import ValidationError
 
 from app.errors import InvalidInput
 from app.ingest.discovery import split_source
-from app.ingest.engines.embedded_input import format_options
-from app.schemas.ingestion import FormatShape, IngestionShape
+from app.schemas.ingestion import IngestionShape
+from app.services.shape_checks import problems
 from app.storage import join, parse_address
 
 
 def shape_of(data: Mapping[str, Any]) -> IngestionShape:
-    """The shape; raises InvalidInput that names every field that cannot be, or an option the format does not have."""
+    """The shape; raises InvalidInput that names everything in it that cannot be."""
     try:
         shape = IngestionShape.model_validate(data)
     except ValidationError as error:
         raise InvalidInput(
             "; ".join(sentences(error)) + ".", hint="See the fields: docs/reference/ingestion.md"
         ) from error
-    check_format(shape.format)
+    if found := problems(shape):
+        text = found[0].text if len(found) == 1 else " ".join(one.sentence for one in found)
+        raise InvalidInput(text, hint=found[0].hint)
     return shape
 
 
@@ -48,16 +50,6 @@ def problem_of(item: Mapping[str, Any]) -> str:
         return "this field is needed"
     text = str(item["msg"]).removeprefix("Value error, ").rstrip(".")
     return text[:1].lower() + text[1:]
-
-
-def check_format(shape: FormatShape) -> None:
-    """Raise InvalidInput for options that the format does not have, or values it cannot take."""
-    options = format_options(shape)
-    if not options:
-        return
-    from app.ingest.engines.parse_job import format_named  # brings the parser's libraries
-
-    format_named(shape.type).check(options)
 
 
 def canonical_url(url: str, folder: Path | None = None) -> str:

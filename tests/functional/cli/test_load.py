@@ -103,13 +103,13 @@ def test_an_option_that_differs_changes_the_ingestion_and_says_so(cli, landing):
     cli("load", "landing", "shop.orders", "--on-error", "fail", "--include", "*.jsonl")
 
     same = cli("load", "landing", "shop.orders", "--on-error", "fail")
-    other = cli("load", "landing", "shop.orders", "--on-error", "skip_file", "--partition-by", "id")
-    config = cli("ingestions", "show", "shop.orders", "--json").answer["config"]
+    other = cli("load", "landing", "shop.orders", "--on-error", "skip_file", "--name", "orders")
+    config = cli("ingestions", "show", "orders", "--json").answer["config"]
 
     assert same.err == ""
     assert other.err.splitlines() == [
-        "Changed shop.orders: destination.partition_by: none → id; policies.on_error: fail → skip_file.",
-        "The table local.shop.orders exists: its columns and its partition stay as they are.",
+        "Renamed the ingestion shop.orders to orders; its table and its ledger stay.",
+        "Changed orders: policies.on_error: fail → skip_file.",
     ]
     assert config["source"]["include"] == ["*.jsonl"]
 
@@ -137,6 +137,17 @@ def test_a_mistake_leaves_no_ingestion_behind(cli, landing):
         ("load", "landing", "shop.orders", "--connection", "none"),
         ("load", "landing", "shop.orders", "--from-now", "--start", "everything"),
         ("load", "landing", "shop.orders", "--include", "{a"),
+        ("load", "landing", "shop.orders", "--include", "[z"),
+        ("load", "landing", "shop.orders", "--partition-by", "nowhere"),
+        ("load", "landing", "shop.orders", "--partition-by", "dya(id)"),
+        ("load", "landing", "shop.orders", "--partition-by", "day(id)"),
+        ("load", "landing", "shop.orders", "--schema", "id bigint", "--partition-by", "name"),
+        ("load", "landing", "shop.orders", "--schema", "_file_id bigint"),
+        ("load", "landing", "shop.orders", "--row-column", "source_file=_file_id"),
+        ("load", "landing", "shop.orders", "--date-format", "%Q"),
+        ("load", "landing", "shop.orders", "--timestamp-format", "day"),
+        ("load", "landing", "shop.orders__rejects"),
+        ("load", "landing", "shop.orders", "--name", "a/b"),
     ]
 
     ended = [cli(*mistake) for mistake in mistakes]
@@ -144,6 +155,85 @@ def test_a_mistake_leaves_no_ingestion_behind(cli, landing):
     assert [one.code for one in ended] == [1] * len(mistakes)
     assert all(one.err.startswith("Error: ") and "\nNext: " in one.err for one in ended), [one.err for one in ended]
     assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
+
+
+def test_a_mistake_changes_nothing_of_an_ingestion_that_exists(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    cli("load", "landing", "shop.orders")
+    before = cli("ingestions", "export").out
+
+    ended = [
+        cli("load", "landing", "shop.orders", *mistake)
+        for mistake in (
+            ("--connection", "none"),
+            ("--include", "[z"),
+            ("--date-format", "%Q"),
+            ("--partition-by", "id"),
+            ("--schema", "id string"),
+            ("--format", "csv"),
+        )
+    ]
+
+    assert [one.code for one in ended] == [1] * len(ended), [one.out for one in ended]
+    assert cli("ingestions", "export").out == before
+
+
+def test_a_partition_by_a_column_of_the_files_is_taken(cli, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+
+    ran = cli("load", "landing", "shop.orders", "--partition-by", "bucket(2, id), day(_ingested_at)", "--json")
+
+    assert ran.answer["metrics"]["rows"] == 2
+
+
+def test_an_empty_text_unsets_an_option(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    given = (
+        "--include",
+        "*.jsonl",
+        "--exclude",
+        "x",
+        "--date-format",
+        "%d.%m.%Y",
+        "--max-errors",
+        "5",
+        "--min-size",
+        "1",
+    )
+    cli("load", "landing", "shop.orders", *given)
+
+    ran = cli("load", "landing", "shop.orders", *["" if not one.startswith("--") else one for one in given])
+    config = cli("ingestions", "show", "shop.orders", "--json").answer["config"]
+
+    assert ran.code == 0, ran.err
+    assert (config["source"]["include"], config["source"]["exclude"], config["source"]["min_size"]) == ([], [], None)
+    assert (config["format"]["date_format"], config["policies"]["max_errors"]) == (None, "0")
+    assert "'' unsets it" in cli("load", "--help").out
+
+
+def test_the_format_of_files_that_were_loaded_is_not_turned_over(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    cli("load", "landing", "shop.orders")
+
+    ran = cli("load", "landing", "shop.orders", "--format", "csv", "--null", "NA")
+
+    assert ran.code == 1
+    assert ran.err == (
+        "Error: shop.orders reads jsonl, and has loaded 1 file so; as csv its files could not be read.\n"
+        "Next: Load files of another format into another table. If the feed itself has changed, say so with:"
+        " autoloader apply\n"
+    )
+
+
+def test_another_format_before_anything_was_loaded_drops_what_belongs_to_the_old_one(cli, landing):
+    cli("load", "landing", "shop.orders", "--format", "csv", "--delimiter", ";", "--null", "NA")
+    put(landing, "a.jsonl", rows(0, 1))
+
+    ran = cli("load", "landing", "shop.orders", "--format", "jsonl", "--json")
+
+    assert ran.answer["metrics"]["rows"] == 1
+    shape = cli("ingestions", "export", "--json").answer["ingestions"][0]
+    assert shape["format"] == {"type": "jsonl"}
 
 
 def test_a_table_name_with_odd_characters_is_refused(cli, landing):
