@@ -151,6 +151,15 @@ def sample_waiting(session: Session, ingestion_id: UUID, count: int) -> list[Bat
     return [BatchFile(row.id, row.path, row.version, row.size) for row in session.execute(chosen)]
 
 
+def waiting_between(session: Session, ingestion_id: UUID, first: int, last: int) -> tuple[int, int]:
+    """How many files with ids from `first` to `last` wait for a batch, and their bytes."""
+    query = select(func.count(), func.coalesce(func.sum(_P.size), 0)).where(
+        _P.ingestion_id == ingestion_id, literal_column(WAITING_SQL), _P.id.between(first, last)
+    )
+    count, size = session.execute(query).one()
+    return int(count), int(size)
+
+
 def assign(session: Session, ingestion_id: UUID, batch_id: UUID, first: int, last: int) -> int:
     """Put the waiting files with ids from `first` to `last` into a batch; answers how many."""
     return changed_rows(
@@ -161,9 +170,9 @@ def assign(session: Session, ingestion_id: UUID, batch_id: UUID, first: int, las
     )
 
 
-def of_batch(session: Session, batch_id: UUID) -> list[BatchFile]:
-    """The batch's files, in order of id."""
-    query = select(_P.id, _P.path, _P.version, _P.size).where(_P.batch_id == batch_id).order_by(_P.id)
+def of_batch(session: Session, batch_id: UUID, limit: int | None = None) -> list[BatchFile]:
+    """The batch's files, in order of id; the first of them."""
+    query = select(_P.id, _P.path, _P.version, _P.size).where(_P.batch_id == batch_id).order_by(_P.id).limit(limit)
     return [BatchFile(*row) for row in session.execute(query)]
 
 

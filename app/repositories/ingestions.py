@@ -9,12 +9,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.models import Ingestion
-from app.repositories.statements import name_taken
+from app.repositories.statements import taken
 
 
 def add(session: Session, ingestion: Ingestion) -> None:
     """Store it, or its changes. Raises Conflict when its name was taken meanwhile."""
-    with name_taken(f"There is an ingestion {ingestion.name!r} already."):
+    with taken(f"There is an ingestion {ingestion.name!r} already."):
         session.add(ingestion)
         session.flush()  # so that it is refused here, not at the end of the scope
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Ingestion, Run
 from app.models.run import RUNNING_SQL
+from app.repositories.statements import taken
 from app.values import Trigger
 
 
@@ -26,8 +27,10 @@ class LastRun:
 
 
 def add(session: Session, run: Run) -> None:
-    session.add(run)
-    session.flush()
+    """Store it. Raises Conflict when another run took its key at the same moment."""
+    with taken(f"The key {run.external_key} belongs to another run.", hint="Give each run its own key."):
+        session.add(run)
+        session.flush()
 
 
 def by_id(session: Session, run_id: UUID) -> Run | None:
@@ -43,6 +46,17 @@ def listed(session: Session, tenant_id: str, ingestion_id: UUID | None, limit: i
     query = select(Run).where(Run.tenant_id == tenant_id)
     if ingestion_id is not None:
         query = query.where(Run.ingestion_id == ingestion_id)
+    return session.scalars(query.order_by(Run.started_at.desc(), Run.id.desc()).limit(limit)).all()
+
+
+def newest(session: Session, tenant_id: str) -> Run | None:
+    """The last run of any ingestion; a person's decision about a batch is none."""
+    query = select(Run).where(Run.tenant_id == tenant_id, Run.trigger != Trigger.DECISION.value)
+    return session.scalars(query.order_by(Run.started_at.desc(), Run.id.desc()).limit(1)).first()
+
+
+def newest_ids(session: Session, tenant_id: str, limit: int) -> Sequence[UUID]:
+    query = select(Run.id).where(Run.tenant_id == tenant_id)
     return session.scalars(query.order_by(Run.started_at.desc(), Run.id.desc()).limit(limit)).all()
 
 

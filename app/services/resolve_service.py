@@ -1,9 +1,13 @@
-"""What no machine can decide, shown to a person and decided by them."""
+"""What no machine can decide, shown to a person and decided by them.
+
+A decision holds the lease and is kept as a run whose trigger is `decision`; it leaves the table's history as it is,
+for that is the evidence of what is still undecided.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -11,12 +15,14 @@ from app.config import Settings
 from app.database import Database
 from app.errors import Conflict, LandingIncomplete, NotFound, TableNotFound
 from app.ingest import commit
-from app.repositories import batches, ingestions
+from app.ingest.ports import Engine
+from app.repositories import batches, files, ingestions
+from app.services import wiring
 from app.services.batch_ledger import BatchLedger, BatchReport
-from app.services.context import RunContext
+from app.services.context import IngestionInfo, RunContext
 from app.services.ingestion_service import IngestionService
 from app.services.run_service import RunService
-from app.values import Batch, BatchFile, BatchState, FileOutcome, FileState, Landing, LandingKind
+from app.values import Batch, BatchFile, BatchState, FileOutcome, FileState, Landing, LandingKind, Trigger
 
 _SHOWN_FILES = 5
 
@@ -42,22 +48,24 @@ class ResolveService:
         self.settings = settings
 
     def evidence(self, name: str) -> list[Evidence]:
-        """The batches that block the ingestion; empty when none does. Changes nothing but a run record."""
-        with self._run(name) as ctx:
-            ledger = BatchLedger(ctx)
-            with ctx.lease.transaction() as session:
-                rows = [(batches.as_value(row), row.error or "") for row in batches.unknown(session, ctx.ingestion.id)]
-            found = [self._evidence(ctx, ledger, batch, error) for batch, error in rows]
-            RunService(self.database, self.settings).finish(ctx)
-            return found
+        """The batches that block the ingestion; empty when none does. Changes nothing, and needs no lease."""
+        with self._looking(name) as (ingestion, engine):
+            with self.database.read_scope() as session:
+                rows = [
+                    (batches.as_value(row), row.error or "", files.of_batch(session, row.id, _SHOWN_FILES))
+                    for row in batches.unknown(session, ingestion.id)
+                ]
+            return [self._evidence(ingestion, engine, *row) for row in rows]
 
-    def _evidence(self, ctx: RunContext, ledger: BatchLedger, batch: Batch, error: str) -> Evidence:
+    def _evidence(
+        self, ingestion: IngestionInfo, engine: Engine, batch: Batch, error: str, first_files: list[BatchFile]
+    ) -> Evidence:
         try:
-            state, landing = ctx.engine.table_state(), ctx.engine.landing(batch)
+            state, landing = engine.table_state(), engine.landing(batch)
             now = f"{state.name} has UUID {state.uuid} and head {state.head}; the batch is {landing.kind} there."
             now = f"{now} {landing.evidence}".rstrip()
         except TableNotFound:
-            now = f"{ctx.ingestion.table_name} does not exist."
+            now = f"{ingestion.table_name} does not exist."
         return Evidence(
             batch_id=batch.id,
             file_count=batch.file_count,
@@ -67,7 +75,7 @@ class ResolveService:
             base_snapshot_id=batch.base_snapshot_id,
             found=error,
             table_now=now,
-            files=tuple(file.path for file in ledger.files(batch)[:_SHOWN_FILES]),
+            files=tuple(file.path for file in first_files),
         )
 
     def decide(self, name: str, batch_id: UUID, *, landed: bool) -> BatchReport:
@@ -83,7 +91,7 @@ class ResolveService:
             if batch.state is not BatchState.UNKNOWN:
                 raise Conflict(f"Batch {batch_id} is {batch.state}, not UNKNOWN: there is nothing to decide.")
             report = self._landed(ctx, ledger, batch) if landed else self._not_landed(ctx, ledger, batch)
-            RunService(self.database, self.settings).finish(ctx)
+            self._end(ctx)
             return report
 
     def _landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
@@ -147,12 +155,25 @@ class ResolveService:
                 if row is None:
                     raise NotFound(f"There is no ingestion {name!r}.")
                 row.table_uuid = uuid
-            RunService(self.database, self.settings).finish(ctx)
+            self._end(ctx)
             return uuid
 
     def _run(self, name: str) -> AbstractContextManager[RunContext]:
         found = IngestionService(self.database, self.settings).find(name)
-        return RunService(self.database, self.settings).start(found.id, even_paused=True)
+        return RunService(self.database, self.settings).start(found.id, Trigger.DECISION, even_paused=True)
+
+    def _end(self, ctx: RunContext) -> None:
+        RunService(self.database, self.settings).finish(ctx, upkeep=False)
+
+    @contextmanager
+    def _looking(self, name: str) -> Iterator[tuple[IngestionInfo, Engine]]:
+        """The ingestion, and its engine to ask about the table."""
+        found = IngestionService(self.database, self.settings).find(name)
+        with (
+            wiring.opened_sandbox(self.settings) as sandbox,
+            wiring.opened_engine(self.database, self.settings, found, sandbox) as engine,
+        ):
+            yield found, engine
 
 
 def _by_hand(files: Sequence[BatchFile]) -> list[FileOutcome]:

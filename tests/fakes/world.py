@@ -10,16 +10,18 @@ from threading import Event
 from typing import TYPE_CHECKING, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, select, text
 
 from app.config import Settings
 from app.database import Database, Session, make_engine
 from app.errors import AutoloaderError, IngestionBlocked, TableChanged, TooManyErrors
 from app.ingest import ledger
 from app.ingest.ports import SilentProgress
+from app.models import Batch, ProcessedFile
 from app.repositories import ingestions, leases
 from app.repositories.leases import Holder
 from app.schemas.ingestion import IngestionShape
+from app.services import run_record
 from app.services.context import IngestionInfo, RunContext
 from app.services.lease_service import HeldLease
 from app.services.metrics import RunSummary
@@ -35,13 +37,19 @@ if TYPE_CHECKING:
 
 Script = Callable[[str], None]
 
-_WATCH = """
-CREATE TABLE moves (kind TEXT, old TEXT, new TEXT);
-CREATE TRIGGER watch_files AFTER UPDATE OF state ON processed_files WHEN OLD.state <> NEW.state
-BEGIN INSERT INTO moves VALUES ('file', OLD.state, NEW.state); END;
-CREATE TRIGGER watch_batches AFTER UPDATE OF state ON batches WHEN OLD.state <> NEW.state
-BEGIN INSERT INTO moves VALUES ('batch', OLD.state, NEW.state); END;
-"""
+_WATCHED = {"file": "processed_files", "batch": "batches"}
+_WATCH = {
+    "sqlite": """
+        CREATE TRIGGER watch_{kind} AFTER UPDATE OF state ON {table} WHEN OLD.state <> NEW.state
+        BEGIN INSERT INTO moves VALUES ('{kind}', OLD.state, NEW.state); END
+    """,
+    "postgresql": """
+        CREATE FUNCTION watch_{kind}() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO moves VALUES ('{kind}', OLD.state, NEW.state); RETURN NEW; END $$;
+        CREATE TRIGGER watch_{kind} AFTER UPDATE OF state ON {table} FOR EACH ROW WHEN (OLD.state <> NEW.state)
+        EXECUTE FUNCTION watch_{kind}()
+    """,
+}
 
 
 @cache
@@ -49,7 +57,8 @@ def _engine(url: str) -> Engine:
     """One for all worlds at an address: compiling its statements anew would be most of a world's time."""
     engine = make_engine(url)
     # Nothing here outlives the machine; waiting for the disk would be the rest of it.
-    event.listen(engine, "connect", lambda raw, record: raw.execute("PRAGMA synchronous = OFF"))
+    quick = "PRAGMA synchronous = OFF" if engine.dialect.name == "sqlite" else "SET synchronous_commit = off"
+    event.listen(engine, "connect", lambda raw, record: raw.execute(quick))
     return engine
 
 
@@ -87,9 +96,11 @@ class World:
         chosen = IngestionShape.model_validate(shape().model_dump() | (config or {}))
         self.ingestion_id = add_ingestion(self.database.engine, chosen).id
         self.discovery = add_run(self.database.engine, self.ingestion_id)
-        raw = self.database.engine.raw_connection()
-        raw.executescript(_WATCH)
-        raw.close()
+        with self.database.session_scope() as session:
+            session.execute(text("CREATE TABLE moves (kind TEXT, old TEXT, new TEXT)"))
+            for kind, table in _WATCHED.items():
+                watch = _WATCH[self.database.kind].format(kind=kind, table=table)
+                session.connection().exec_driver_sql(watch)
 
     # --- what happens from outside
 
@@ -135,7 +146,7 @@ class World:
             assert epoch is not None
         lease = HeldLease(database, self.ingestion_id, epoch, 3600, Event())
         info = self.info()
-        RunService(database, self.settings, self.clock)._record_start(lease, info, run_id, Trigger.MANUAL, None)
+        run_record.begin(lease, info, run_id, Trigger.MANUAL, None, self.clock.now())
         return RunContext(
             database=database,
             settings=self.settings,
@@ -192,7 +203,7 @@ class World:
         """
         unknown = self.batches("UNKNOWN")
         for batch_id in unknown:
-            members = {row["id"] for row in self.files() if row["batch_id"] == batch_id.hex}
+            members = {row["id"] for row in self.files() if row["batch_id"] == batch_id}
             landed = bool(members & set(self.table.content()))
             Person(self).decide("orders", batch_id, landed=landed)
         known = self.info().table_uuid
@@ -205,7 +216,7 @@ class World:
 
     def files(self) -> list[dict[str, object]]:
         with self.database.session_scope() as session:
-            rows = session.execute(text("SELECT * FROM processed_files ORDER BY id")).mappings()
+            rows = session.execute(select(ProcessedFile.__table__).order_by(ProcessedFile.id)).mappings()
             return [dict(row) for row in rows]
 
     def file(self, path: str) -> dict[str, object]:
@@ -217,12 +228,12 @@ class World:
 
     def batches(self, *states: str) -> list[UUID]:
         with self.database.session_scope() as session:
-            rows = session.execute(text("SELECT id, state FROM batches ORDER BY created_at")).all()
-        return [UUID(row[0]) for row in rows if not states or row[1] in states]
+            rows = session.execute(select(Batch.id, Batch.state).order_by(Batch.created_at)).all()
+        return [row[0] for row in rows if not states or row[1] in states]
 
     def batch(self, batch_id: UUID) -> dict[str, object]:
         with self.database.session_scope() as session:
-            found = session.execute(text("SELECT * FROM batches WHERE id = :id"), {"id": batch_id.hex}).mappings()
+            found = session.execute(select(Batch.__table__).where(Batch.id == batch_id)).mappings()
             return dict(found.one())
 
     def moves(self) -> set[tuple[str, str, str]]:
@@ -279,3 +290,9 @@ class Person(ResolveService):
     def _run(self, name: str) -> AbstractContextManager[RunContext]:
         del name
         return self.world.process()
+
+    @contextmanager
+    def _looking(self, name: str) -> Iterator[tuple[IngestionInfo, FakeEngine]]:
+        del name
+        world = self.world
+        yield world.info(), FakeEngine(world.table, world.rejects, world.source, quiet, world.picks)

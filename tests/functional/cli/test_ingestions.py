@@ -67,7 +67,20 @@ def test_resolve_says_when_there_is_nothing_to_decide(cli, loaded):
     )
 
     assert shown.out == ("shop.orders is not blocked by a batch. Run it: autoloader ingestions run shop.orders\n")
+    assert len(cli("runs", "list", "--json").answer["runs"]) == 1, "looking is no run"
     assert wrong.err.startswith("Error: One decision at a time.\n")
+
+
+def test_a_decision_is_listed_as_such_and_is_not_the_last_run(cli, loaded):
+    (loading,) = cli("runs", "list", "--json").answer["runs"]
+
+    accepted = cli("ingestions", "resolve", "shop.orders", "--accept-table")
+    decided, _ = cli("runs", "list", "--json").answer["runs"]
+
+    assert accepted.code == 0
+    assert (decided["trigger"], decided["state"]) == ("decision", "SUCCESS")
+    assert cli("runs", "show", "--json").answer["id"] == loading["id"]
+    assert cli("ingestions", "show", "shop.orders", "--json").answer["last_run_id"] == loading["id"]
 
 
 def test_runs_are_listed_and_shown_by_the_beginning_of_their_id(cli, loaded):

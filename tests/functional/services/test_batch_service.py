@@ -840,7 +840,7 @@ def test_too_many_errors_in_a_batch_that_may_have_been_sent_leave_a_child_that_w
         world.run()
     [child] = world.batches("PLANNED")
     [parent] = world.batches("SPENT")
-    assert world.batch(child)["parent_id"] == parent.hex
+    assert world.batch(child)["parent_id"] == parent
     world.table.deliver()
     world.heal()
     world.check_healed()
