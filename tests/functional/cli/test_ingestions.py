@@ -110,6 +110,16 @@ def test_tables_are_described_shown_and_asked(cli, loaded):
     assert cli("table", "show", "shop.none").err.startswith("Error: There is no table local.shop.none.\n")
 
 
+def test_an_answer_is_bounded_and_says_so(cli, loaded):
+    whole = cli("table", "sql", "shop.orders", "SELECT * FROM orders ORDER BY id", "--json").answer
+    part = cli("table", "sql", "shop.orders", "SELECT id FROM orders ORDER BY id", "--rows", "2")
+
+    assert ([row["id"] for row in whole["rows"]], whole["more"]) == ([0, 1, 2, 3, 4], False)
+    assert whole["rows"][0]["_ingested_at"].endswith("+00:00")
+    assert part.out == "id\n 0\n 1\n"
+    assert part.err == "There are more rows than these 2: --rows says how many are shown.\n"
+
+
 def test_a_preview_shows_schema_and_rows_and_writes_nothing(cli, landing, home):
     put(landing, "a.jsonl", rows(0, 5))
     put(landing, "b.jsonl", '{"id": 1.5}\n')
