@@ -12,12 +12,12 @@ from app.config import Settings
 from app.database import Database, Session
 from app.errors import Conflict, InvalidInput, NotFound
 from app.ingest.discovery import split_source
-from app.ingest.ports import Clock, SystemClock
+from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestions, runs
 from app.repositories.runs import LastRun
 from app.schemas.ingestion import IngestionShape
-from app.services import connection_service, overlap
+from app.services import connection_service, lease_service, overlap
 from app.services.connection_service import STORES
 from app.services.context import IngestionInfo, config_of
 from app.services.overlap import Wanted
@@ -163,9 +163,16 @@ class IngestionService:
             return IngestionInfo.of(row)
 
     def delete(self, name: str) -> None:
-        """Forget the configuration; table and ledger stay, so that re-creating it loads nothing twice."""
-        with self.database.session_scope() as session:
-            row = self._locked_row(session, name)
+        """Forget the configuration; table and ledger stay, so that re-creating it loads nothing twice.
+
+        Raises NotFound, and LeaseHeld while a run is active.
+        """
+        found = self.find(name)
+        with (
+            lease_service.hold(self.database, self.settings, found.id, uuid4(), SilentProgress()) as lease,
+            lease.transaction() as session,
+        ):
+            row = self._locked_row(session, str(found.id))
             row.deleted_at = row.updated_at = self.clock.now()
 
     # --- inside a transaction ----------------------------------------------------------------

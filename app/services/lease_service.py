@@ -71,6 +71,14 @@ def hold(
             leases.give_up(session, ingestion_id, epoch)
 
 
+def is_alive(session: Session, ingestion_id: UUID, run_id: UUID) -> bool:
+    """Whether somebody runs this run, as far as can be told: its lease has not run out, and its process is not gone."""
+    seen = leases.read(session, ingestion_id)
+    if seen is None or seen.holder is None or seen.run_id != run_id or seen.seconds_left <= 0:
+        return False
+    return not _dead_here(seen.holder, _this_process())
+
+
 def _take(database: Database, settings: Settings, ingestion_id: UUID, run_id: UUID, progress: Progress) -> int:
     me = _this_process()
     waited_for: LeaseRow | None = None

@@ -12,7 +12,7 @@ from app.database import Database
 from app.datatypes import TableSchema
 from app.errors import InvalidInput
 from app.ingest import discovery
-from app.ingest.formats.contract import Evidence, ParsedFile
+from app.ingest.formats.contract import Evidence, Outlier, ParsedFile
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
 from app.schemas.ingestion import IngestionShape
@@ -49,6 +49,8 @@ class Preview:
     evidence: tuple[Evidence, ...]
     rows: tuple[dict[str, object], ...]
     problems: tuple[Problem, ...]
+    outliers: tuple[Outlier, ...] = ()
+    hints: tuple[str, ...] = ()
 
 
 class PreviewService:
@@ -97,6 +99,8 @@ class PreviewService:
             evidence=result.evidence,
             rows=result.rows,
             problems=tuple(_problem(paths, one) for one in result.problems),
+            outliers=result.outliers,
+            hints=result.hints,
         )
 
     def schema(self, shape: IngestionShape, store: Store, rules: discovery.DiscoveryRules) -> TableSchema | None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from app.errors import InvalidInput
 from app.ingest.discovery import split_source
 from app.schemas.ingestion import IngestionShape
+from app.services.file_names import is_text
 from app.services.shape_checks import problems
 from app.storage import join, parse_address
 
@@ -53,7 +54,12 @@ def problem_of(item: Mapping[str, Any]) -> str:
 
 
 def canonical_url(url: str, folder: Path | None = None) -> str:
-    """The same source wherever a process starts: a path of this machine becomes absolute, from `folder` on."""
+    """The same source wherever a process starts: a path of this machine becomes absolute, from `folder` on.
+
+    Raises InvalidInput for what is no address.
+    """
+    if not is_text(url):
+        raise InvalidInput(f"The address {url!r} is not UTF-8.", hint="Rename the folder; no ledger can hold its name.")
     if "://" not in url and not url.startswith(("/", "~")) and folder is not None:
         url = str(folder / url)
     base, pattern = split_source(url)

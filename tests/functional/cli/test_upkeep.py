@@ -121,7 +121,9 @@ def test_the_demo_loads_real_data_and_shows_what_became_of_each_file(cli, tmp_pa
     assert ran.code == 0, ran.out
     first, feed, parquet, second, late, third = [run["metrics"] for run in ran.answer["runs"]]
     assert first["rows"] == made["first"]["flights"]["rows"]
-    assert (feed["rows"], feed["rejected"]) == (made["first"]["feed"]["rows"], made["first"]["feed"]["rejected"])
+    told = made["first"]["feed"]
+    assert (feed["rows"], feed["rejected"], feed["rescued"]) == (told["rows"], told["rejected"], told["rescued"])
+    assert ran.answer["answers"][0]["rows"][0][:2] == [None, '{"air_time":"cancelled"}']
     assert parquet["rows"] == 336_776
     told = made["second"]["flights"]
     assert (second["rows"], second["rescued"], second["rejected"]) == (told["rows"], told["rescued"], told["rejected"])
