@@ -45,8 +45,8 @@ def ensure(catalog: Catalog, table: TableName) -> Look:
     wrong += [f"{name} not null" for name, column in there.items() if column.required]
     if wrong:
         raise CatalogError(
-            f"{look.name} cannot hold the rejected records of {table}: it has {', '.join(wrong[:5])}.",
-            hint=f"That name belongs to the reject table. Rename the table, or load into another one than {table}.",
+            f"{look.name} is no reject table: it has {', '.join(wrong[:5])}. Rejected records have no place.",
+            hint=f"Rename it, or load into another table than {table}.",
         )
     return look
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -211,6 +212,14 @@ class TestReading:
         frame = pl.scan_iceberg(look.loaded).sort("id").collect()
         assert frame.to_dicts() == ours
         assert len(ours) == 150
+
+    def test_instants_are_answered_as_such_wherever_they_are(self, catalog, writer):
+        catalog.create("db.moments", parse_schema("id bigint, at timestamptz, seen array<timestamptz>"))
+        table = catalog.table("db.moments")
+        noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        writer.append(table, [{"id": 1, "at": noon, "seen": [noon]}, {"id": 2, "at": None, "seen": None}])
+        answer = read.sql(table.look(), 'SELECT "at", seen FROM moments ORDER BY id')
+        assert answer.rows == ((noon, [noon]), (None, None))
 
     def test_a_query_reaches_nothing_but_the_table(self, table, writer, tmp_path):
         writer.append(table, [{"id": 1}])

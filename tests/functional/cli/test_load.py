@@ -343,7 +343,7 @@ def test_somebodys_table_with_the_name_of_the_reject_table_stops_the_run_before_
 
     assert ran.code == 1
     assert ran.err.startswith(
-        "Error: local.shop.orders__rejects cannot hold the rejected records of local.shop.orders: it has no file_id,"
+        "Error: local.shop.orders__rejects is no reject table: it has no file_id, no source_file,"
     )
     assert counted.answer["rows"] == [{"n": 2}]
     assert cli("table", "head", "shop.orders__rejects", "--json").answer["rows"] == []
