@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -100,7 +99,7 @@ class Settings(BaseSettings):
         lease = info.data.get("lease_seconds")
         if lease is not None and pause * _BEATS_IN_A_LEASE > lease * (1 + 1e-9):
             message = f"{pause:g} is more than a third of LEASE_SECONDS ({lease:g}): lower it, or raise that"
-            raise PydanticCustomError("heartbeat_too_slow", "{message}", {"message": message})
+            raise ValueError(message)
         return pause
 
     @property

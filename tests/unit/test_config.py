@@ -97,7 +97,7 @@ def test_a_heart_that_beats_too_slowly_for_its_lease_is_refused(monkeypatch, lea
     [error] = refused.value.errors()
     assert error["loc"] == ("lease_heartbeat_seconds",)
     assert error["msg"] == (
-        f"{beat or 15} is more than a third of LEASE_SECONDS ({lease or 60}): lower it, or raise that"
+        f"Value error, {beat or 15} is more than a third of LEASE_SECONDS ({lease or 60}): lower it, or raise that"
     )
 
 

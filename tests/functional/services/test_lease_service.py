@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import select, text
 
+from app import failpoints
 from app.config import Settings
 from app.errors import DatabaseUnavailable, LeaseHeld, LeaseLost
 from app.ingest.ports import SilentProgress
@@ -325,7 +326,7 @@ def test_a_heartbeat_that_fails_for_any_reason_is_told_and_the_next_one_tries_ag
         if errors:
             raise errors.pop(0)
 
-    monkeypatch.setattr(lease_service.failpoints, "hit", hit)
+    monkeypatch.setattr(failpoints, "hit", hit)
     with lease_service.hold(database, SHORT, ingestion_id, uuid4(), SILENT) as lease:
         until(lambda: not errors)
         after = read(database, ingestion_id).expires_at
@@ -428,5 +429,5 @@ def test_a_process_of_another_user_is_there(monkeypatch):
 
     assert lease_service._exists(os.getpid())
     assert not lease_service._exists(2**22 + 1)
-    monkeypatch.setattr(lease_service.os, "kill", refuse)
+    monkeypatch.setattr(os, "kill", refuse)
     assert lease_service._exists(1)
