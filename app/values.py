@@ -166,8 +166,8 @@ class SnapshotInfo:
 class Lineage:
     """Main's ancestors, newest first, as far as the metadata still knows them.
 
-    `complete` is true when the chain ends at a snapshot without parent (or main is empty); false when
-    a parent is named that the metadata no longer holds. `outside` are the snapshots that the metadata
+    `complete` is true when it is certain that main never had anything older; false when snapshots were
+    removed, or the table was replaced. `outside` are the snapshots that the metadata
     holds and that are not main's ancestors: staged, on branches, or rolled back.
     """
 
@@ -208,6 +208,18 @@ class WriteResult:
     byte_count: int
     new_columns: tuple[Column, ...] = ()
     handle: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectFile:
+    """Where an attempt's rejects lie, and what the reject table was like before they were written.
+
+    `table_uuid` is None where that is not known; a `base_snapshot_id` of None beside a UUID: it had no snapshot.
+    """
+
+    path: str
+    table_uuid: UUID | None = None
+    base_snapshot_id: int | None = None
 
 
 class LandingKind(StrEnum):

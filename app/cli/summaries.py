@@ -54,8 +54,12 @@ def _headline(out: Output, table: str, metrics: Mapping[str, Any]) -> None:
         )
         return
     found = metrics["discovered"]
+    looked = f"({plural(found.get('listed', 0), 'object')} listed, {spent})"
+    if sum(files.values()) or metrics["waiting"]:  # what became of them is told below
+        out.line(f"No file was loaded into {safe(table)} {looked}.")
+        return
     known = f"{plural(found.get('known', 0), 'file')} known already" if found.get("known") else "no file there counts"
-    out.line(f"Nothing new for {safe(table)}: {known} ({plural(found.get('listed', 0), 'object')} listed, {spent}).")
+    out.line(f"Nothing new for {safe(table)}: {known} {looked}.")
 
 
 def _not_loaded(out: Output, ingestion: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> None:

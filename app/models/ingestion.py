@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import JSON, Boolean, Index, Integer, String, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import DEFAULT_TENANT, Base, UtcDateTime
+from app.models.base import DEFAULT_TENANT, Base, HumanText, UtcDateTime
 
 
 class Ingestion(Base):
@@ -39,7 +39,7 @@ class Ingestion(Base):
     paused: Mapped[bool] = mapped_column(Boolean, default=False)
     rerun_wanted: Mapped[bool] = mapped_column(Boolean, default=False)
     prefect_sync: Mapped[str] = mapped_column(String(16), default="pending")
-    prefect_sync_error: Mapped[str | None] = mapped_column(Text)
+    prefect_sync_error: Mapped[str | None] = mapped_column(HumanText)
     revision: Mapped[int] = mapped_column(Integer, default=1)  # grows with each change a person makes
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

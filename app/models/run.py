@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, Uuid, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import DEFAULT_TENANT, Base, UtcDateTime
+from app.models.base import DEFAULT_TENANT, Base, HumanText, UtcDateTime
 
 RUNNING_SQL = "state = 'RUNNING'"
 
@@ -32,5 +32,5 @@ class Run(Base):
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     error_code: Mapped[str | None] = mapped_column(String(64))
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(HumanText)
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from app.models.processed_file import NOT_LOADED_SQL, WAITING_SQL
 from app.repositories.statements import changed_rows
 from app.values import BatchFile, FileState, FoundFile
 
+_EPOCH_BITS = 31  # above the sequence; the sign stays free
 _SEQUENCE_BITS = 32
 _IN_CHUNK = 500
 _ALL = "*"
@@ -71,15 +73,28 @@ def known_paths(session: Session, ingestion_id: UUID, paths: Sequence[str]) -> l
 
 
 def allocate_ids(session: Session, count: int) -> range:
-    """`count` ids that no database ever gave: a random epoch above a sequence (protocol, point 8)."""
-    row = session.execute(
-        update(FileIdSource)
-        .where(FileIdSource.id == 1)
-        .values(next_sequence=FileIdSource.next_sequence + count)
-        .returning(FileIdSource.epoch, FileIdSource.next_sequence)
-    ).one()
-    first = (row[0] << _SEQUENCE_BITS) + row[1] - count
+    """`count` ids that no database ever gave: a random epoch above a sequence (protocol, point 8).
+
+    Where the sequence has not that many left, another random epoch begins, with a sequence of its own.
+    """
+    epoch, end = _moved(session, next_sequence=FileIdSource.next_sequence + count)
+    if end > 1 << _SEQUENCE_BITS:  # the update above holds the row: nobody else takes an epoch meanwhile
+        epoch, end = _moved(session, epoch=_another_epoch(epoch), next_sequence=1 + count)
+    first = (epoch << _SEQUENCE_BITS) + end - count
     return range(first, first + count)
+
+
+def _moved(session: Session, **columns: object) -> tuple[int, int]:
+    """The epoch, and the first number that is not given yet, after the change."""
+    change = update(FileIdSource).where(FileIdSource.id == 1).values(**columns)
+    row = session.execute(change.returning(FileIdSource.epoch, FileIdSource.next_sequence)).one()
+    return row[0], row[1]
+
+
+def _another_epoch(epoch: int) -> int:
+    while (other := secrets.randbits(_EPOCH_BITS)) == epoch:
+        pass
+    return other
 
 
 def insert_new(session: Session, ingestion_id: UUID, run_id: UUID, files: Sequence[NewFile], now: datetime) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from app import failpoints
 from app.database import Session
-from app.errors import CatalogError, NotFound
+from app.errors import LandingIncomplete, NotFound
 from app.ingest import ledger, planning
 from app.models import Batch as BatchRow
 from app.repositories import batches, file_moves, files, ingestions
@@ -67,7 +67,7 @@ class BatchLedger:
             return batches.as_value(row), files.of_batch(session, batch.id)
 
     def answered(self, batch: Batch) -> None:
-        """The claim ended with an error that is known: it was not the batch that killed a process."""
+        """The claim ended with an error or an interrupt: it was not the batch that killed a process."""
         with self.ctx.lease.transaction() as session:
             batches.change(session, batch.id, unanswered=0)
 
@@ -182,7 +182,7 @@ class BatchLedger:
     def _final(self, session: Session, batch: Batch, outcomes: Sequence[FileOutcome]) -> tuple[FileOutcome, ...]:
         attempts = files.attempts_of(session, batch.id)
         if {outcome.file_id for outcome in outcomes} != attempts.keys():
-            raise CatalogError(
+            raise LandingIncomplete(
                 f"The receipt of batch {batch.id} names {len(outcomes)} files, the ledger {len(attempts)}:"
                 " they differ.",
                 hint="Do not change receipts or the ledger by hand.",

@@ -144,6 +144,10 @@ class HealthService:
 
     def _stores(self, connection: ConnectionView, addresses: Sequence[str]) -> Iterator[Check]:
         title = f"connection {connection.name}"
+        if connection.unreadable:
+            anew = f"Store it anew: autoloader connections add {connection.name} {connection.kind}"
+            yield Check(title, BROKEN, connection.unreadable, anew)
+            return
         if not addresses:
             yield Check(
                 title,

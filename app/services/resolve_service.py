@@ -6,14 +6,14 @@ for that is the evidence of what is still undecided.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from app.config import Settings
 from app.database import Database
-from app.errors import CatalogError, Conflict, FileMissing, NotFound, TableNotFound
+from app.errors import Conflict, LandingIncomplete, NotFound, TableNotFound
 from app.ingest import commit
 from app.ingest.ports import Engine
 from app.repositories import batches, files, ingestions
@@ -96,18 +96,23 @@ class ResolveService:
 
     def _landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
         landing = self._as_of_now(ctx, batch)
-        note = "A person said that the batch had landed."
-        loaded = [FileOutcome(f.file_id, FileState.SUCCESS, reason="by-hand", error=note) for f in ledger.files(batch)]
         if landing is None or landing.kind is not LandingKind.LANDED or landing.snapshot is None:
-            return ledger.settle(batch, loaded, None, None)
+            return ledger.settle(batch, _by_hand(ledger.files(batch)), None, None)
+        outcomes = self._outcomes(ctx, ledger.files(batch), batch, landing)
+        with suppress(LandingIncomplete):  # its rejects are gone: what is in the table is settled without them
+            commit.complete_rejects(ctx.engine, batch, landing)
+        return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
+
+    def _outcomes(
+        self, ctx: RunContext, files: Sequence[BatchFile], batch: Batch, landing: Landing
+    ) -> Sequence[FileOutcome]:
+        """What the receipt says; the person's word for all files where it is gone or of other files."""
         try:
             outcomes = commit.outcomes_of(ctx.engine, batch, landing)
-            commit.complete_rejects(ctx.engine, batch, landing)
-        except (CatalogError, FileMissing) as error:
-            if not commit.is_final(error):
-                raise
-            outcomes = tuple(loaded)  # its receipt or its rejects are gone: the person's word stands for all files
-        return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
+        except LandingIncomplete:
+            return _by_hand(files)
+        same = {outcome.file_id for outcome in outcomes} == {file.file_id for file in files}
+        return outcomes if same else _by_hand(files)
 
     def _not_landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
         landing = self._as_of_now(ctx, batch)
@@ -132,7 +137,7 @@ class ResolveService:
             return None
 
     def _rebased(self, ctx: RunContext, batch: Batch) -> Batch:
-        state = ctx.engine.table_state()
+        state = ctx.engine.table_to_claim()
         return replace(batch, table_uuid=state.uuid, base_snapshot_id=state.head)
 
     def accept_table(self, name: str) -> UUID | None:
@@ -169,3 +174,8 @@ class ResolveService:
             wiring.opened_engine(self.database, self.settings, found, sandbox) as engine,
         ):
             yield found, engine
+
+
+def _by_hand(files: Sequence[BatchFile]) -> list[FileOutcome]:
+    note = "A person said that the batch had landed."
+    return [FileOutcome(file.file_id, FileState.SUCCESS, reason="by-hand", error=note) for file in files]

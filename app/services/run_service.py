@@ -156,8 +156,19 @@ class RunService:
                 ctx.ingestion = SchemaService(self.database, self.settings).learn(ctx)
                 ctx.engine.schema = ctx.ingestion.schema
             old += self._cut(ctx)
+            if old:
+                self._tell_of_table(ctx)
         failpoints.hit("planned")
         return Plan(tuple(i for i, _, _ in old), sum(n for _, n, _ in old), sum(b for _, _, b in old))
+
+    def _tell_of_table(self, ctx: RunContext) -> None:
+        """What a person should know of the table before it is loaded. Told where something is loaded: once in a run."""
+        if warning := ctx.engine.retention_warning():
+            log.warning("the table's own retention is short", warning=warning)
+            ctx.progress.note(warning)
+        # Later runs meet a table that the ingestion has loaded: then it was told.
+        if ctx.ingestion.table_uuid is None and (ignored := ctx.engine.ignored_settings()):
+            ctx.progress.note(ignored)
 
     def _refuse_blocked(self, ctx: RunContext) -> None:
         name = ctx.ingestion.name
@@ -262,7 +273,7 @@ class RunService:
         if isinstance(error, LeaseLost):
             return
         cancelled = isinstance(error, Interrupted | KeyboardInterrupt)
-        known = error if isinstance(error, AutoloaderError) else None
+        known = error if isinstance(error, AutoloaderError | Interrupted) else None
         try:
             with lease.transaction() as session:
                 run = runs.by_id(session, run_id)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from app.database import Database, upgrade
+from tests.functional.loading import Loader
 
 KINDS = ["sqlite", "postgresql"]
 
@@ -59,6 +60,11 @@ def new_postgresql_database(postgres_port: int, postgresql_template: str) -> Ite
     for name, database in made:
         database.close()
         _administer(postgres_port, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def loader(sqlite_database: Database, tmp_path: Path) -> Loader:
+    return Loader(sqlite_database, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import database
 from app.database import Database, known_revisions, make_engine, migrate, opening, revisions, session_scope, upgrade
-from app.errors import DatabaseNotMigrated, DatabaseUnavailable, InvalidInput
+from app.errors import DatabaseError, DatabaseNotMigrated, DatabaseUnavailable, InvalidInput
 
 
 @pytest.fixture
@@ -174,6 +174,16 @@ def test_an_error_does_not_show_the_values_of_the_statement(numbers):
     with pytest.raises(DatabaseNotMigrated) as caught, numbers.session_scope() as session:
         session.execute(text("INSERT INTO absent VALUES (:secret)"), {"secret": "canary"})
     assert "canary" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_a_statement_that_is_refused_is_told_without_the_statement(numbers):
+    with (
+        pytest.raises(DatabaseError, match="refused a statement of ours") as caught,
+        numbers.session_scope() as session,
+    ):
+        session.execute(text("SELECT 'canary'; SELECT 2"))
+    assert "canary" not in str(caught.value)
+    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "mysql://h/db", "sqlite://", "sqlite:///:memory:", "duckdb:///x"])

@@ -57,6 +57,19 @@ def test_ids_of_the_highest_epoch_fit_a_signed_64_bit_column(database):
     assert pipeline.rows()[0]["id"] == file_id
 
 
+def test_when_the_sequence_is_used_up_another_epoch_begins_and_no_id_repeats(database, monkeypatch):
+    with database.session_scope() as session:
+        session.execute(text(f"UPDATE file_id_source SET epoch = 5, next_sequence = {2**32 - 4}"))
+    drawn = iter([5, 5, 2**31 - 1])
+    monkeypatch.setattr("app.repositories.files.secrets.randbits", lambda bits: next(drawn))
+    given_out = []
+    for count in (3, 2, 1):
+        with database.session_scope() as session:
+            given_out.append(list(files.allocate_ids(session, count)))
+    old, new = 5 << 32, (2**31 - 1) << 32
+    assert given_out == [[old + 2**32 - 4, old + 2**32 - 3, old + 2**32 - 2], [new + 1, new + 2], [new + 3]]
+
+
 def test_ids_given_at_the_same_time_are_different(database):
     barrier, lock = threading.Barrier(4), threading.Lock()
     given_out: list[int] = []
