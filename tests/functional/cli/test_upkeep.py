@@ -75,6 +75,16 @@ def test_a_setting_that_cannot_be_is_named(cli, monkeypatch):
     )
 
 
+def test_settings_that_do_not_fit_together_are_named(cli, monkeypatch):
+    monkeypatch.setenv("LEASE_SECONDS", "5")
+    get_settings.cache_clear()
+
+    assert cli("runs", "list").err == (
+        "Error: A setting cannot be used: LEASE_HEARTBEAT_SECONDS: 15 is more than a third of LEASE_SECONDS (5):"
+        " lower it, or raise that.\nNext: See the settings: docs/reference/configuration.md\n"
+    )
+
+
 def test_an_unknown_failpoint_is_refused(cli, monkeypatch):
     monkeypatch.setenv("AUTOLOADER_FAILPOINTS", "nowhere=kill")
     get_settings.cache_clear()
