@@ -21,10 +21,12 @@ AutoloaderError
 │   └── FileChanged              listed, then another version
 ├── CatalogError                                                           502
 │   ├── CatalogUnavailable       retry helps
+│   ├── CatalogRefused           credentials that are wrong, expired, or may not
 │   ├── TableNotFound
 │   ├── TableChanged             dropped, recreated, or its columns changed type
 │   ├── CommitConflict           main moved; look, then try again
-│   └── CommitUnknown            the answer was lost; only the table knows
+│   ├── CommitUnknown            the answer was lost; only the table knows
+│   └── LandingIncomplete        a batch landed; its receipt or rejects are gone
 ├── SchemaChangeRefused          new columns under `fail`                  409
 ├── TooManyErrors                the threshold of `on_error` was passed    409
 ├── ParserDied                   the parsing child crashed or hit a limit  500
@@ -168,6 +170,12 @@ class CatalogUnavailable(CatalogError):
     retryable = True
 
 
+class CatalogRefused(CatalogError):
+    """The catalog or the warehouse's storage does not let us: right again once the credentials are."""
+
+    code = "catalog-refused"
+
+
 class TableNotFound(CatalogError):
     code = "table-not-found"
     status_code = 404
@@ -187,6 +195,16 @@ class CommitUnknown(CatalogError):
     """The outcome of a commit is not known: nobody may write again, or delete its files, before looking."""
 
     code = "commit-unknown"
+
+
+class LandingIncomplete(CatalogError):
+    """What a landed batch left beside the table is gone or broken for good: only a person can end the batch.
+
+    Raised only where that is certain. Everything else that keeps us from reading it may be mended.
+    """
+
+    code = "landing-incomplete"
+    status_code = 409
 
 
 class SchemaChangeRefused(AutoloaderError):

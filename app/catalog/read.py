@@ -13,6 +13,7 @@ from pyiceberg.table import ALWAYS_TRUE, DataScan
 from app.catalog.duck_table import opened, reader
 from app.catalog.faults import reading
 from app.catalog.lineage import snapshot_info
+from app.catalog.partitions import partition_texts
 from app.catalog.table import Look
 from app.datatypes import TableSchema
 from app.errors import InvalidInput, NotFound
@@ -59,7 +60,7 @@ def describe(look: Look) -> Description:
         location=metadata.location,
         format_version=metadata.format_version,
         schema=look.state.schema,
-        partition_by=partition_texts(look),
+        partition_by=partition_texts(metadata),
         properties=dict(metadata.properties),
         head=head,
         snapshots=len(metadata.snapshots),
@@ -68,20 +69,6 @@ def describe(look: Look) -> Description:
         byte_count=_number(summary, "total-files-size"),
         updated_at=updated,
     )
-
-
-def partition_texts(look: Look) -> tuple[str, ...]:
-    """The table's partition in the words of `partition_by`."""
-    metadata = look.loaded.metadata
-    texts = []
-    for field in metadata.spec().fields:
-        source = metadata.schema().find_column_name(field.source_id) or f"field {field.source_id}"
-        function, _, number = str(field.transform).rstrip("]").partition("[")
-        if function == "identity":
-            texts.append(source)
-        else:
-            texts.append(f"{function}({number}, {source})" if number else f"{function}({source})")
-    return tuple(texts)
 
 
 def head(look: Look, count: int, snapshot_id: int | None = None) -> Rows:

@@ -85,6 +85,27 @@ def test_a_transaction_that_only_reads_takes_the_write_lock_too(numbers):
     assert count(numbers) == 2
 
 
+def test_a_reader_waits_for_no_writer_and_sees_what_was_there_before(numbers):
+    with numbers.session_scope() as writer:
+        writer.execute(text("INSERT INTO numbers VALUES (1, NULL)"))
+        with numbers.read_scope() as reader:
+            assert reader.execute(text("SELECT count(*) FROM numbers")).scalar() == 0
+    with numbers.read_scope() as reader:
+        before = reader.execute(text("SELECT count(*) FROM numbers")).scalar()
+        with numbers.session_scope() as writer:  # nor does a writer wait for a reader
+            writer.execute(text("INSERT INTO numbers VALUES (2, NULL)"))
+        assert reader.execute(text("SELECT count(*) FROM numbers")).scalar() == before == 1
+
+
+def test_a_connection_that_only_read_may_write_for_the_next_one(numbers):
+    with numbers.read_scope() as reader:
+        first = reader.connection().connection.driver_connection
+    with numbers.session_scope() as writer:
+        assert writer.connection().connection.driver_connection is first
+        writer.execute(text("INSERT INTO numbers VALUES (1, NULL)"))
+    assert count(numbers) == 1
+
+
 def test_what_sqlite_is_told_on_every_connection(numbers):
     with numbers.session_scope() as session:
         told = {name: session.execute(text(f"PRAGMA {name}")).scalar() for name in ("synchronous", "foreign_keys")}

@@ -22,6 +22,7 @@ from app.ingest.formats.base import (
     RAW_LIMIT,
     REJECT,
     RESCUED,
+    TOKEN,
     InferJob,
     InferResult,
     Job,
@@ -240,7 +241,7 @@ def _select(layout: Layout, paths: Sequence[str], schema: TableSchema, *, locate
     values += [f"{file_id_sql('filepath')} AS {FILE}", f"{rescued(entries)} AS {RESCUED}"]
     rejected = f"CASE {' '.join(reject)} END" if reject else "CAST(NULL AS VARCHAR)"
     columns = [f"c{index}" for index in range(len(layout.names))]
-    extra = ", filename='__autoloader_path'" + (", file_row_number=true" if located else "")
+    extra = f", filename='__autoloader_path_{TOKEN}'" + (", file_row_number=true" if located else "")
     names = ", ".join([*columns, *(["rownumber"] if located else []), "filepath"])
     more = ", line, raw" if located else ""
     if located:
