@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -36,7 +37,7 @@ WRITTEN = {f"{page}: {shlex.join(words)}": words for page in PAGES for words in 
 def test_a_command_that_is_written_down_exists_with_its_options(words):
     words = words[: words.index(">")] if ">" in words else words
     words = [str(UUID(int=0)) if word == "BATCH" else word for word in words]
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     while hasattr(command, "commands"):
         _, command, words = command.resolve_command(None, words)
 
