@@ -230,7 +230,10 @@ _MANNERS = """\
 Every command answers with text, or with one JSON document on standard output when `--json` is given; then nothing else
 is there, and an error is a document too: `{"error": code, "message": …, "hint": …}`. Notes and progress go to standard
 error, bars only when it is a terminal. `--debug`, anywhere, shows where an error came from. Ctrl-C and SIGTERM end a
-run in order: it becomes `CANCELLED`, and the next one goes on where it stopped; a second signal kills at once."""
+run in order: it becomes `CANCELLED`, and the next one goes on where it stopped; a second signal kills at once.
+
+In JSON, integers beyond 2^53 are texts: ids of files and snapshots have 62 bits, which jq and JavaScript would round.
+Give them back as they came. `load --watch --json` writes one document a line for each run (NDJSON)."""
 
 
 def _exit_codes() -> str:
