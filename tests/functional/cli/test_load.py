@@ -431,23 +431,6 @@ def test_a_folder_that_may_not_be_read_makes_the_run_partial(cli, landing, monke
     assert "PARTIAL: 1 of the source unreadable\n" in ran.out
 
 
-def test_a_file_that_failed_and_waits_is_counted_once(cli, landing):
-    put(landing, "a.jsonl", "broken {\n")
-    cli("load", "landing", "shop.orders", "--on-error", "fail")
-
-    assert "1 failed, 1 waiting" not in cli("runs", "show").out
-
-
-def test_only_a_changed_file_is_not_told_as_if_nothing_was_there(cli, landing):
-    put(landing, "a.jsonl", rows(0, 1))
-    cli("load", "landing", "shop.orders")
-    cli("load", "landing", "shop.orders")
-    put(landing, "a.jsonl", rows(0, 2))
-    cli("load", "landing", "shop.orders")
-
-    assert "no file there counts" not in cli("load", "landing", "shop.orders").out
-
-
 def test_a_home_that_cannot_be_written_is_told(cli, landing, home):
     put(landing, "a.jsonl", rows(0, 1))
     (home / "spool").write_text("in the way")

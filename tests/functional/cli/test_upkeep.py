@@ -27,7 +27,7 @@ def test_the_doctor_finds_a_fresh_home_well(cli, home):
 def test_the_doctor_tells_of_a_secret_that_the_key_does_not_open(cli, home, monkeypatch):
     monkeypatch.setenv("AUTOLOADER_SECRET_KEY", "one key")
     get_settings.cache_clear()
-    cli("connections", "add", "store", "s3", "--secret", "secret_access_key=abcdef")
+    cli("connections", "add", "store", "s3", "-o", "access_key_id=AK", "--secret", "secret_access_key=abcdef")
     monkeypatch.setenv("AUTOLOADER_SECRET_KEY", "another key")
     get_settings.cache_clear()
 

@@ -134,6 +134,19 @@ def test_the_refusal_says_which_run_it_is_and_how_long_its_lease_lasts(database,
     assert f"runs show {run_id}" in refused.value.hint
 
 
+def test_a_run_lives_while_its_lease_is_held_and_no_longer(database, ingestion_id):
+    def alive(run_id):
+        with database.read_scope() as session:
+            return lease_service.is_alive(session, ingestion_id, run_id)
+
+    run_id = uuid4()
+    assert not alive(run_id)
+    with lease_service.hold(database, LONG, ingestion_id, run_id, SILENT):
+        assert alive(run_id)
+        assert not alive(uuid4())
+    assert not alive(run_id)
+
+
 def test_of_many_that_want_it_at_once_exactly_one_gets_it(database, ingestion_id):
     barrier, over, ends = threading.Barrier(4), threading.Event(), []
 
