@@ -17,12 +17,13 @@ from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestions, runs
 from app.repositories.runs import LastRun
 from app.schemas.ingestion import IngestionShape
+from app.schemas.table_name import DEFAULT_CATALOG
 from app.services import overlap
 from app.services.context import IngestionInfo, config_of
 from app.services.overlap import Wanted
 from app.storage import parse_address
 
-LOCAL_CATALOG = "local"
+LOCAL_CATALOG = DEFAULT_CATALOG
 
 
 @dataclass(frozen=True, slots=True)
