@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import re
 
-from app.storage import open_store
 from tests.functional.cli.conftest import rows
 
 SECRET = "very-secret-value-4711"
@@ -115,7 +114,7 @@ def test_nobody_says_where_to_try_a_connection(cli):
 
 def test_files_of_an_object_store_are_loaded_and_found(cli, s3):
     cli("connections", "add", "store", "s3", *[f"-o{key}={value}" for key, value in s3.options.items()])
-    open_store(f"{s3.url}/in", s3.options).put_bytes(f"{s3.url}/in/a b%20c.jsonl", rows(0, 5).encode())
+    s3.put("in/a b%20c.jsonl", rows(0, 5).encode())
 
     ran = cli("load", f"{s3.url}/in", "shop.orders", "--connection", "store", "--json")
     (file,) = cli("files", "show", "a b%20c.jsonl", "--json").answer["files"]
