@@ -169,7 +169,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _fault(answer: Fault) -> SpoolFault:
-    reason = next((word for kind, word in _REASONS.items() if isinstance(answer.error, kind)), "unreadable")
+    reason = next(word for kind, word in _REASONS.items() if isinstance(answer.error, kind))
     return SpoolFault(answer.file_id, reason, str(answer.error))
 
 

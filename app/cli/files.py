@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ from app.cli.options import Json, OfIngestion, Yes
 from app.cli.output import Output
 from app.cli.text import moment, number, plural, safe, shell, size
 from app.errors import InvalidInput, NotFound
+from app.values import FileState
 
 if TYPE_CHECKING:
     from app.services.explain_service import Explanation
@@ -23,19 +23,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Files: list, show where one is and why, retry, skip, forget.")
 
 
-class State(StrEnum):
-    DISCOVERED = "DISCOVERED"
-    PROCESSING = "PROCESSING"
-    SUCCESS = "SUCCESS"
-    FAILED = "FAILED"
-    QUARANTINED = "QUARANTINED"
-    SKIPPED = "SKIPPED"
-
-
 Ingestion = Annotated[
     str | None, typer.Argument(metavar="[INGESTION]", help="Only files of this ingestion.", autocompletion=ingestions)
 ]
-States = Annotated[list[State] | None, typer.Option("--state", help="Only files in this state; may be repeated.")]
+States = Annotated[list[FileState] | None, typer.Option("--state", help="Only files in this state; may be repeated.")]
 Path = Annotated[str | None, typer.Option("--path", metavar="TEXT", help="Only files whose path holds this text.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most files shown.")]
 After = Annotated[int, typer.Option("--after", metavar="ID", help="Begin behind the file with this id.")]
@@ -145,7 +136,7 @@ def _show_one(out: Output, view: FileView) -> None:
         rows = [(moment(e.at), e.state, e.reason, e.run_id, e.error) for e in view.history]
         out.line()
         out.table(("when", "state", "reason", "run", "why"), rows)
-    if view.state in {State.QUARANTINED, State.SKIPPED, State.FAILED}:
+    if view.state in {FileState.QUARANTINED, FileState.SKIPPED, FileState.FAILED}:
         known = REASONS.get(view.reason or "")
         if known is not None:
             out.line(f"{known.meaning[0].upper()}{known.meaning[1:]}. {known.next_step}")
@@ -160,7 +151,7 @@ def retry(
     files: MaybeFiles = None,
     ingestion: OfIngestion = None,
     state: Annotated[
-        list[State] | None, typer.Option("--state", help="Without FILE: every file of --ingestion in this state.")
+        list[FileState] | None, typer.Option("--state", help="Without FILE: every file of --ingestion in this state.")
     ] = None,
     as_json: Json = False,
 ) -> None:

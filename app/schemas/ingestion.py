@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from app.datatypes import can_be_named, parse_schema
+from app.schemas.table_name import name_parts
 
 FormatName = Literal["jsonl", "json", "csv", "tsv", "parquet"]
 Compression = Literal["auto", "none", "gzip", "zstd", "bz2"]
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 def parse_size(value: object) -> object:
@@ -93,8 +93,7 @@ class DestinationShape(Shape):
     @field_validator("table")
     @classmethod
     def _named(cls, value: str) -> str:
-        parts = value.split(".")
-        if len(parts) not in {2, 3} or not all(_TABLE.fullmatch(part) for part in parts):
+        if name_parts(value) is None:
             message = (
                 f"{value!r} is not a table name; write namespace.table or catalog.namespace.table,"
                 " each of letters, digits and _"

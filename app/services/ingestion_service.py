@@ -17,6 +17,7 @@ from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestions, runs
 from app.repositories.runs import LastRun
 from app.schemas.ingestion import IngestionShape
+from app.schemas.table_name import DEFAULT_CATALOG
 from app.services import connection_service, lease_service, overlap
 from app.services.connection_service import STORES
 from app.services.context import IngestionInfo, config_of
@@ -24,7 +25,7 @@ from app.services.overlap import Wanted
 from app.services.shape_checks import require_name
 from app.storage import parse_address
 
-LOCAL_CATALOG = "local"
+LOCAL_CATALOG = DEFAULT_CATALOG
 
 
 @dataclass(frozen=True, slots=True)

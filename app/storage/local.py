@@ -78,18 +78,6 @@ class LocalStore:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
-    def put_bytes(self, path: str, data: bytes) -> None:
-        with _translated(path, missing=SourceNotFound):
-            target = Path(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # Written beside and renamed: a reader sees the old file or the new one, never half of it.
-            draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-            try:
-                draft.write_bytes(data)
-                draft.replace(target)
-            finally:
-                draft.unlink(missing_ok=True)
-
     def delete(self, path: str) -> None:
         with _translated(path, missing=FileMissing):
             Path(path).unlink(missing_ok=True)

@@ -11,7 +11,6 @@ from app.config import get_settings
 from app.database import Database
 from app.models import Connection
 from app.repositories import connections
-from app.storage import open_store
 from tests.fakes.ledger import NOON
 from tests.functional.cli.conftest import put, rows
 
@@ -163,7 +162,7 @@ def test_nobody_says_where_to_try_a_connection(cli):
 
 def test_files_of_an_object_store_are_loaded_and_found(cli, s3):
     cli("connections", "add", "store", "s3", *[f"-o{key}={value}" for key, value in s3.options.items()])
-    open_store(f"{s3.url}/in", s3.options).put_bytes(f"{s3.url}/in/a b%20c.jsonl", rows(0, 5).encode())
+    s3.put("in/a b%20c.jsonl", rows(0, 5).encode())
 
     ran = cli("load", f"{s3.url}/in", "shop.orders", "--connection", "store", "--json")
     (file,) = cli("files", "show", "a b%20c.jsonl", "--json").answer["files"]

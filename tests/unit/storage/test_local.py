@@ -86,14 +86,6 @@ def test_a_folder_in_place_of_a_file_is_missing(tmp_path):
         open_store(str(tmp_path)).read(str(tmp_path))
 
 
-def test_a_write_replaces_the_whole_file_and_leaves_no_draft(tmp_path):
-    store = open_store(str(tmp_path))
-    for data in (b"long first text", b"2"):
-        store.put_bytes(f"{tmp_path}/deep/a", data)
-        assert store.read(f"{tmp_path}/deep/a") == data
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a"]
-
-
 def test_a_folder_that_may_not_be_read_is_counted_and_hides_nothing_else(tmp_path, monkeypatch):
     for name in ("a/x", "closed/y", "z"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
