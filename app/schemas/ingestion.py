@@ -158,6 +158,14 @@ class RowColumnsShape(Shape):
     ingested_at: str | None = Field(default="_ingested_at", description="When the row was written (timestamptz).")
     rescued_data: str | None = Field(default="_rescued_data", description="What did not fit, as JSON (string).")
 
+    @field_validator("file_id", mode="before")
+    @classmethod
+    def _stays(cls, value: object) -> object:
+        if not value:
+            message = "it cannot be switched off: it tells the file of each row; give it another name instead"
+            raise ValueError(message)
+        return value
+
 
 class IngestionShape(Shape):
     """One ingestion."""

@@ -28,10 +28,11 @@ REASONS: dict[str, Reason] = {
         "a record, or what the file expands to, passes a limit", "Raise the limit that the message names, and retry."
     ),
     "too-many-errors": Reason(
-        "more records could not be parsed than max_errors allows", "Mend the file, or raise max_errors."
+        "more records could not be parsed than max_errors allows",
+        "Mend the file, or raise max_errors and then: autoloader files retry",
     ),
     ledger.DIED: Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
-    "denied": Reason("the store refused to let it be read", "Give the credentials the right to read it."),
+    "denied": Reason("the store refused to let it be read", "Give the right to read it, then: autoloader files retry"),
     ledger.MISSING: Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),
     ledger.CHANGED: Reason("another version than the one that was listed", "Nothing: the new version is found as new."),
     ledger.SUPERSEDED: Reason("a newer version came before this one was loaded", "Nothing: the newer one is loaded."),

@@ -137,6 +137,11 @@ def _entries(folder: str, counts: Counter[str], *, root: bool = False) -> Iterat
         # A folder that went away while we walked holds nothing any more; the root itself must be there.
         if root:
             raise
+    except SourceAccessDenied:
+        # What else there is counts; that something is missing is told with the run.
+        if root:
+            raise
+        counts["unreadable"] += 1
     found.sort(key=lambda item: item[0])
     return iter(found)
 
@@ -152,7 +157,8 @@ def _listed(entry: os.DirEntry[str], counts: Counter[str]) -> ObjectInfo | None:
         return None
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EACCES}:
-            counts["symlink" if entry.is_symlink() else "not-a-file"] += 1
+            other = "unreadable" if error.errno == errno.EACCES else "not-a-file"
+            counts["symlink" if entry.is_symlink() else other] += 1
             return None
         raise SourceUnavailable(f"{entry.path} could not be looked at: {error.strerror}.") from error
     if not stat_module.S_ISREG(found.st_mode):

@@ -110,10 +110,9 @@ class World:
             **LEASE,
             "AUTOLOADER_HOME": str(self.home),
             "DATABASE_URL": self.database_url,
-            "AUTOLOADER_FAILPOINTS": failpoints,
-            "PARSER_THREADS": "1",
             # A process stopped in the midst of a heartbeat would hold SQLite's lock for as long as it is stopped.
-            **({"LEASE_HEARTBEAT_SECONDS": "60"} if "=stop" in failpoints else {}),
+            "AUTOLOADER_FAILPOINTS": f"{failpoints};heartbeat=error" if "=stop" in failpoints else failpoints,
+            "PARSER_THREADS": "1",
         }
 
     def start(self, failpoints: str = "") -> Forked:

@@ -1,7 +1,19 @@
 from __future__ import annotations
 
+import re
+from contextlib import closing
+from uuid import uuid4
+
 import pytest
 
+from app.cli import completion
+from app.config import get_settings
+from app.database import Database
+from app.ingest.ports import SilentProgress
+from app.models import DEFAULT_TENANT
+from app.repositories import runs
+from app.services import lease_service
+from app.services.ingestion_service import IngestionService
 from tests.functional.cli.conftest import put, rows
 
 
@@ -150,3 +162,36 @@ def test_two_deleted_patterns_of_a_folder_are_not_loaded_again_by_the_whole_fold
     assert (refused.code, insisted.code) == (1, 1)
     assert "its rows would be there twice" in insisted.err
     assert cli("table", "show", "shop.t", "--json").answer["records"] == 10
+
+
+def test_an_ingestion_is_not_deleted_while_a_run_is_active(cli, loaded):
+    with closing(Database(get_settings().database_address)) as database:
+        ingestion = IngestionService(database, get_settings()).find("shop.orders")
+        run_id = uuid4()
+        with lease_service.hold(database, get_settings(), ingestion.id, run_id, SilentProgress()):
+            ran = cli("ingestions", "delete", "shop.orders", "--yes")
+
+    assert ran.code == 4
+    assert ran.err.startswith(f"Error: Run {run_id} of this ingestion is active: ")
+    assert cli("ingestions", "delete", "shop.orders", "--yes").code == 0
+
+
+def test_a_run_whose_process_is_gone_is_told_as_lost(cli, loaded):
+    with closing(Database(get_settings().database_address)) as database, database.session_scope() as session:
+        run = runs.newest(session, DEFAULT_TENANT)
+        run.state, run.finished_at = "RUNNING", None
+
+    listed, shown = cli("runs", "list"), cli("runs", "show")
+    (view,) = cli("runs", "list", "--json").answer["runs"]
+
+    assert (view["state"], view["alive"]) == ("RUNNING", False)
+    assert re.search(r" LOST +\S+ \S+ +\d", listed.out)
+    assert "the next run finishes what it began: autoloader ingestions run shop.orders" in shown.out
+
+
+def test_names_of_ingestions_are_completed(cli, loaded, monkeypatch, tmp_path):
+    assert (completion.ingestions("sh"), completion.ingestions("x")) == (["shop.orders"], [])
+    monkeypatch.setenv("AUTOLOADER_HOME", str(tmp_path / "nowhere"))
+    get_settings.cache_clear()
+    assert completion.ingestions("") == []
+    assert not (tmp_path / "nowhere").exists()

@@ -231,7 +231,7 @@ def test_a_loaded_file_that_changed_stops_the_run_under_fail_until_a_person_deci
     assert (stopped.code, still.code, after.code) == (1, 1, 0), after.err
     assert stopped.err == still.err
     assert stopped.err == (
-        "Error: 1 files of shop.orders changed after they were loaded, and it says on_change: fail.\n"
+        "Error: 1 file of shop.orders changed after loading, and it says on_change: fail.\n"
         "Next: See them: autoloader files list shop.orders --state QUARANTINED;"
         " then `files retry` loads the new version too, `files skip` leaves it out.\n"
     )
