@@ -65,8 +65,8 @@ def test_processes_may_make_the_same_catalog_and_table_at_once(tmp_path):
     ("options", "says"),
     [
         ({"type": "ftp", "uri": "x"}, "ftp"),
-        ({"uri": "ftp://x"}, "not known"),
-        ({}, "not known"),
+        ({"uri": "ftp://x"}, "has no type"),
+        ({}, "has no type"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, says):
