@@ -10,11 +10,12 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+_BEATS_IN_A_LEASE = 3
 
 
 class Settings(BaseSettings):
@@ -52,7 +53,9 @@ class Settings(BaseSettings):
 
     # --- the lease (protocol, point 1)
     lease_seconds: float = Field(default=60.0, description="How long a lease lasts without a heartbeat.", gt=0)
-    lease_heartbeat_seconds: float = Field(default=15.0, description="Pause between heartbeats.", gt=0)
+    lease_heartbeat_seconds: float = Field(
+        default=15.0, description="Pause between heartbeats; at most a third of `LEASE_SECONDS`.", gt=0
+    )
 
     # --- bounds of a run
     batch_max_files: int = Field(default=10_000, description="Most files in one batch.", gt=0)
@@ -89,6 +92,16 @@ class Settings(BaseSettings):
     autoloader_failpoints: str = Field(
         default="", description="Named points at which a test stops the process. Never set this in production."
     )
+
+    @field_validator("lease_heartbeat_seconds")
+    @classmethod
+    def _beats_in_time(cls, pause: float, info: ValidationInfo) -> float:
+        """A beat may be late or fail twice before somebody else takes the lease of a run that lives."""
+        lease = info.data.get("lease_seconds")
+        if lease is not None and pause * _BEATS_IN_A_LEASE > lease * (1 + 1e-9):
+            message = f"{pause:g} is more than a third of LEASE_SECONDS ({lease:g}): lower it, or raise that"
+            raise ValueError(message)
+        return pause
 
     @property
     def home(self) -> Path:

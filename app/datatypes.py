@@ -330,15 +330,6 @@ def parse_schema(text: str) -> TableSchema:
     return TableSchema(columns)
 
 
-def parse_type(text: str) -> DataType:
-    """The type that `text` describes. Raises InvalidSchemaText."""
-    reader = _Reader(text)
-    kind = reader.kind()
-    if reader.text[reader.at :].strip():
-        raise reader.fail("the end")
-    return kind
-
-
 # --- JSON (between processes, and in receipts) -----------------------------------------------
 
 

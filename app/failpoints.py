@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 NAMES: dict[str, str] = {
+    "heartbeat": "the lease is about to be renewed, in a thread of its own; armed with `error`, it never is",
     "listed": "a page was listed, nothing of it recorded",
     "recorded": "a page is in the ledger",
     "planned": "batches are stored, none is claimed",

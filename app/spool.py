@@ -148,9 +148,16 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def _own_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_started_at(os.getpid())}-", dir=folder))
+    """Raises InvalidInput where `folder` cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_started_at(os.getpid())}-", dir=folder))
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder} cannot be written: {error.strerror or error}.",
+            hint="Set AUTOLOADER_HOME to a folder that can be written; what is read is put there for a while.",
+        ) from error
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -162,7 +169,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _fault(answer: Fault) -> SpoolFault:
-    reason = next((word for kind, word in _REASONS.items() if isinstance(answer.error, kind)), "unreadable")
+    reason = next(word for kind, word in _REASONS.items() if isinstance(answer.error, kind))
     return SpoolFault(answer.file_id, reason, str(answer.error))
 
 

@@ -193,6 +193,14 @@ class TableState:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectSample:
+    """One rejected record, for a message: where it is, why, and how it begins."""
+
+    file_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class WriteResult:
     """What one write attempt left, before anything is published.
 
@@ -208,6 +216,8 @@ class WriteResult:
     byte_count: int
     new_columns: tuple[Column, ...] = ()
     handle: object = None
+    first_rejects: tuple[RejectSample, ...] = ()
+    new_in: int | None = None  # the first file that brings one of `new_columns`
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,36 @@ def reasons() -> str:
     )
 
 
+# --- states ----------------------------------------------------------------------------------
+
+
+def states() -> str:
+    """The tables of transitions, drawn."""
+    from app.values import BATCH_TRANSITIONS, FILE_TRANSITIONS
+
+    return _page(
+        "States",
+        "What a file and a batch may become. Every other move is refused: by the ledger's SQL for files, before the"
+        "\nledger is written for batches. What the states mean stands in [concepts](../concepts.md).",
+        f"## A file\n\n{_diagram('DISCOVERED', FILE_TRANSITIONS)}\n\n"
+        "A version that a rule leaves out begins as `SKIPPED` (as `QUARANTINED` under `on_change: fail`). A file goes"
+        "\nback from `PROCESSING` to `DISCOVERED` when its batch is split or released; the attempt does not count then."
+        "\n`QUARANTINED` is left by hand (`autoloader files retry`) or for a newer version, `SKIPPED` by hand or when"
+        f"\nthe version is listed again.\n\n## A batch\n\n{_diagram('PLANNED', BATCH_TRANSITIONS)}\n\n"
+        "`CLAIMED` again: a later run finishes what an earlier one began. `UNKNOWN` is left by a person alone"
+        "\n(`autoloader ingestions resolve`).",
+    )
+
+
+def _diagram(first: str, transitions: Mapping[Any, frozenset[Any]]) -> str:
+    """A Mermaid diagram, in the order of the code; states without a way on are ends."""
+    lines = ["stateDiagram-v2", f"    [*] --> {first}"]
+    for state, targets in transitions.items():
+        lines += [f"    {state} --> {target}" for target in transitions if target in targets]
+        lines += [] if targets else [f"    {state} --> [*]"]
+    return "\n".join(["```mermaid", *lines, "```"])
+
+
 # --- the command line ------------------------------------------------------------------------
 
 
@@ -200,7 +230,10 @@ _MANNERS = """\
 Every command answers with text, or with one JSON document on standard output when `--json` is given; then nothing else
 is there, and an error is a document too: `{"error": code, "message": …, "hint": …}`. Notes and progress go to standard
 error, bars only when it is a terminal. `--debug`, anywhere, shows where an error came from. Ctrl-C and SIGTERM end a
-run in order: it becomes `CANCELLED`, and the next one goes on where it stopped; a second signal kills at once."""
+run in order: it becomes `CANCELLED`, and the next one goes on where it stopped; a second signal kills at once.
+
+In JSON, integers beyond 2^53 are texts: ids of files and snapshots have 62 bits, which jq and JavaScript would round.
+Give them back as they came. `load --watch --json` writes one document a line for each run (NDJSON)."""
 
 
 def _exit_codes() -> str:
@@ -277,6 +310,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/errors.md": errors_page,
     "reference/ingestion.md": ingestion,
     "reference/reasons.md": reasons,
+    "reference/states.md": states,
 }
 
 

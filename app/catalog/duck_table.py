@@ -101,6 +101,7 @@ def _name(connection: duckdb.DuckDBPyConnection, name: TableName, scan: DataScan
     view = f"CREATE VIEW {database}.{schema}.{duckdb_name(name.table)} AS SELECT * FROM {source}"  # noqa: S608
     connection.execute(view)
     connection.execute(f"USE {database}.{schema}")
+    connection.execute("SET TimeZone = 'UTC'")  # the same answer on every machine
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

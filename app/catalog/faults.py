@@ -67,7 +67,12 @@ _READING: tuple[tuple[tuple[type[Exception], ...], type[CatalogError], str, str]
     ),
     ((NotInstalledError,), CatalogError, "{what}: {said}.", "Install the library that this catalog needs."),
     ((OSError,), CatalogUnavailable, "The storage of {what} did not answer: {said}.", "Is it reachable?"),
-    ((RESTError, CommitFailedException, ValueError), CatalogError, "{what} could not be used: {said}.", ""),
+    (
+        (RESTError, CommitFailedException, ValueError),
+        CatalogError,
+        "{what} could not be used: {said}.",
+        "Check each dependency, and the options of its connection: autoloader doctor",
+    ),
 )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from app.errors import InvalidTableName
+from app.schemas.table_name import DEFAULT_CATALOG, name_parts
 
-DEFAULT_CATALOG = "local"
+__all__ = ["DEFAULT_CATALOG", "REJECTS_SUFFIX", "TableName", "parse_table_name"]
+
 REJECTS_SUFFIX = "__rejects"
-_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,10 @@ class TableName:
 
 def parse_table_name(text: str, default_catalog: str = DEFAULT_CATALOG) -> TableName:
     """The name that `text` says. Raises InvalidTableName."""
-    parts = text.split(".")
-    if len(parts) not in {2, 3} or not all(_PART.fullmatch(part) for part in parts):
+    parts = name_parts(text, default_catalog)
+    if parts is None:
         raise InvalidTableName(
             f"{text!r} is not a table name.",
             hint="Write namespace.table or catalog.namespace.table, each of letters, digits and _.",
         )
-    if len(parts) == 2:  # noqa: PLR2004
-        parts = [default_catalog, *parts]
     return TableName(*parts)

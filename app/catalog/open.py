@@ -17,6 +17,7 @@ from app.catalog.table import Catalog
 from app.errors import CatalogUnavailable, InvalidInput
 
 TYPES = ("sql", "rest", "glue", "hive")
+_NEEDED = {"sql": ("uri", "warehouse"), "rest": ("uri",), "hive": ("uri",)}
 _BUSY_SECONDS = 30.0
 _OPENING_ATTEMPTS = 5
 _FILE_IO = "app.catalog.durable.DurableFileIO"
@@ -29,6 +30,17 @@ def open_catalog(name: str, options: Mapping[str, str]) -> Catalog:
     Raises InvalidInput for options that cannot be right, CatalogUnavailable when it does not answer.
     """
     return Catalog(name, _open(name, _complete(name, options)))
+
+
+def check_options(name: str, options: Mapping[str, str]) -> None:
+    """Raise InvalidInput for options that name no catalog; asks nobody."""
+    properties = _complete(name, options)
+    lacking = [key for key in _NEEDED.get(properties["type"], ()) if not properties.get(key)]
+    if lacking:
+        raise InvalidInput(
+            f"Catalog {name!r} of the type {properties['type']} needs {' and '.join(lacking)}.",
+            hint="Add " + " ".join(f"-o {key}=…" for key in lacking),
+        )
 
 
 def local_options(home: Path) -> dict[str, str]:
@@ -62,7 +74,9 @@ def _complete(name: str, options: Mapping[str, str]) -> dict[str, str]:
     kind = properties.get("type", "rest" if uri.startswith("http") else "")
     if kind not in TYPES:
         raise InvalidInput(
-            f"Catalog {name!r}: the type {kind!r} is not known.", hint=f"Set `type` to one of {', '.join(TYPES)}."
+            f"Catalog {name!r}: the type {kind!r} is not known." if kind else f"Catalog {name!r} has no type.",
+            hint=f"Set `type` to one of {', '.join(TYPES)}:"
+            f" autoloader connections add {name} catalog --replace -o type=…",
         )
     properties["type"] = kind
     if kind == "sql":

@@ -24,6 +24,8 @@ from pyiceberg.transforms import (
 )
 from pyiceberg.types import IcebergType
 
+from app.catalog.schema import to_iceberg
+from app.datatypes import TableSchema
 from app.errors import InvalidInput
 
 _PLAIN: dict[str, type[Transform[Any, Any]]] = {
@@ -43,7 +45,18 @@ _SUFFIX = {IdentityTransform: "", VoidTransform: "_null"}
 _FORM = re.compile(
     r"\s*(?:(?P<function>[A-Za-z]+)\s*\(\s*(?:(?P<number>\d+)\s*,\s*)?(?P<inner>[^()]+?)\s*\)|(?P<plain>[^()]+?))\s*"
 )
+
+
+class NoSuchColumn(InvalidInput):
+    """The text is right in itself: no column of the schema has that name."""
+
+
 _HINT = "Write a column, or year, month, day or hour(column), bucket(16, column), truncate(4, column)."
+
+
+def check_partitions(texts: Sequence[str], schema: TableSchema) -> None:
+    """Raise InvalidInput for what a new table with these columns cannot be partitioned by."""
+    parse_partitions(texts, to_iceberg(schema))
 
 
 def parse_partitions(texts: Sequence[str], schema: Schema) -> PartitionSpec:
@@ -107,7 +120,7 @@ def _field(text: str, transform: Transform[Any, Any], column: str, schema: Schem
     try:
         source = schema.find_field(column)
     except ValueError as error:
-        raise InvalidInput(
+        raise NoSuchColumn(
             f"{text!r}: there is no column {column!r}.", hint=f"Columns: {', '.join(schema.column_names[:30])}."
         ) from error
     field = PartitionField(

@@ -103,7 +103,8 @@ def sql(
             rows = answer.fetchmany(most + 1)
             return Rows(columns, tuple(rows[:most]), more=len(rows) > most)
     except duckdb.Error as error:
-        raise InvalidInput(f"The query failed: {error}", hint=f"Columns: {look.state.schema}") from error
+        said = str(error).splitlines()[0]  # the rest draws the place in the query
+        raise InvalidInput(f"The query failed: {said}", hint=f"Columns: {look.state.schema}") from error
 
 
 def _scan(look: Look, snapshot_id: int | None) -> DataScan:

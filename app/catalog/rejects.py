@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,25 +20,56 @@ from app.catalog.names import TableName
 from app.catalog.table import Catalog, Look
 from app.datatypes import TableSchema, parse_schema
 from app.errors import CatalogError, FileMissing, LandingIncomplete
-from app.values import Batch, SnapshotInfo
+from app.values import Batch, RejectSample, SnapshotInfo
 
 SCHEMA: TableSchema = parse_schema(
     "file_id bigint, source_file string, line bigint, byte_offset bigint, reason string, raw string,"
     " batch_id string, run_id string, ingested_at timestamptz"
 )
 _BATCH_ROWS = 16_384
+_SHOWN_TEXT = 80
 
 
 def ensure(catalog: Catalog, table: TableName) -> Look:
-    """The reject table of `table`, made when it is not there. Raises CatalogError for somebody else's table."""
+    """The reject table of `table`, made when it is not there.
+
+    Raises CatalogError for a table of that name with other columns: it is somebody's, and would get empty rows.
+    """
     look = catalog.create(table.rejects, SCHEMA)
-    lacking = {column.name for column in SCHEMA} - {column.name for column in look.state.schema}
-    if lacking:
+    there = {column.name: column for column in look.state.schema}
+    wrong = [
+        f"{column.name} {there[column.name].type}" if column.name in there else f"no {column.name}"
+        for column in SCHEMA
+        if column.name not in there or str(there[column.name].type) != str(column.type)
+    ]
+    wrong += [f"{name} not null" for name, column in there.items() if column.required]
+    if wrong:
         raise CatalogError(
-            f"{look.name} is no reject table: it has no {', '.join(sorted(lacking))}. Rejected records have no place.",
-            hint="Rename it, or load into a table of another name.",
+            f"{look.name} is no reject table: it has {', '.join(wrong[:5])}. Rejected records have no place.",
+            hint=f"Rename it, or load into another table than {table}.",
         )
     return look
+
+
+def first(staged: Sequence[Path], each: int, most: int) -> tuple[RejectSample, ...]:
+    """The first records of the parser's reject files: `each` of a file, `most` in all."""
+    found: list[RejectSample] = []
+    seen = Counter[int]()
+    for batch in chain.from_iterable(_batches(path) for path in staged):
+        for row in batch.to_pylist():
+            seen[row["file_id"]] += 1
+            if seen[row["file_id"]] <= each:
+                found.append(_sample(row))
+            if len(found) >= most:
+                return tuple(found)
+    return tuple(found)
+
+
+def _sample(row: Mapping[str, Any]) -> RejectSample:
+    place = f"line {row['line']}" if row["line"] is not None else f"byte {row['byte_offset']}"
+    raw = str(row["raw"] or "").rstrip("\r\n")
+    shown = raw if len(raw) <= _SHOWN_TEXT else f"{raw[:_SHOWN_TEXT]}…"
+    return RejectSample(row["file_id"], f"{place}: {row['reason']}: {shown}")
 
 
 def write(look: Look, staged: Sequence[Path], batch: Batch, attempt: str, at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Standard error as a console: what is said on the way ends nothing when nobody hears it any more."""
+"""A console whose words end nothing when nobody hears them any more."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def add(
     for value in secrets.values():
         register_secret(value)
     with opened() as at:
-        view = ConnectionService(at.database, at.settings).put(
+        view = ConnectionService(at.database, at.settings).add(
             name, kind.value, {**pairs(option or []), **secrets}, secret_names=tuple(secrets), replace=replace
         )
     out.answer(view, lambda: out.line(f"Stored {safe(view.name)}. Try it: {_try(view)}"))

@@ -34,6 +34,9 @@ _DELAYS = (
 _RESCUED = (
     "SELECT _rescued_data, year, month, day, carrier, flight FROM flights WHERE _rescued_data IS NOT NULL LIMIT 3"
 )
+_RESCUED_WORDS = (
+    "SELECT air_time, _rescued_data, carrier, flight FROM feed WHERE _rescued_data IS NOT NULL ORDER BY flight LIMIT 3"
+)
 _REJECTED = "SELECT line, reason, raw FROM flights__rejects LIMIT 3"
 _NEW_FIELD = (
     "SELECT aircraft.maker AS maker, count(*) AS flights FROM feed"
@@ -127,8 +130,11 @@ def _first(tour: _Tour, delivery: Path) -> None:
     shutil.copytree(delivery, tour.landing)
     tour.say("A year of flights has landed: one CSV a day; NA means null.")
     tour.load("flights", "demo.flights", {"format": {"null_values": ["NA"]}}, " --null NA")
-    tour.say("The same flights as a feed of JSON lines, with the flaws that feeds have.")
-    tour.load("feed", "demo.feed", {})
+    tour.say("The same flights as a feed of JSON lines, with the flaws that feeds have. One type is given, the others")
+    if not tour.out.as_json:
+        tour.out.line("are found: a word in air_time is rescued then, and does not make a text of the column.", "bold")
+    tour.load("feed", "demo.feed", {"columns": {"columns": "air_time int"}}, " --schema 'air_time int'")
+    tour.ask("demo.feed", _RESCUED_WORDS)
     tour.say("And as Parquet, partitioned on the way in.")
     tour.load("parquet/flights", "demo.monthly", {"destination": {"partition_by": ["month"]}}, " --partition-by month")
     tour.say("They are Iceberg tables now.")

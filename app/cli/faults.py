@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -43,7 +44,8 @@ def _usage(error: typer.TyperException, as_json: bool) -> Exit:
 def _tell(code: str, message: str, hint: str, as_json: bool, exit_code: Exit) -> Exit:
     message, hint = told(message), safe(hint)  # a hint is the program's own sentence
     if as_json:
-        sys.stdout.write(json.dumps({"error": code, "message": message, "hint": hint}, ensure_ascii=False) + "\n")
+        with suppress(BrokenPipeError):
+            sys.stdout.write(json.dumps({"error": code, "message": message, "hint": hint}, ensure_ascii=False) + "\n")
     else:
         error_line(message, hint)
     return exit_code

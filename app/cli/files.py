@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.completion import ingestions
 from app.cli.ingestions import confirm
 from app.cli.opening import opened
 from app.cli.options import Json, OfIngestion, Yes
 from app.cli.output import Output
 from app.cli.text import moment, number, plural, safe, shell, size
 from app.errors import InvalidInput, NotFound
+from app.values import FileState
 
 if TYPE_CHECKING:
     from app.services.explain_service import Explanation
@@ -22,17 +23,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Files: list, show where one is and why, retry, skip, forget.")
 
 
-class State(StrEnum):
-    DISCOVERED = "DISCOVERED"
-    PROCESSING = "PROCESSING"
-    SUCCESS = "SUCCESS"
-    FAILED = "FAILED"
-    QUARANTINED = "QUARANTINED"
-    SKIPPED = "SKIPPED"
-
-
-Ingestion = Annotated[str | None, typer.Argument(metavar="[INGESTION]", help="Only files of this ingestion.")]
-States = Annotated[list[State] | None, typer.Option("--state", help="Only files in this state; may be repeated.")]
+Ingestion = Annotated[
+    str | None, typer.Argument(metavar="[INGESTION]", help="Only files of this ingestion.", autocompletion=ingestions)
+]
+States = Annotated[list[FileState] | None, typer.Option("--state", help="Only files in this state; may be repeated.")]
 Path = Annotated[str | None, typer.Option("--path", metavar="TEXT", help="Only files whose path holds this text.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most files shown.")]
 After = Annotated[int, typer.Option("--after", metavar="ID", help="Begin behind the file with this id.")]
@@ -142,7 +136,7 @@ def _show_one(out: Output, view: FileView) -> None:
         rows = [(moment(e.at), e.state, e.reason, e.run_id, e.error) for e in view.history]
         out.line()
         out.table(("when", "state", "reason", "run", "why"), rows)
-    if view.state in {State.QUARANTINED, State.SKIPPED, State.FAILED}:
+    if view.state in {FileState.QUARANTINED, FileState.SKIPPED, FileState.FAILED}:
         known = REASONS.get(view.reason or "")
         if known is not None:
             out.line(f"{known.meaning[0].upper()}{known.meaning[1:]}. {known.next_step}")
@@ -157,7 +151,7 @@ def retry(
     files: MaybeFiles = None,
     ingestion: OfIngestion = None,
     state: Annotated[
-        list[State] | None, typer.Option("--state", help="Without FILE: every file of --ingestion in this state.")
+        list[FileState] | None, typer.Option("--state", help="Without FILE: every file of --ingestion in this state.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -169,26 +163,29 @@ def retry(
             "No file is named.", hint="Name files, or all in a state: --ingestion NAME --state QUARANTINED"
         )
     if files:
-        _by_hand(Output(as_json), "wait for the next run", lambda service: service.retry(files, ingestion))
+        _by_hand(Output(as_json), _WAIT, lambda service: service.retry(files, ingestion))
     else:
         states = [one.value for one in state or []]
-        _by_hand(Output(as_json), "wait for the next run", lambda s: s.retry_all(str(ingestion), states))
+        _by_hand(Output(as_json), _WAIT, lambda s: s.retry_all(str(ingestion), states))
 
 
 @app.command()
 def skip(files: Files, ingestion: OfIngestion = None, as_json: Json = False) -> None:
     """Leave files out from now on; `retry` takes it back."""
-    _by_hand(Output(as_json), "are left out", lambda service: service.skip(files, ingestion))
+    _by_hand(Output(as_json), ("is left out", "are left out"), lambda service: service.skip(files, ingestion))
 
 
 @app.command()
 def forget(files: Files, ingestion: OfIngestion = None, yes: Yes = False, as_json: Json = False) -> None:
     """Take files that were never loaded out of the ledger; a listing that shows them finds them new."""
     confirm(f"Forget {plural(len(files), 'file')} with history?", yes=yes, as_json=as_json)
-    _by_hand(Output(as_json), "are forgotten", lambda service: service.forget(files, ingestion))
+    _by_hand(Output(as_json), ("is forgotten", "are forgotten"), lambda service: service.forget(files, ingestion))
 
 
-def _by_hand(out: Output, what: str, act: Callable[[FileService], Moved]) -> None:
+_WAIT = ("waits for the next run", "wait for the next run")
+
+
+def _by_hand(out: Output, what: tuple[str, str], act: Callable[[FileService], Moved]) -> None:
     from app.services.file_service import FileService
 
     with opened() as at:
@@ -196,11 +193,11 @@ def _by_hand(out: Output, what: str, act: Callable[[FileService], Moved]) -> Non
     out.answer({"count": moved.count, "files": moved.files}, lambda: _moved(out, what, moved))
 
 
-def _moved(out: Output, what: str, moved: Moved) -> None:
-    out.line(f"{plural(moved.count, 'file')}: {what}.")
+def _moved(out: Output, what: tuple[str, str], moved: Moved) -> None:
+    out.line(f"{plural(moved.count, 'file')} {what[moved.count != 1]}.")
     for view in moved.files[:10]:
         out.line(f"  {view.id}  {safe(view.path)}")
     if moved.count > 10:  # noqa: PLR2004 - as many as are shown
         out.line(f"  … and {moved.count - 10:,} more")
-    if moved.files and what == "wait for the next run":
+    if moved.files and what is _WAIT:
         out.line(f"Run it: autoloader ingestions run {shell(moved.files[0].ingestion)}")

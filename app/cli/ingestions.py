@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from app.cli.completion import ingestions
 from app.cli.load import run_once
 from app.cli.opening import Opened, opened
 from app.cli.options import IngestionName, Json, Yes
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Ingestions: list, show, run, pause, resume, delete, export, resolve.")
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[INGESTION]...", help="Names; none: all.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[INGESTION]...", help="Names; none: all.", autocompletion=ingestions)
+]
 Seconds = Annotated[
     float | None,
     typer.Option(
@@ -183,11 +186,8 @@ def export(names: Names = None, as_json: Json = False) -> None:
 
     with opened() as at:
         found = ApplyService(at.database, at.settings).export(names or [])
-    Output(as_json).answer({"ingestions": found}, lambda: _write(dumped(found)))
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
+    out = Output(as_json)
+    out.answer({"ingestions": found}, lambda: out.document(dumped(found)))
 
 
 # --- what no machine can decide --------------------------------------------------------------

@@ -33,7 +33,10 @@ Table = Annotated[
     typer.Argument(metavar="TABLE", help="namespace.table or catalog.namespace.table; made when it does not exist."),
 ]
 FromNow = Annotated[bool, typer.Option("--from-now", help="The same as --start now: only what comes from now on.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Go on as files arrive, until Ctrl-C.")]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", help="Go on as files arrive, until Ctrl-C. With --json: one document a line for each run."),
+]
 Every = Annotated[
     float, typer.Option("--every", metavar="SECONDS", min=0.1, help="With --watch: pause between two listings.")
 ]
@@ -125,6 +128,8 @@ class _Watch:
         try:
             while True:
                 self._look()
+                if self.out.unheard:
+                    return self.worst
                 signals.check()  # a step that goes on after any error may have taken the signal's for one
                 time.sleep(self.every)
         except Interrupted:

@@ -31,7 +31,10 @@ def read_settings() -> Settings:
         settings = get_settings()
         failpoints.arm(settings.autoloader_failpoints)
     except ValidationError as error:
-        problems = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_url=False))
+        problems = "; ".join(
+            f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_url=False)
+        )
         raise InvalidInput(
             f"A setting cannot be used: {problems}.", hint="See the settings: docs/reference/configuration.md"
         ) from error

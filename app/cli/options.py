@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
+from app.cli.completion import ingestions
+
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-IngestionName = Annotated[str, typer.Argument(metavar="INGESTION", help="Name or id of the ingestion.")]
+IngestionName = Annotated[
+    str, typer.Argument(metavar="INGESTION", help="Name or id of the ingestion.", autocompletion=ingestions)
+]
 OfIngestion = Annotated[
-    str | None, typer.Option("--ingestion", "-i", metavar="NAME", help="Only files of this ingestion.")
+    str | None,
+    typer.Option("--ingestion", "-i", metavar="NAME", help="Only files of this ingestion.", autocompletion=ingestions),
 ]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="namespace.table, or catalog.namespace.table.")]
 Snapshot = Annotated[int | None, typer.Option("--snapshot", metavar="ID", help="The table as that snapshot had it.")]

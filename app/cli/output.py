@@ -16,7 +16,9 @@ from app.cli.text import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
+_EXACT = 2**53 - 1  # the largest integer that every reader of JSON keeps
 _COLORS = {
     "SUCCESS": "green",
     "ok": "green",
@@ -27,6 +29,7 @@ _COLORS = {
     "SKIPPED": "yellow",
     "warning": "yellow",
     "CANCELLED": "yellow",
+    "LOST": "red",
     "QUARANTINED": "red",
     "broken": "red",
     "blocked": "red",
@@ -38,19 +41,35 @@ class Output:
 
     def __init__(self, as_json: bool, *, compact: bool = False) -> None:
         self.as_json = as_json
+        self.unheard = False  # the reader of standard output has gone
         self._indent = None if compact else 2
 
     def answer(self, document: object, render: Callable[[], None]) -> None:
         """The document where JSON is asked for, else what `render` writes."""
         if self.as_json:
-            sys.stdout.write(json.dumps(plain(document), indent=self._indent, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            self._write(json.dumps(plain(document), indent=self._indent, ensure_ascii=False) + "\n")
         else:
             render()
 
+    def document(self, text: str) -> None:
+        """A text that programs read, such as YAML: as it is."""
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.unheard = True
+
+    def _print(self, text: Text) -> None:
+        console = _console(sys.stdout)
+        console.print(text)
+        self.unheard = self.unheard or console.quiet
+
     def line(self, text: str = "", style: str = "") -> None:
         """One line of the answer. `text` is safe already, or the program's own."""
-        _console(sys.stdout).print(_text(text, style))
+        self._print(_text(text, style))
 
     def note(self, text: str) -> None:
         """Something to know on the way; never part of the answer, and not said beside JSON. Raises nothing when
@@ -66,7 +85,6 @@ class Output:
         cells = [[safe(value) for value in row] for row in rows]
         lines = [list(head), *cells]
         widths = [max(cell_len(line[at]) for line in lines) for at in range(len(head))]
-        console = _console(sys.stdout)
         for place, line in enumerate(lines):
             text = _text("")
             for at, cell in enumerate(line):
@@ -75,21 +93,22 @@ class Output:
                 text.append(space + cell if at in right else cell, "bold" if place == 0 else _COLORS.get(cell, ""))
                 text.append("" if last else (space if at not in right else "") + "  ")
             text.rstrip()
-            console.print(text)
+            self._print(text)
 
     def fields(self, pairs: Sequence[tuple[str, object]]) -> None:
         """`name  value`, one a line; what is None or empty is left out."""
         shown = [(name, safe(value)) for name, value in pairs if value not in (None, "")]
         width = max((len(name) for name, _ in shown), default=0)
-        console = _console(sys.stdout)
         for name, value in shown:
             text = _text(f"{name:<{width}}  ", "bold")
             text.append(value, _COLORS.get(value, "not bold"))
-            console.print(text)
+            self._print(text)
 
 
 def plain(value: object) -> Any:
-    """The value in what JSON has; moments in ISO 8601, numbers that JSON lacks as text."""
+    """The value in what JSON has; moments in ISO 8601. Numbers that JSON lacks are texts, and so are integers beyond
+    2^53, which jq and JavaScript would round: ids of snapshots and files.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -102,6 +121,8 @@ def plain(value: object) -> Any:
 def _scalar(value: object) -> Any:
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, int) and abs(value) > _EXACT:
+        return str(value)
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, datetime | date | time):
@@ -113,21 +134,21 @@ def _scalar(value: object) -> Any:
 
 
 def _console(stream: TextIO) -> Console:
-    """Made for each line: `sys.stdout` may be another one by then. Never wraps, highlights or reads markup."""
-    from rich.console import Console
+    """Made for each line: `sys.stdout` may be another one by then. Never wraps, highlights or reads markup, and falls
+    silent when its reader goes away: `autoloader … | head` has then heard what it wanted.
+    """
+    from app.cli.asides import Asides
 
-    return Console(file=stream, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    return Asides(file=stream, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def _aside(text: Any) -> None:
     """A line on standard error, which may be a closed pipe, a terminal that hung up or a file on a full disk."""
-    from app.cli.asides import Asides
-
     with suppress(OSError, ValueError):
-        Asides(file=sys.stderr, soft_wrap=True, highlight=False, markup=False, emoji=False).print(text)
+        _console(sys.stderr).print(text)
 
 
-def _text(text: str, style: str = "") -> Any:
+def _text(text: str, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(text, style)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.completion import ingestions
 from app.cli.opening import opened
 from app.cli.options import Json
 from app.cli.output import Output
-from app.cli.text import listed, moment, number, safe, seconds, shell, size
+from app.cli.text import listed, moment, number, plural, safe, seconds, shell, size
 from app.errors import NotFound
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Runs: list them, show one with its batches.")
 
-Ingestion = Annotated[str | None, typer.Argument(metavar="[INGESTION]", help="Only runs of this ingestion.")]
+Ingestion = Annotated[
+    str | None, typer.Argument(metavar="[INGESTION]", help="Only runs of this ingestion.", autocompletion=ingestions)
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most runs shown, the newest first.")]
 RunId = Annotated[
     str | None, typer.Argument(metavar="[RUN]", help="Id of the run, or its beginning; without it, the newest run.")
@@ -50,7 +53,7 @@ def _row(view: RunView) -> tuple[object, ...]:
     return (
         view.id,
         view.ingestion,
-        view.state,
+        state_of(view),
         moment(view.started_at),
         took(view),
         number(files.get("loaded")),
@@ -60,8 +63,15 @@ def _row(view: RunView) -> tuple[object, ...]:
     )
 
 
+def state_of(view: RunView) -> str:
+    """As stored, but for a run that nobody runs any more: its end was never stored."""
+    return "LOST" if view.state == "RUNNING" and not view.alive else view.state
+
+
 def took(view: RunView) -> str:
-    """How long it ran, or has been running."""
+    """How long it ran, or has been running; of a lost one nobody knows."""
+    if state_of(view) == "LOST":
+        return ""
     return seconds(((view.finished_at or datetime.now(UTC)) - view.started_at).total_seconds())
 
 
@@ -89,14 +99,14 @@ def _show(out: Output, view: RunView) -> None:
             ("ingestion", view.ingestion),
             ("table", view.table),
             ("trigger", view.trigger),
-            ("state", view.state),
+            ("state", state_of(view)),
             ("error", f"{view.error_code}: {view.error}" if view.error else ""),
             ("started", moment(view.started_at)),
             ("finished", moment(view.finished_at)),
             ("took", took(view)),
             ("steps", ", ".join(f"{name} {seconds(spent)}" for name, spent in metrics.get("seconds", {}).items())),
             ("listed", number(found.get("listed"))),
-            ("new", f"{number(found.get('new'))} files, {size(found.get('new_bytes'))}" if found else ""),
+            ("new", f"{plural(found.get('new', 0), 'file')}, {size(found.get('new_bytes'))}" if found else ""),
             ("left out", listed(found.get("skipped", {}))),
             ("files", ", ".join(f"{count:,} {state}" for state, count in files.items() if count)),
             ("rows", number(metrics.get("rows"))),
@@ -105,6 +115,9 @@ def _show(out: Output, view: RunView) -> None:
             ("waiting", number(metrics.get("waiting"))),
         ]
     )
+    if state_of(view) == "LOST":
+        again = f"autoloader ingestions run {shell(view.ingestion)}"
+        out.line(f"Its process is gone; the next run finishes what it began: {again}", "yellow")
     if view.batches:
         out.line()
         rows = [(b.id, b.outcome or b.state, number(b.file_count), number(b.rows), b.snapshot_id) for b in view.batches]

@@ -109,7 +109,10 @@ def _row_columns(values: Sequence[str]) -> dict[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class ShapeOption:
-    """`field` is its place in IngestionShape; `read` makes the field's value of what was typed."""
+    """`field` is its place in IngestionShape; `read` makes the field's value of what was typed.
+
+    An empty text gives the field its default again, unless `empty_means_something`.
+    """
 
     flags: str
     field: str
@@ -117,6 +120,18 @@ class ShapeOption:
     help: str
     metavar: str | None = None
     read: Callable[[Any], Any] = _same
+    empty_means_something: bool = False
+
+    @property
+    def unsets(self) -> bool:
+        """Whether an empty text takes back what was said before."""
+        return self.kind in {str, list[str]} and not self.empty_means_something
+
+    def value_of(self, typed: Any) -> Any:
+        """The field's value."""
+        if self.unsets and typed in ("", [""]):
+            return _default(self.field)
+        return self.read(typed.value if isinstance(typed, StrEnum) else typed)
 
     @property
     def name(self) -> str:
@@ -124,7 +139,8 @@ class ShapeOption:
 
     @property
     def parameter(self) -> inspect.Parameter:
-        option = typer.Option(self.flags, metavar=self.metavar, help=self.help)
+        text = f"{self.help} '' unsets it." if self.unsets else self.help
+        option = typer.Option(self.flags, metavar=self.metavar, help=text)
         return inspect.Parameter(
             self.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[self.kind | None, option]
         )
@@ -186,7 +202,9 @@ OPTIONS: tuple[ShapeOption, ...] = (
     ShapeOption("--compression", "format.compression", Compression, "`auto`: by the ending of the file's name."),
     ShapeOption("--header/--no-header", "format.header", bool, "CSV: whether the first line holds the names."),
     ShapeOption("--delimiter", "format.delimiter", str, "CSV: between fields; `tab` for a tab.", "CHAR", _character),
-    ShapeOption("--quote", "format.quote", str, "CSV: around fields; empty for none.", "CHAR"),
+    ShapeOption(
+        "--quote", "format.quote", str, "CSV: around fields; empty for none.", "CHAR", empty_means_something=True
+    ),
     ShapeOption("--escape", "format.escape", str, "CSV: before a quote inside quotes.", "CHAR"),
     ShapeOption("--encoding", "format.encoding", str, "CSV and JSON: utf-8, utf-16 or latin-1.", "NAME"),
     ShapeOption("--null", "format.null_values", list[str], "CSV: a text that means null; may be repeated.", "TEXT"),
@@ -228,6 +246,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         "Iceberg property of a new table; may be repeated.",
         "KEY=VALUE",
         pairs,
+        empty_means_something=True,
     ),
     ShapeOption(
         "--row-column",
@@ -236,6 +255,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         "Name of a column added to each row (file_id, source_file, ingested_at, rescued_data); empty: switched off.",
         "KEY=NAME",
         _row_columns,
+        empty_means_something=True,
     ),
     ShapeOption(
         "--on-change",
@@ -284,7 +304,14 @@ OPTIONS: tuple[ShapeOption, ...] = (
         "Allow a source that overlaps another ingestion's into the same table.",
     ),
     ShapeOption("--engine", "engine", str, "`embedded`, or the name of a cluster.", "NAME"),
-    ShapeOption("--name", "name", str, "Name of the ingestion; without it, the table's.", "NAME"),
+    ShapeOption(
+        "--name",
+        "name",
+        str,
+        "Name of the ingestion; without it, the table's. Of an ingestion that exists: its new name.",
+        "NAME",
+        empty_means_something=True,
+    ),
 )
 
 
@@ -301,7 +328,7 @@ def shape_options(*parts: str) -> Callable[[Callable[..., Any]], Callable[..., A
             for option in chosen:
                 value = values.pop(option.name)
                 if value is not None and value != []:
-                    _put(given, option.field, option.read(value.value if isinstance(value, StrEnum) else value))
+                    _put(given, option.field, option.value_of(value))
             return command(given=given, **values)
 
         kept = [
@@ -315,6 +342,16 @@ def shape_options(*parts: str) -> Callable[[Callable[..., Any]], Callable[..., A
         return wrapped
 
     return decorate
+
+
+def _default(field: str) -> Any:
+    from app.schemas.ingestion import IngestionShape
+
+    model: Any = IngestionShape
+    *parts, last = field.split(".")
+    for part in parts:
+        model = model.model_fields[part].annotation
+    return model.model_fields[last].get_default()
 
 
 def _put(given: dict[str, Any], field: str, value: Any) -> None:

@@ -37,10 +37,13 @@ def show_run(out: Output, ingestion: str, table: str, summary: RunSummary, not_l
         out.line(f"  rejected  {plural(metrics['rejected'], 'record')} could not be parsed; see them: {query}")
     if left := metrics["discovered"].get("skipped"):
         out.line(f"  left out  {listed(left)}")
-    if metrics["snapshots"]:
+    if metrics["snapshots"] and metrics["files"]["loaded"]:  # one without files only ends a batch
         out.line(f"  snapshot  {', '.join(map(str, metrics['snapshots'][-5:]))}{_more(metrics['batches'], 5)}")
     if not_loaded or summary.state != "SUCCESS":
         _not_loaded(out, ingestion, summary, not_loaded)
+    if before := metrics.get("quarantined_before", 0):
+        retry = f"autoloader files retry --ingestion {shell(ingestion)} --state QUARANTINED"
+        out.line(f"{plural(before, 'file')} quarantined by earlier runs; once they are mended: {retry}")
 
 
 def _headline(out: Output, table: str, metrics: Mapping[str, Any]) -> None:
@@ -58,15 +61,23 @@ def _headline(out: Output, table: str, metrics: Mapping[str, Any]) -> None:
     if sum(files.values()) or metrics["waiting"]:  # what became of them is told below
         out.line(f"No file was loaded into {safe(table)} {looked}.")
         return
-    known = f"{plural(found.get('known', 0), 'file')} known already" if found.get("known") else "no file there counts"
-    out.line(f"Nothing new for {safe(table)}: {known} {looked}.")
+    out.line(f"Nothing new for {safe(table)}: {_known(found)} {looked}.")
+
+
+def _known(found: Mapping[str, Any]) -> str:
+    if found.get("known"):
+        return f"{plural(found['known'], 'file')} known already"
+    changed = found.get("skipped", {}).get("on-change-ignore", 0)
+    return f"{plural(changed, 'file')} loaded and changed since" if changed else "no file there counts"
 
 
 def _not_loaded(out: Output, ingestion: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> None:
     counted = {state: count for state, count in summary.metrics["files"].items() if state != "loaded" and count}
-    waiting = summary.metrics["waiting"]
+    waiting = max(0, summary.metrics["waiting"] - counted.get("failed", 0))  # what failed waits for its next attempt
+    unseen = summary.metrics["discovered"].get("skipped", {}).get("unreadable", 0)
     told = [f"{count:,} {state}" for state, count in counted.items()]
     told += [f"{waiting:,} waiting"] if waiting else []
+    told += [f"{unseen:,} of the source unreadable"] if unseen else []
     if summary.state != "SUCCESS" or told:
         out.line(f"{summary.state}: {', '.join(told) or 'work still waits'}", "yellow")
     for file in not_loaded:

@@ -34,6 +34,7 @@ REASONS = {
     "too-large": "larger than `max_size`",
     "symlink": "a link to a folder, or to nothing",
     "not-a-file": "a folder's marker, a pipe, a socket or a device",
+    "unreadable": "it, or its folder, may not be read by this user: the run ends PARTIAL",
     "bad-name": "its name is not UTF-8, or has a NUL in it",
 }
 

@@ -89,7 +89,7 @@ def _class(text: str, at: int) -> tuple[str, int]:
     start += negated
     end = text.find("]", start + 1)
     if end < 0:
-        return re.escape("["), at + 1
+        raise InvalidInput(f"The pattern {text!r} has a [ without its ].", hint="Write [[] for a plain one.")
     # A range is `a-z` with something on both sides; every other character stands for itself.
     members = re.sub(r"(.)-(.)|(.)", _member, text[start:end], flags=re.DOTALL)
     return f"(?!/)[{'^' if negated else ''}{members}]", end + 1

@@ -78,14 +78,17 @@ def ended_by(session: Session, run_id: UUID, limit: int) -> Sequence[Batch]:
 
 
 def totals_of(session: Session, run_id: UUID) -> Totals:
-    """What the batches that a run ended come to; rows are those of batches whose commit landed."""
+    """What the batches that a run ended come to; rows are those of batches whose commit landed, rejected
+    records also those for which a batch was refused.
+    """
     files = (Batch.loaded_count, Batch.failed_count, Batch.quarantined_count, Batch.skipped_count)
-    rows = (Batch.row_count, Batch.rescued_count, Batch.rejected_count)
+    rows = (Batch.row_count, Batch.rescued_count)
     query = select(
         func.count(),
         _sum(case((_LANDED, 1), else_=0)),
         *[_sum(column) for column in files],
         *[_sum(case((_LANDED, column), else_=0)) for column in rows],
+        _sum(Batch.rejected_count),
     ).where(Batch.settled_run_id == run_id)
     return Totals(*map(int, session.execute(query).one()))
 

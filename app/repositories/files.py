@@ -214,6 +214,16 @@ def count_with_reason(session: Session, ingestion_id: UUID, state: FileState, re
     return int(session.execute(query).scalar_one())
 
 
+def quarantined_count(session: Session, ingestion_id: UUID) -> int:
+    """Files that nothing tries again by itself."""
+    query = (
+        select(func.count())
+        .where(_P.ingestion_id == ingestion_id, literal_column(NOT_LOADED_SQL))
+        .where(_P.state == FileState.QUARANTINED.value)
+    )
+    return int(session.execute(query).scalar_one())
+
+
 def loaded_bytes(session: Session, run_id: UUID) -> int:
     """Source bytes of the files that the batches ended by a run loaded."""
     query = (

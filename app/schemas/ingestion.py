@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from app.datatypes import can_be_named, parse_schema
+from app.schemas.table_name import name_parts
 
 FormatName = Literal["jsonl", "json", "csv", "tsv", "parquet"]
 Compression = Literal["auto", "none", "gzip", "zstd", "bz2"]
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 def parse_size(value: object) -> object:
@@ -93,8 +93,7 @@ class DestinationShape(Shape):
     @field_validator("table")
     @classmethod
     def _named(cls, value: str) -> str:
-        parts = value.split(".")
-        if len(parts) not in {2, 3} or not all(_TABLE.fullmatch(part) for part in parts):
+        if name_parts(value) is None:
             message = (
                 f"{value!r} is not a table name; write namespace.table or catalog.namespace.table,"
                 " each of letters, digits and _"
@@ -158,6 +157,14 @@ class RowColumnsShape(Shape):
     source_file: str | None = Field(default="_source_file", description="Path of the row's file (string).")
     ingested_at: str | None = Field(default="_ingested_at", description="When the row was written (timestamptz).")
     rescued_data: str | None = Field(default="_rescued_data", description="What did not fit, as JSON (string).")
+
+    @field_validator("file_id", mode="before")
+    @classmethod
+    def _stays(cls, value: object) -> object:
+        if not value:
+            message = "it cannot be switched off: it tells the file of each row; give it another name instead"
+            raise ValueError(message)
+        return value
 
 
 class IngestionShape(Shape):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,12 +14,14 @@ import yaml
 from pydantic import ValidationError
 
 from app.config import Settings
-from app.database import Database
+from app.database import Database, Session
 from app.errors import AutoloaderError, InvalidInput, NotFound
 from app.models import DEFAULT_TENANT
+from app.repositories import ingestions
 from app.schemas.ingestion import IngestionShape
-from app.services import shape_service
-from app.services.ingestion_service import IngestionService
+from app.services import shape_checks, shape_service
+from app.services.context import IngestionInfo
+from app.services.ingestion_service import IngestionService, full_table_name
 
 _DEEPEST = 10
 _HINT = "See the fields: docs/reference/ingestion.md"
@@ -39,58 +42,115 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What applying one document does. For a new ingestion `changes` hold what differs from the defaults."""
+    """What applying one document does. For a new ingestion `changes` hold what differs from the defaults.
+
+    `place` is the document's file and line.
+    """
 
     name: str
     action: Action
     changes: tuple[FieldChange, ...]
     shape: IngestionShape
+    place: str
+
+
+@dataclass(slots=True)
+class Problems:
+    """What is wrong with the documents, told together."""
+
+    found: list[AutoloaderError] = field(default_factory=list)
+
+    @contextmanager
+    def gathered(self, place: str = "") -> Iterator[None]:
+        """Keep what the block raises for `tell`; `place` is put before it."""
+        try:
+            yield
+        except AutoloaderError as error:
+            self.found.append(type(error)(f"{place}: {error.message}", hint=error.hint) if place else error)
+
+    def tell(self) -> None:
+        """Raise what was gathered: of one problem itself, of several all messages."""
+        if not self.found:
+            return
+        message = " ".join(dict.fromkeys(error.message for error in self.found))
+        raise type(self.found[0])(message, hint=self.found[0].hint)
 
 
 class ApplyService:
     def __init__(self, database: Database, settings: Settings, tenant_id: str = DEFAULT_TENANT) -> None:
+        self.database = database
         self.ingestions = IngestionService(database, settings, tenant_id=tenant_id)
 
     def plan(self, text: str, name: str, folder: Path | None) -> list[Step]:
-        """What the documents of `text` would do; `name` is the file's, for messages.
+        """What the documents of `text` would do; `name` is the file's, for messages. Stores nothing.
 
-        Paths of this machine are read from `folder` on. Raises InvalidInput with file and line.
+        Paths of this machine are read from `folder` on. Raises InvalidInput that tells every problem of every
+        document with its line, and then what the ledger has against them, as `carry_out` does.
         """
-        steps: list[Step] = []
+        found, steps = Problems(), list[Step]()
         for document in _documents(text, name):
-            step = self._step(document, folder)
-            if step.name in {earlier.name for earlier in steps}:
-                raise document.error(("name",), f"a second ingestion with the name {step.name!r}")
-            steps.append(step)
+            with found.gathered():
+                step = self._step(document, folder)
+                if step.name in {earlier.name for earlier in steps}:
+                    raise document.error(("name",), f"a second ingestion with the name {step.name!r}")
+                steps.append(step)
+        found.tell()
         if not steps:
             raise InvalidInput(f"{name} holds no ingestion.", hint=_HINT)
+        with suppress(_Rehearsed), self.database.session_scope() as session:
+            self._store(session, steps)
+            raise _Rehearsed
         return steps
 
     def carry_out(self, steps: Sequence[Step]) -> None:
-        """Do what the plan says, one ingestion after the other. Raises Conflict."""
+        """Do all that the plan says, or nothing. Raises Conflict, InvalidInput or NotFound, naming the documents."""
+        with self.database.session_scope() as session:
+            self._store(session, steps)
+
+    def _store(self, session: Session, steps: Sequence[Step]) -> None:
+        found = Problems()
+        ingestions.lock_tables(session, [full_table_name(step.shape.destination.table) for step in steps])
         for step in steps:
-            if step.action is Action.CREATE:
-                self.ingestions.create(step.shape)
-            elif step.action is Action.CHANGE:
-                self.ingestions.change(step.name, step.shape)
+            with found.gathered(step.place), session.begin_nested():
+                if step.action is Action.CREATE:
+                    self.ingestions.created(session, step.shape)
+                elif step.action is Action.CHANGE:
+                    self.ingestions.changed(session, step.name, step.shape)
+        found.tell()
 
     def export(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """Ingestions as `apply` reads them: what differs from the defaults. Raises NotFound."""
+        """Ingestions as `apply` reads them: what differs from the defaults, and the columns that were inferred, so
+        that the same table is made elsewhere. Raises NotFound.
+        """
         chosen = names or self.ingestions.names()
-        return [_written(self.ingestions.find(name).shape) for name in chosen]
+        return [_written(_with_columns(self.ingestions.find(name))) for name in chosen]
 
     def _step(self, document: _Document, folder: Path | None) -> Step:
-        shape = document.shape(folder)
+        shape, place = document.shape(folder), f"{document.file}:{document.line(())}"
         try:
             known = self.ingestions.find(shape.name)
         except NotFound:
             changes = [FieldChange(field, None, new) for field, new in _fields(_written(shape)) if field != "name"]
-            return Step(shape.name, Action.CREATE, tuple(changes), shape)
+            return Step(shape.name, Action.CREATE, tuple(changes), shape, place)
         before, after = known.shape.model_dump(mode="json"), shape.model_dump(mode="json")
+        if after["columns"]["columns"] == _with_columns(known).columns.columns:  # to say what was inferred is no change
+            before["columns"]["columns"] = after["columns"]["columns"]
         if "paused" not in shape.model_fields_set:  # a file that does not speak of it does not resume it
             after["paused"] = before["paused"]
         found = [FieldChange(*change) for change in shape_service.differences(before, after)]
-        return Step(shape.name, Action.CHANGE if found else Action.NOTHING, tuple(found), shape)
+        return Step(shape.name, Action.CHANGE if found else Action.NOTHING, tuple(found), shape, place)
+
+
+class _Rehearsed(Exception):
+    """Takes back what was stored only to learn whether it can be."""
+
+
+def _with_columns(known: IngestionInfo) -> IngestionShape:
+    """The shape, with the columns that were inferred where none are given."""
+    shape = known.shape
+    if shape.columns.columns is not None or known.schema is None:
+        return shape
+    return shape.model_copy(update={"columns": shape.columns.model_copy(update={"columns": str(known.schema)})})
 
 
 def dumped(ingestions: Sequence[dict[str, Any]]) -> str:
@@ -129,17 +189,30 @@ class _Document:
     lines: dict[tuple[str, ...], int]
 
     def shape(self, folder: Path | None) -> IngestionShape:
+        """Raises InvalidInput that tells every problem with its line."""
         try:
             shape = IngestionShape.model_validate(self.data)
-            url = shape_service.canonical_url(shape.source.url, folder)
-            shape_service.check_format(shape.format)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = tuple(str(part) for part in first["loc"])
-            raise self.error(place, self._problem(first, place)) from error
+            raise self._all([self._of_field(item) for item in error.errors(include_url=False)]) from error
+        told = [self._told(one) for one in shape_checks.problems(shape)]
+        try:
+            url = shape_service.canonical_url(shape.source.url, folder)
         except AutoloaderError as error:
-            raise InvalidInput(f"{self.file}:{self.line(())}: {error.message}", hint=error.hint or _HINT) from error
+            told = [self._told(shape_checks.Problem(("source", "url"), error.message, error.hint)), *told]
+        if told:
+            raise self._all(told)
         return shape.model_copy(update={"source": shape.source.model_copy(update={"url": url})})
+
+    def _all(self, found: Sequence[InvalidInput]) -> InvalidInput:
+        hint = found[0].hint if len({one.hint for one in found}) == 1 else _HINT
+        return InvalidInput(" ".join(one.message for one in found), hint=hint)
+
+    def _of_field(self, item: Any) -> InvalidInput:
+        place = tuple(str(part) for part in item["loc"])
+        return self.error(place, self._problem(item, place))
+
+    def _told(self, one: shape_checks.Problem) -> InvalidInput:
+        return InvalidInput(f"{self.file}:{self.line(one.place)}: {one.sentence}", hint=one.hint or _HINT)
 
     def line(self, place: tuple[str, ...]) -> int:
         """Of the field, or of the nearest part that holds it."""

@@ -165,10 +165,13 @@ class BatchService:
                 return written
             self._discard(written)
             if mode == "fail":
+                path = next(
+                    (f", the first in {file.path}" for file in batch_files if file.file_id == written.new_in), ""
+                )
                 raise _Refused(
                     SchemaChangeRefused(
                         f"Files of {self.ctx.ingestion.name} bring columns the table lacks:"
-                        f" {_shown(written.new_columns)}.",
+                        f" {_shown(written.new_columns)}{path}.",
                         hint="Add them to the table, or set on_new_columns to add_columns or rescue.",
                     )
                 )
@@ -186,12 +189,15 @@ class BatchService:
             return
         bad = {outcome.file_id: outcome for outcome in written.outcomes if outcome.rejected}
         paths = [file.path for file in batch_files if file.file_id in bad]
+        where = f"They are in {len(paths)} files, the first is" if len(paths) > 1 else "They are in"
+        first = next((file.file_id for file in batch_files if file.file_id in bad), 0)
         error = TooManyErrors(
             f"{written.rejected} of {records} records could not be parsed (allowed: {policies.max_errors});"
-            f" nothing of the batch was loaded. They are in {len(paths)} files, the first is {paths[0]}.",
+            f" nothing of the batch was loaded. {where} {paths[0]}{_named(written, first)}.",
             hint=f"See them with: autoloader files list {self.ctx.ingestion.name} --state FAILED",
         )
-        raise _Refused(error, [_failed(outcome, policies.max_errors) for outcome in bad.values()])
+        failed = [_failed(outcome, policies.max_errors, _named(written, file_id)) for file_id, outcome in bad.items()]
+        raise _Refused(error, failed)
 
     def _table(self) -> TableState:
         """The table to load into: made once, and never again by us once rows of ours were in it."""
@@ -294,8 +300,14 @@ class BatchService:
         )
 
 
-def _failed(outcome: FileOutcome, allowed: str) -> FileOutcome:
-    sentence = f"{outcome.rejected} of its records could not be parsed (allowed in the batch: {allowed})."
+def _named(written: WriteResult, file_id: int) -> str:
+    """The first records of the file that were rejected, as the end of a sentence; empty where they are not known."""
+    shown = [sample.text for sample in written.first_rejects if sample.file_id == file_id]
+    return f" ({'; '.join(shown)})" if shown else ""
+
+
+def _failed(outcome: FileOutcome, allowed: str, named: str) -> FileOutcome:
+    sentence = f"{outcome.rejected} of its records could not be parsed{named}; allowed in the batch: {allowed}."
     return FileOutcome(
         outcome.file_id, FileState.FAILED, rejected=outcome.rejected, reason="too-many-errors", error=sentence
     )

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
+from app.catalog.names import DEFAULT_CATALOG
 from app.config import Settings
-from app.database import Database
+from app.database import Database, Session
 from app.errors import Conflict, InvalidInput, NotFound, SecretUnreadable
 from app.ingest.ports import Clock, SystemClock
 from app.log import register_secret
 from app.models import DEFAULT_TENANT, Connection
 from app.repositories import connections, ingestions
+from app.storage import read_options
 from app.vault import Vault
 
-KINDS = ("s3", "az", "gs", "catalog")
+STORES = ("s3", "az", "gs")
+KINDS = (*STORES, "catalog")
 _SECRET = re.compile(
     r"secret|password|passwd|passphrase|pwd|token|credential|sas|private|authorization|signature|service_account_json"
     r"|(?:account|access|master|storage|customer|encryption|api)[_.-]?key(?![_.-]?id)|connection[_.-]?string|^key$",
@@ -54,6 +57,22 @@ class ConnectionService:
         self.vault = Vault.from_settings(settings)
         self.clock = clock or SystemClock()
         self.tenant_id = tenant_id
+
+    def add(
+        self,
+        name: str,
+        kind: str,
+        options: Mapping[str, str],
+        *,
+        secret_names: Collection[str] = (),
+        replace: bool = False,
+    ) -> ConnectionView:
+        """As `put`, but options that the kind does not have, or that lack their other half, are told now and not by
+        the first run. Raises InvalidInput.
+        """
+        _check(name, kind)
+        _check_options(name, kind, options)
+        return self.put(name, kind, options, secret_names=secret_names, replace=replace)
 
     def put(
         self,
@@ -92,14 +111,7 @@ class ConnectionService:
     def options(self, name: str, kinds: tuple[str, ...] = KINDS) -> dict[str, str]:
         """Options and secrets together, for the process that opens the store. Raises NotFound, InvalidInput."""
         with self.database.session_scope() as session:
-            row = connections.by_name(session, self.tenant_id, name)
-            if row is None:
-                raise NotFound(f"There is no connection {name!r}.", hint=f"Make it: autoloader connections add {name}")
-            if row.kind not in kinds:
-                raise InvalidInput(
-                    f"Connection {name!r} is of kind {row.kind}; {' or '.join(kinds)} is needed here.",
-                    hint="Name another connection.",
-                )
+            row = require(session, self.tenant_id, name, kinds)
             secrets = self._secrets(row)
             for value in secrets.values():
                 register_secret(value)
@@ -120,7 +132,8 @@ class ConnectionService:
             users = [
                 i.name
                 for i in ingestions.listed(session, self.tenant_id)
-                if i.config["source"].get("connection") == name or i.table_name.split(".")[0] == name
+                if i.config["source"].get("connection") == name
+                or (i.table_name.split(".")[0] == name and name != DEFAULT_CATALOG)
             ]
             if users:
                 raise Conflict(
@@ -150,6 +163,19 @@ class ConnectionService:
         return f"connection:{self.tenant_id}:{name}"
 
 
+def require(session: Session, tenant_id: str, name: str, kinds: tuple[str, ...]) -> Connection:
+    """The connection of that name. Raises NotFound, and InvalidInput for one of another kind."""
+    row = connections.by_name(session, tenant_id, name)
+    if row is None:
+        raise NotFound(f"There is no connection {name!r}.", hint=_how_to_add(name, kinds))
+    if row.kind not in kinds:
+        raise InvalidInput(
+            f"Connection {name!r} is of kind {row.kind}; {' or '.join(kinds)} is needed here.",
+            hint="Name another connection.",
+        )
+    return row
+
+
 def split_secrets(options: Mapping[str, str], named: Collection[str] = ()) -> tuple[dict[str, str], dict[str, str]]:
     """(what may be shown, what must be encrypted): by name, by value (an address can hold a password), or `named`."""
     secret = {k: v for k, v in options.items() if k in named or _SECRET.search(k) or _SECRET_VALUE.search(v)}
@@ -161,10 +187,33 @@ def _check(name: str, kind: str) -> None:
         raise InvalidInput(f"{name!r} is not a name for a connection.", hint="Use letters, digits, _ and -.")
     if kind not in KINDS:
         raise InvalidInput(f"{kind!r} is not a kind of connection.", hint=f"Kinds: {', '.join(KINDS)}.")
+    if name == DEFAULT_CATALOG:
+        raise InvalidInput(
+            f"{name!r} is the catalog of this machine; no connection can have its name.",
+            hint="Choose another name for the connection.",
+        )
     if kind == "catalog" and "-" in name:
         raise InvalidInput(
             f"A catalog cannot be named {name!r}: it is part of table names.", hint="Use letters, digits and _."
         )
+
+
+def _how_to_add(name: str, kinds: tuple[str, ...]) -> str:
+    if kinds == ("catalog",):
+        return f"Make it: autoloader connections add {name} catalog -o type=… -o uri=… -o warehouse=…"
+    return f"Make it: autoloader connections add {name} {'|'.join(kinds)} -o …"
+
+
+def _check_options(name: str, kind: str, options: Mapping[str, str]) -> None:
+    empty = [key for key, value in options.items() if not value.strip()]
+    if empty:
+        raise InvalidInput(f"The option {empty[0]} has no value.", hint=f"Write {empty[0]}=VALUE, or leave it out.")
+    if kind == "catalog":
+        from app.catalog.open import check_options  # brings the catalogs' library
+
+        check_options(name, options)
+    else:
+        read_options(kind, options)
 
 
 def _view(row: Connection, secret_names: tuple[str, ...], *, unreadable: str = "") -> ConnectionView:

@@ -10,7 +10,7 @@ from app.errors import AutoloaderError, FileMissing, InvalidInput
 from app.ingest import discovery
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
-from app.services import wiring
+from app.services import file_names, wiring
 from app.services.context import IngestionInfo
 from app.services.ingestion_service import IngestionService
 from app.storage import join, parse_address
@@ -70,6 +70,9 @@ class ExplainService:
     def _judged(
         self, ingestion: IngestionInfo, rules: discovery.DiscoveryRules, base: str, info: FoundFile
     ) -> Explanation:
+        if not file_names.is_text(info.path):
+            sentence = f"Left out of {ingestion.name}: {discovery.REASONS['bad-name']}."
+            return Explanation(ingestion.name, info.path, "bad-name", sentence)
         reason = discovery.explain(info, rules, base, now=self.clock.now(), created_at=ingestion.created_at)
         if reason is not None:
             sentence = f"Left out of {ingestion.name}: {discovery.REASONS[reason]}."

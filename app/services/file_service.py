@@ -19,7 +19,7 @@ from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, ProcessedFile
 from app.repositories import batches, file_moves, file_removal, file_views, ingestions
 from app.repositories.file_views import FileQuery, Scope
-from app.services import lease_service
+from app.services import file_names, lease_service
 from app.values import BatchState, FileState
 
 _MOST_MATCHES = 20
@@ -193,8 +193,15 @@ class FileService:
             rows = file_views.by_ids(session, [int(file)], scope)
             if rows:
                 return rows
-        exact = file_views.versions(session, file, scope)
-        return exact or file_views.ending_with(session, file, scope, _MOST_MATCHES)
+        if not file_names.is_text(file):
+            return ()
+        for address in file_names.addresses(file):
+            if exact := file_views.versions(session, address, scope):
+                return exact
+        for tail in file_names.tails(file):
+            if found := file_views.ending_with(session, tail, scope, _MOST_MATCHES):
+                return found
+        return ()
 
     def _one(self, session: Session, name: str, scope: Scope) -> ProcessedFile:
         """The one file that the name means; of several versions the newest that is not loaded."""

@@ -12,17 +12,20 @@ from app.config import Settings
 from app.database import Database, Session
 from app.errors import Conflict, InvalidInput, NotFound
 from app.ingest.discovery import split_source
-from app.ingest.ports import Clock, SystemClock
+from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestions, runs
 from app.repositories.runs import LastRun
 from app.schemas.ingestion import IngestionShape
-from app.services import overlap
+from app.schemas.table_name import DEFAULT_CATALOG
+from app.services import connection_service, lease_service, overlap
+from app.services.connection_service import STORES
 from app.services.context import IngestionInfo, config_of, require_engine
 from app.services.overlap import Wanted
+from app.services.shape_checks import require_name
 from app.storage import parse_address
 
-LOCAL_CATALOG = "local"
+LOCAL_CATALOG = DEFAULT_CATALOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,44 +64,51 @@ class IngestionService:
         Raises Conflict when the name is taken, or when another ingestion's source overlaps into the same
         table (both would load the same files) and `policies.allow_overlap` is not set, or is shown to be wrong.
         """
-        wanted = self._wanted(shape)
-        require_engine(shape.engine)
         with self.database.session_scope() as session:
-            ingestions.lock_table(session, wanted.table_name)
-            self._refuse_name(session, shape.name)
-            row = overlap.adopted(session, wanted) or Ingestion(
-                id=uuid4(), tenant_id=self.tenant_id, schema_evidence=[], revision=0
-            )
-            row.created_at, row.deleted_at = wanted.now, None  # `start: now` means this creation
-            row.paused = shape.paused
-            row.revision += 1
-            _fill(row, wanted)
-            ingestions.add(session, row)
-            return IngestionInfo.of(row)
+            return self.created(session, shape)
 
     def change(self, name: str, shape: IngestionShape) -> IngestionInfo:
         """Replace the configuration, the name too. Source and table stay: the ledger belongs to them.
 
-        Raises NotFound, Conflict.
+        What is said of a new table alone stays as it is once the table is there. Raises NotFound, Conflict.
         """
-        wanted = self._wanted(shape)
-        require_engine(shape.engine)
         with self.database.session_scope() as session:
-            ingestions.lock_table(session, wanted.table_name)
-            row = self._locked_row(session, name)
-            if shape.name != row.name:
-                self._refuse_name(session, shape.name)
-            if (row.table_name, row.source_url) != (wanted.table_name, wanted.base):
-                raise Conflict(
-                    f"{name} loads {row.source_url} into {row.table_name}; neither can be changed,"
-                    " for its ledger says what of that source is in that table.",
-                    hint="Make another ingestion for the other source or table.",
-                )
-            overlap.refuse_change(session, replace(wanted, created_at=row.created_at), row)
-            _fill(row, wanted)
-            row.revision += 1
-            ingestions.add(session, row)
-            return IngestionInfo.of(row)
+            return self.changed(session, name, shape)
+
+    def created(self, session: Session, shape: IngestionShape) -> IngestionInfo:
+        """`create` inside a transaction."""
+        wanted = self._wanted(session, shape)
+        ingestions.lock_table(session, wanted.table_name)
+        self._refuse_name(session, shape.name)
+        row = overlap.adopted(session, wanted) or Ingestion(
+            id=uuid4(), tenant_id=self.tenant_id, schema_evidence=[], revision=0
+        )
+        row.created_at, row.deleted_at = wanted.now, None  # `start: now` means this creation
+        row.paused = shape.paused
+        row.revision += 1
+        _fill(row, wanted)
+        ingestions.add(session, row)
+        return IngestionInfo.of(row)
+
+    def changed(self, session: Session, name: str, shape: IngestionShape) -> IngestionInfo:
+        """`change` inside a transaction."""
+        wanted = self._wanted(session, shape)
+        ingestions.lock_table(session, wanted.table_name)
+        row = self._locked_row(session, name)
+        if shape.name != row.name:
+            self._refuse_name(session, shape.name)
+        if (row.table_name, row.source_url) != (wanted.table_name, wanted.base):
+            raise Conflict(
+                f"{name} loads {row.source_url} into {row.table_name}; neither can be changed,"
+                " for its ledger says what of that source is in that table.",
+                hint="Make another ingestion for the other source or table.",
+            )
+        _require_table_as_it_is(row, shape)
+        overlap.refuse_change(session, replace(wanted, created_at=row.created_at), row)
+        _fill(row, wanted)
+        row.revision += 1
+        ingestions.add(session, row)
+        return IngestionInfo.of(row)
 
     def find(self, name_or_id: str) -> IngestionInfo:
         """The ingestion by its name or id. Raises NotFound."""
@@ -154,9 +164,16 @@ class IngestionService:
             return IngestionInfo.of(row)
 
     def delete(self, name: str) -> None:
-        """Forget the configuration; table and ledger stay, so that re-creating it loads nothing twice."""
-        with self.database.session_scope() as session:
-            row = self._locked_row(session, name)
+        """Forget the configuration; table and ledger stay, so that re-creating it loads nothing twice.
+
+        Raises NotFound, and LeaseHeld while a run is active.
+        """
+        found = self.find(name)
+        with (
+            lease_service.hold(self.database, self.settings, found.id, uuid4(), SilentProgress()) as lease,
+            lease.transaction() as session,
+        ):
+            row = self._locked_row(session, str(found.id))
             row.deleted_at = row.updated_at = self.clock.now()
 
     # --- inside a transaction ----------------------------------------------------------------
@@ -181,16 +198,24 @@ class IngestionService:
         return row
 
     def _refuse_name(self, session: Session, name: str) -> None:
+        require_name(name)
         if ingestions.by_name(session, self.tenant_id, name):
             raise Conflict(
                 f"There is an ingestion {name!r} already.",
                 hint="Choose another name, or change it with: autoloader apply",
             )
 
-    def _wanted(self, shape: IngestionShape, created_at: datetime | None = None) -> Wanted:
+    def _wanted(self, session: Session, shape: IngestionShape) -> Wanted:
+        """What the shape asks for. Raises InvalidInput, and NotFound for a connection that is not there."""
+        require_engine(shape.engine)
         now = self.clock.now()
         table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
-        return Wanted(self.tenant_id, shape, base, table_name, created_at or now, now)
+        if shape.source.connection is not None:
+            connection_service.require(session, self.tenant_id, shape.source.connection, STORES)
+        catalog = table_name.partition(".")[0]
+        if catalog != LOCAL_CATALOG:
+            connection_service.require(session, self.tenant_id, catalog, ("catalog",))
+        return Wanted(self.tenant_id, shape, base, table_name, now, now)
 
     def _views(self, session: Session, rows: Sequence[Ingestion]) -> list[IngestionView]:
         """Three queries, however many ingestions there are."""
@@ -223,6 +248,23 @@ def free_name(wanted: str, taken: Sequence[str]) -> str:
         number += 1
         name = f"{wanted}-{number}"
     return name
+
+
+def _require_table_as_it_is(row: Ingestion, shape: IngestionShape) -> None:
+    """Raise Conflict for a change of what only a new table takes from the configuration, once there is the table."""
+    if row.table_uuid is None:
+        return
+    old, new = row.config, shape.model_dump(mode="json")
+    told = [field for field in ("partition_by", "properties") if old["destination"][field] != new["destination"][field]]
+    # To say what was inferred, or to say nothing, changes nothing.
+    if new["columns"]["columns"] not in {old["columns"]["columns"], row.schema_text, None}:
+        told.append("columns")
+    if told:
+        raise Conflict(
+            f"The table {row.table_name} is there already: {' and '.join(told)} of {row.name} cannot be changed any"
+            " more, because only a new table is made by them.",
+            hint=f"Leave that as it is, or load into another table. See it: autoloader table show {row.table_name}",
+        )
 
 
 def _fill(row: Ingestion, wanted: Wanted) -> None:

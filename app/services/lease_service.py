@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from app import failpoints
 from app.config import Settings
 from app.database import Database, Session
 from app.errors import DatabaseUnavailable, LeaseHeld, LeaseLost
 from app.ingest.ports import Progress
+from app.log import get_logger
 from app.repositories import leases
 from app.repositories.leases import Holder, LeaseRow
 
 _STAT_START = 19  # of /proc/PID/stat, counted after the command's closing parenthesis
+_ENDED = "ended"
+
+log = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -71,6 +76,14 @@ def hold(
             leases.give_up(session, ingestion_id, epoch)
 
 
+def is_alive(session: Session, ingestion_id: UUID, run_id: UUID) -> bool:
+    """Whether somebody runs this run, as far as can be told: its lease has not run out, and its process is not gone."""
+    seen = leases.read(session, ingestion_id)
+    if seen is None or seen.holder is None or seen.run_id != run_id or seen.seconds_left <= 0:
+        return False
+    return not _dead_here(seen.holder, _this_process())
+
+
 def _take(database: Database, settings: Settings, ingestion_id: UUID, run_id: UUID, progress: Progress) -> int:
     me = _this_process()
     waited_for: LeaseRow | None = None
@@ -112,8 +125,10 @@ def _held(seen: LeaseRow) -> LeaseHeld:
 
 
 def _keep_alive(lease: HeldLease, pause: float, stop: threading.Event) -> None:
+    """Renew the lease until `stop`, whatever goes wrong meanwhile: only who knows that it is lost may stop renewing."""
     while not stop.wait(pause):
         try:
+            failpoints.hit("heartbeat")
             with lease.transaction():
                 pass
         except LeaseLost:
@@ -121,6 +136,8 @@ def _keep_alive(lease: HeldLease, pause: float, stop: threading.Event) -> None:
             return
         except DatabaseUnavailable:
             continue  # the next ledger transaction of the run will say so
+        except Exception as error:  # noqa: BLE001 - a thread that ends would let the lease of a run that lives run out
+            log.warning("the lease was not renewed; the next heartbeat tries again", error=repr(error))
 
 
 # --- who lives -------------------------------------------------------------------------------
@@ -146,16 +163,40 @@ def _boot_id() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When process `pid` started, in the kernel's ticks; None when there is none, or it is a zombie."""
+    """When process `pid` started, in the kernel's ticks; `_ENDED` for a zombie, None where it cannot be read.
+
+    That may be because there is none, or because it is another user's and the machine hides those.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in {"Z", "X"} else fields[_STAT_START]
+    return _ENDED if fields[0] in {"Z", "X"} else fields[_STAT_START]
 
 
-def _dead_here(holder: Holder, me: Holder, started: Callable[[int], str | None] = _started) -> bool:
-    """Whether the owner ran on this very boot and is surely gone."""
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _dead_here(
+    holder: Holder,
+    me: Holder,
+    started: Callable[[int], str | None] = _started,
+    exists: Callable[[int], bool] = _exists,
+) -> bool:
+    """Whether the owner ran on this very boot and is surely gone: no such process, or one that began later."""
     if not me.boot_id or holder.boot_id != me.boot_id:
         return False
-    return started(holder.pid) != holder.process_start
+    if not exists(holder.pid):
+        return True
+    begun = started(holder.pid)
+    if begun is None or not holder.process_start:
+        return begun == _ENDED
+    return begun != holder.process_start

@@ -18,6 +18,10 @@ from app.services import shape_service, wiring
 from app.services.context import IngestionInfo
 from app.services.format_service import infer_format
 from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, free_name, full_table_name
+from app.services.preview_service import PreviewService
+from app.services.shape_checks import require_name, require_partitions, with_row_columns
+from app.storage import Store
+from app.values import FileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class LoadService:
         typed = wanted.get("format", {}).get("type")
         # All other mistakes are told before the store is asked.
         shape = shape_service.shape_of({**wanted, "format": {"type": typed or "jsonl"}})
+        require_name(shape.name)
         with wiring.catalog_of(self.database, self.settings, full_table_name(table), self.tenant_id):
             pass
         store = wiring.store_of(self.database, self.settings, shape.source, self.tenant_id)
@@ -77,23 +82,53 @@ class LoadService:
         else:
             next(iter(store.list()), None)
         shape = shape_service.shape_of(wanted)
+        self._require_partitions(shape, store)
         info = self.ingestions.create(shape)
         return Prepared(info, created=True, notes=tuple(notes))
+
+    def _require_partitions(self, shape: IngestionShape, store: Store) -> None:
+        """Raise InvalidInput for a partition by a column that the files do not have; an empty source tells nothing."""
+        if not shape.destination.partition_by or shape.columns.columns:
+            return  # nothing to look for, or judged with the shape
+        rules = wiring.rules_of(self.settings, _without_times(shape.source))
+        schema = PreviewService(self.database, self.settings, self.clock, self.tenant_id).schema(shape, store, rules)
+        if schema is not None:
+            require_partitions(shape, with_row_columns(shape, schema))
 
     def _changed(self, known: IngestionInfo, wanted: dict[str, Any]) -> Prepared:
         before = _unpaused(known.shape)
         stored = known.shape.destination.table
         wanted = shape_service.merged(wanted, {"destination": {"table": stored}})
-        shape = shape_service.shape_of(shape_service.merged(before, wanted))
+        typed = wanted.get("format", {}).get("type", before["format"]["type"])
+        base = before
+        if typed != before["format"]["type"]:
+            self._require_nothing_loaded(known, typed)
+            # Delimiters, null values and the like were said of the other format.
+            base = {**before, "format": {"type": typed, "compression": before["format"]["compression"]}}
+        shape = shape_service.shape_of(shape_service.merged(base, wanted))
         changes = shape_service.differences(before, _unpaused(shape))
         if not changes:
             return Prepared(known, created=False, notes=())
         info = self.ingestions.change(known.name, shape)
-        shown = "; ".join(f"{field}: {told(old)} → {told(new)}" for field, old, new in changes)
-        notes = [f"Changed {known.name}: {shown}."]
-        if known.table_uuid is not None and any(field in _OF_A_NEW_TABLE for field, _, _ in changes):
-            notes.append(f"The table {known.table_name} exists: its columns and its partition stay as they are.")
+        notes = []
+        if info.name != known.name:
+            notes.append(f"Renamed the ingestion {known.name} to {info.name}; its table and its ledger stay.")
+        shown = "; ".join(f"{field}: {told(old)} → {told(new)}" for field, old, new in changes if field != "name")
+        if shown:
+            notes.append(f"Changed {info.name}: {shown}.")
         return Prepared(info, created=False, notes=tuple(notes))
+
+    def _require_nothing_loaded(self, known: IngestionInfo, typed: str) -> None:
+        """Raise Conflict where files were loaded in one format: read in another one, the rest would be quarantined."""
+        loaded = self.ingestions.show(known.name).files.get(FileState.SUCCESS, 0)
+        if loaded:
+            files = "1 file" if loaded == 1 else f"{loaded:,} files"
+            raise Conflict(
+                f"{known.name} reads {known.shape.format.type}, and has loaded {files} so; as {typed} its files"
+                " could not be read.",
+                hint="Load files of another format into another table. If the feed itself has changed, say so with:"
+                " autoloader apply",
+            )
 
     def has_work(self, ingestion: IngestionInfo) -> bool:
         """Whether a listing of the source shows something that the ledger does not have. Changes nothing."""
@@ -111,9 +146,6 @@ class LoadService:
         """Files in the ledger that are neither loaded nor given up."""
         with self.database.read_scope() as session:
             return files.waiting_count(session, ingestion.id)
-
-
-_OF_A_NEW_TABLE = {"columns.columns", "destination.partition_by", "destination.properties"}
 
 
 def _without_times(source: SourceShape) -> SourceShape:

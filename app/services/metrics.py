@@ -115,15 +115,19 @@ def of_run(session: Session, run: Run) -> dict[str, Any]:
         "batches": total.landed,
         "snapshots": batches.newest_snapshots(session, run.id, _SHOWN_SNAPSHOTS),
         "waiting": files.waiting_count(session, run.ingestion_id),
+        "quarantined_before": files.quarantined_count(session, run.ingestion_id) - total.quarantined,
         "seconds": run.metrics.get("seconds", {}),
     }
 
 
 def summarize(session: Session, ctx: RunContext, *, stopped_early: bool) -> RunSummary:
-    """The run's end: PARTIAL when a file failed or was quarantined, or when it stopped before all was done."""
+    """The run's end: PARTIAL when a file failed or was quarantined, when something of the source could not be looked
+    at, or when it stopped before all was done.
+    """
     run = runs.by_id(session, ctx.run_id)
     found = of_run(session, run) if run is not None else {}
     found["seconds"] = dict(ctx.seconds)
     counted = found["files"]
-    whole = not (stopped_early or counted["failed"] or counted["quarantined"] or counted["skipped"])
+    unseen = found["discovered"].get("skipped", {}).get("unreadable", 0)
+    whole = not (stopped_early or unseen or counted["failed"] or counted["quarantined"] or counted["skipped"])
     return RunSummary(ctx.run_id, RunState.SUCCESS if whole else RunState.PARTIAL, found)

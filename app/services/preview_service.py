@@ -9,11 +9,13 @@ from typing import Any
 
 from app.config import Settings
 from app.database import Database
+from app.datatypes import TableSchema
 from app.errors import InvalidInput
 from app.ingest import discovery
-from app.ingest.formats.contract import Evidence, ParsedFile
+from app.ingest.formats.contract import Evidence, Outlier, ParsedFile
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
+from app.schemas.ingestion import IngestionShape
 from app.services import shape_service, wiring
 from app.services.format_service import infer_format
 from app.services.schema_service import SchemaService
@@ -47,6 +49,8 @@ class Preview:
     evidence: tuple[Evidence, ...]
     rows: tuple[dict[str, object], ...]
     problems: tuple[Problem, ...]
+    outliers: tuple[Outlier, ...] = ()
+    hints: tuple[str, ...] = ()
 
 
 class PreviewService:
@@ -95,7 +99,19 @@ class PreviewService:
             evidence=result.evidence,
             rows=result.rows,
             problems=tuple(_problem(paths, one) for one in result.problems),
+            outliers=result.outliers,
+            hints=result.hints,
         )
+
+    def schema(self, shape: IngestionShape, store: Store, rules: discovery.DiscoveryRules) -> TableSchema | None:
+        """The columns that a first run would infer; None where no file tells any."""
+        found, _, _ = self._listed(store, rules)
+        if not found:
+            return None
+        sample = _spread(found, self.settings.inference_max_files)
+        with wiring.opened_sandbox(self.settings) as sandbox:
+            result = SchemaService(self.database, self.settings).infer(store, sample, shape.format, sandbox)
+        return result.schema if result.schema.columns else None
 
     def _listed(self, store: Store, rules: discovery.DiscoveryRules) -> tuple[list[FoundFile], Counter[str], bool]:
         found: list[FoundFile] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.ingest import ledger
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -26,19 +28,20 @@ REASONS: dict[str, Reason] = {
         "a record, or what the file expands to, passes a limit", "Raise the limit that the message names, and retry."
     ),
     "too-many-errors": Reason(
-        "more records could not be parsed than max_errors allows", "Mend the file, or raise max_errors."
+        "more records could not be parsed than max_errors allows",
+        "Mend the file, or raise max_errors and then: autoloader files retry",
     ),
-    "parser-died": Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
-    "denied": Reason("the store refused to let it be read", "Give the credentials the right to read it."),
-    "missing": Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),
-    "changed": Reason("another version than the one that was listed", "Nothing: the new version is found as new."),
-    "superseded": Reason("a newer version came before this one was loaded", "Nothing: the newer one is loaded."),
-    "empty": Reason("it has no bytes", "Nothing: a new version with content is found as new."),
-    "on-change-ignore": Reason(
+    ledger.DIED: Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
+    "denied": Reason("the store refused to let it be read", "Give the right to read it, then: autoloader files retry"),
+    ledger.MISSING: Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),
+    ledger.CHANGED: Reason("another version than the one that was listed", "Nothing: the new version is found as new."),
+    ledger.SUPERSEDED: Reason("a newer version came before this one was loaded", "Nothing: the newer one is loaded."),
+    ledger.EMPTY: Reason("it has no bytes", "Nothing: a new version with content is found as new."),
+    ledger.ON_CHANGE_IGNORE: Reason(
         "it changed after it was loaded, and on_change is ignore", "To load the new version too: autoloader files retry"
     ),
-    "on-change-fail": Reason(
+    ledger.ON_CHANGE_FAIL: Reason(
         "it changed after it was loaded, and on_change is fail", "Decide: autoloader files retry, or files skip."
     ),
-    "by-hand": Reason("a person decided it", "To take it back: autoloader files retry"),
+    ledger.BY_HAND: Reason("a person decided it", "To take it back: autoloader files retry"),
 }

@@ -213,7 +213,8 @@ class RunService:
             )
         if changed:
             raise Conflict(
-                f"{changed} files of {name} changed after they were loaded, and it says on_change: fail.",
+                f"{'1 file' if changed == 1 else f'{changed:,} files'} of {name} changed after loading,"
+                " and it says on_change: fail.",
                 hint=f"See them: autoloader files list {name} --state QUARANTINED;"
                 " then `files retry` loads the new version too, `files skip` leaves it out.",
             )

@@ -12,7 +12,8 @@ from app.database import Database, Session
 from app.errors import InvalidInput, NotFound
 from app.models import DEFAULT_TENANT, Batch, ProcessedFile, Run
 from app.repositories import batches, file_views, ingestions, runs
-from app.values import FileState
+from app.services import lease_service
+from app.values import FileState, RunState
 
 _RECENT = 1000  # runs among which the beginning of an id is looked up
 _SHORTEST = 4  # characters of such a beginning
@@ -61,7 +62,10 @@ class BatchView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run as stored. `show` alone fills the last three: `batches` are the first of `batch_count` that it ended."""
+    """A run as stored; `alive` when it is RUNNING and its lease is held.
+
+    `show` alone fills the last three: `batches` are the first of `batch_count` that it ended.
+    """
 
     id: UUID
     ingestion: str
@@ -73,6 +77,7 @@ class RunView:
     error_code: str | None
     error: str | None
     metrics: dict[str, Any]
+    alive: bool = False
     batch_count: int = 0
     batches: tuple[BatchView, ...] = field(default=())
     not_loaded: tuple[NotLoaded, ...] = field(default=())
@@ -162,6 +167,7 @@ def _view(session: Session, run: Run) -> RunView:
         error_code=run.error_code,
         error=run.error,
         metrics=run.metrics,
+        alive=run.state == RunState.RUNNING and lease_service.is_alive(session, run.ingestion_id, run.id),
     )
 
 

@@ -20,6 +20,7 @@ from app.storage import Store
 from app.values import BatchFile
 
 _PREVIEW_ROWS = 20
+_SHOWN_OUTLIERS = 5
 
 
 class SchemaService:
@@ -37,6 +38,8 @@ class SchemaService:
             sample = files.sample_waiting(session, ctx.ingestion.id, self.settings.inference_max_files)
         with wiring.opened_source(self.database, self.settings, ctx.ingestion) as store:
             result = self.infer(store, sample, ctx.ingestion.shape.format, ctx.sandbox)
+        for sentence in (*result.hints, *(outlier.sentence for outlier in result.outliers[:_SHOWN_OUTLIERS])):
+            ctx.progress.note(sentence)
         schema = self._without_row_columns(result.schema, ctx.ingestion)
         if not schema.columns:
             return ctx.ingestion

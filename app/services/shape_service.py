@@ -10,20 +10,23 @@ from pydantic import ValidationError
 
 from app.errors import InvalidInput
 from app.ingest.discovery import split_source
-from app.ingest.engines.embedded_input import format_options
-from app.schemas.ingestion import FormatShape, IngestionShape
+from app.schemas.ingestion import IngestionShape
+from app.services.file_names import is_text
+from app.services.shape_checks import problems
 from app.storage import join, parse_address
 
 
 def shape_of(data: Mapping[str, Any]) -> IngestionShape:
-    """The shape; raises InvalidInput that names every field that cannot be, or an option the format does not have."""
+    """The shape; raises InvalidInput that names everything in it that cannot be."""
     try:
         shape = IngestionShape.model_validate(data)
     except ValidationError as error:
         raise InvalidInput(
             "; ".join(sentences(error)) + ".", hint="See the fields: docs/reference/ingestion.md"
         ) from error
-    check_format(shape.format)
+    if found := problems(shape):
+        text = found[0].text if len(found) == 1 else " ".join(one.sentence for one in found)
+        raise InvalidInput(text, hint=found[0].hint)
     return shape
 
 
@@ -50,18 +53,13 @@ def problem_of(item: Mapping[str, Any]) -> str:
     return text[:1].lower() + text[1:]
 
 
-def check_format(shape: FormatShape) -> None:
-    """Raise InvalidInput for options that the format does not have, or values it cannot take."""
-    options = format_options(shape)
-    if not options:
-        return
-    from app.ingest.engines.parse_job import format_named  # brings the parser's libraries
-
-    format_named(shape.type).check(options)
-
-
 def canonical_url(url: str, folder: Path | None = None) -> str:
-    """The same source wherever a process starts: a path of this machine becomes absolute, from `folder` on."""
+    """The same source wherever a process starts: a path of this machine becomes absolute, from `folder` on.
+
+    Raises InvalidInput for what is no address.
+    """
+    if not is_text(url):
+        raise InvalidInput(f"The address {url!r} is not UTF-8.", hint="Rename the folder; no ledger can hold its name.")
     if "://" not in url and not url.startswith(("/", "~")) and folder is not None:
         url = str(folder / url)
     base, pattern = split_source(url)

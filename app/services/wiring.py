@@ -19,7 +19,7 @@ from app.ingest.engines.embedded_input import LocalFiles, compression_of, parse_
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.formats.contract import ParseFile
 from app.schemas.ingestion import FormatShape, SourceShape
-from app.services.connection_service import ConnectionService
+from app.services.connection_service import STORES, ConnectionService
 from app.services.context import IngestionInfo, require_engine
 from app.spool import Spool
 from app.storage import Store, open_store
@@ -37,7 +37,7 @@ def store_of(database: Database, settings: Settings, source: SourceShape, tenant
     options: dict[str, str] = {}
     if source.connection is not None:
         service = ConnectionService(database, settings, tenant_id=tenant_id)
-        options = service.options(source.connection, ("s3", "az", "gs"))
+        options = service.options(source.connection, STORES)
     return open_store(
         split_source(source.url)[0],
         options,
@@ -57,7 +57,7 @@ def catalog_of(database: Database, settings: Settings, table_name: str, tenant_i
     """The catalog of a full table name: a connection of that name, or the local one. Raises NotFound."""
     name = table_name.split(".", 1)[0]
     service = ConnectionService(database, settings, tenant_id=tenant_id)
-    if name == DEFAULT_CATALOG and service.kind(name) is None:
+    if name == DEFAULT_CATALOG:  # also where an older version let a connection take its name
         return open_catalog(name, local_options(settings.home))
     return open_catalog(name, service.options(name, ("catalog",)))
 

@@ -9,6 +9,7 @@ Addresses are raw: what a listing answers is what `fetch` takes, with no encodin
 from app.storage.address import Address, join, parse_address
 from app.storage.contract import FetchFault, FetchJob, ObjectInfo, Store
 from app.storage.opening import open_store
+from app.storage.options import read_options
 from app.storage.probing import ProbeStep, check
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "join",
     "open_store",
     "parse_address",
+    "read_options",
 ]

@@ -65,9 +65,6 @@ class Store(Protocol):
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
         """Bytes of the object; fewer than `length` where it ends before. Raises FileMissing."""
 
-    def put_bytes(self, path: str, data: bytes) -> None:
-        """Write the object, replacing what is there."""
-
     def delete(self, path: str) -> None:
         """Remove the object; one that is not there is no error."""
 

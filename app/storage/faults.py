@@ -91,6 +91,7 @@ _BY_CLASS: tuple[tuple[tuple[type[Exception], ...], _Verdict], ...] = (
 _BY_TEXT: tuple[tuple[str, _Verdict], ...] = (
     (r"169\.254\.169\.254|metadata\.google\.internal|169\.254\.170\.2|CredentialProvider", _NO_CREDENTIALS),
     (r"parse path", _BAD_NAME),
+    (r"\(code: AccessDenied\)", _DENIED),  # of one key in an answer to many
     (r"builder error|BadScheme", _BAD_ENDPOINT),
     (r"Config error|failed to parse|decod", _BAD_OPTIONS),
 )

@@ -78,18 +78,6 @@ class LocalStore:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
-    def put_bytes(self, path: str, data: bytes) -> None:
-        with _translated(path, missing=SourceNotFound):
-            target = Path(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # Written beside and renamed: a reader sees the old file or the new one, never half of it.
-            draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-            try:
-                draft.write_bytes(data)
-                draft.replace(target)
-            finally:
-                draft.unlink(missing_ok=True)
-
     def delete(self, path: str) -> None:
         with _translated(path, missing=FileMissing):
             Path(path).unlink(missing_ok=True)
@@ -149,6 +137,11 @@ def _entries(folder: str, counts: Counter[str], *, root: bool = False) -> Iterat
         # A folder that went away while we walked holds nothing any more; the root itself must be there.
         if root:
             raise
+    except SourceAccessDenied:
+        # What else there is counts; that something is missing is told with the run.
+        if root:
+            raise
+        counts["unreadable"] += 1
     found.sort(key=lambda item: item[0])
     return iter(found)
 
@@ -164,7 +157,8 @@ def _listed(entry: os.DirEntry[str], counts: Counter[str]) -> ObjectInfo | None:
         return None
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EACCES}:
-            counts["symlink" if entry.is_symlink() else "not-a-file"] += 1
+            other = "unreadable" if error.errno == errno.EACCES else "not-a-file"
+            counts["symlink" if entry.is_symlink() else other] += 1
             return None
         raise SourceUnavailable(f"{entry.path} could not be looked at: {error.strerror}.") from error
     if not stat_module.S_ISREG(found.st_mode):

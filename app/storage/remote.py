@@ -109,10 +109,6 @@ class RemoteStore:
             end = size if length is None else min(size, start + length)
             return bytes(obstore.get_range(self.native, key, start=start, end=end)) if start < end else b""
 
-    def put_bytes(self, path: str, data: bytes) -> None:
-        with self._translated(path):
-            obstore.put(self.native, self._plain(path), data)
-
     def delete(self, path: str) -> None:
         try:
             with self._translated(path):

@@ -39,12 +39,25 @@ def wake(process: Forked) -> Ran:
     return process.result()
 
 
-def test_two_workers_at_once_load_each_file_once(world: World) -> None:
+def race(world: World, gate: Path) -> None:
+    """Three workers start at once. Whoever gets the lease stands at the gate until the others were refused."""
+    workers = [world.start(f"planned=wait:{gate}") for _ in range(3)]
+    deadline = time.monotonic() + 60
+    while sum(worker.ended for worker in workers) < 2:
+        assert time.monotonic() < deadline, "the workers that were refused never ended"
+        time.sleep(0.02)
+    refused = [worker.result() for worker in workers if worker.ended]
+    gate.touch()
+    assert [one.code for one in refused] == [4, 4], [(one.out, one.err) for one in refused]
+    ended = [worker.result() for worker in workers]
+    assert sorted(one.code for one in ended) == [0, 4, 4], [(one.out, one.err) for one in ended]
+
+
+def test_of_workers_at_once_one_runs_and_loads_each_file_once(world: World, tmp_path: Path) -> None:
     for number in range(5):
         world.deliver(f"file-{number}.jsonl", 20, bad=number % 2)
-    workers = [world.start() for _ in range(3)]
-    ended = [worker.result() for worker in workers]
-    assert {0} <= {one.code for one in ended} <= {0, 4}, [one.out for one in ended]
+    race(world, tmp_path / "gate")
+    assert_all_there_once(world)
     assert world.run().code == 0
     assert_all_there_once(world)
 

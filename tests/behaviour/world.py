@@ -23,6 +23,7 @@ from app.database import Database
 from app.services.connection_service import ConnectionService
 from app.storage import Store, open_store
 from tests.behaviour.zygote import Forked, Ran, Zygote
+from tests.services.objects import s3_client
 
 LEASE = {"LEASE_SECONDS": "2", "LEASE_HEARTBEAT_SECONDS": "0.5"}
 BAD_LINE = '{"file": broken\n'
@@ -92,7 +93,8 @@ class World:
             part.write_bytes(data)
             part.rename(local)
         else:
-            store.put_bytes(f"{store.base}/{name}", data)
+            bucket, _, key = f"{store.base}/{name}".removeprefix("s3://").partition("/")
+            s3_client(self.store_options["endpoint"]).put_object(Bucket=bucket, Key=key, Body=data)
 
     # --- processes
 
@@ -108,10 +110,9 @@ class World:
             **LEASE,
             "AUTOLOADER_HOME": str(self.home),
             "DATABASE_URL": self.database_url,
-            "AUTOLOADER_FAILPOINTS": failpoints,
-            "PARSER_THREADS": "1",
             # A process stopped in the midst of a heartbeat would hold SQLite's lock for as long as it is stopped.
-            **({"LEASE_HEARTBEAT_SECONDS": "60"} if "=stop" in failpoints else {}),
+            "AUTOLOADER_FAILPOINTS": f"{failpoints};heartbeat=error" if "=stop" in failpoints else failpoints,
+            "PARSER_THREADS": "1",
         }
 
     def start(self, failpoints: str = "") -> Forked:

@@ -54,7 +54,8 @@ class Owner:
 
 
 def main(url: str, ingestion: str, lease_seconds: float, heartbeat_seconds: float) -> None:
-    settings = Settings(lease_seconds=lease_seconds, lease_heartbeat_seconds=heartbeat_seconds, _env_file=None)
+    chosen = {"lease_seconds": lease_seconds, "lease_heartbeat_seconds": heartbeat_seconds}
+    settings = Settings(_env_file=None).model_copy(update=chosen)  # a heart that hardly beats is no right setting
     database, ingestion_id = Database(url), UUID(ingestion)
     try:
         with lease_service.hold(database, settings, ingestion_id, uuid4(), SilentProgress()) as lease:

@@ -42,12 +42,12 @@ def test_names_are_read_without_a_prefix_from_the_environment(monkeypatch):
 
 
 def test_the_environment_wins_over_the_env_file(monkeypatch):
-    Path(".env").write_text("LEASE_SECONDS=7\nBATCH_MAX_FILES=11\nSOMEBODY_ELSES=1\n", encoding="utf-8")
-    monkeypatch.setenv("LEASE_SECONDS", "9")
+    Path(".env").write_text("LEASE_SECONDS=70\nBATCH_MAX_FILES=11\nSOMEBODY_ELSES=1\n", encoding="utf-8")
+    monkeypatch.setenv("LEASE_SECONDS", "90")
 
     settings = Settings()
 
-    assert settings.lease_seconds == 9
+    assert settings.lease_seconds == 90
     assert settings.batch_max_files == 11
 
 
@@ -83,6 +83,27 @@ def test_a_bound_of_zero_is_refused(monkeypatch, name):
 
     with pytest.raises(ValidationError, match="greater than 0"):
         Settings()
+
+
+@pytest.mark.parametrize(("lease", "beat"), [("5", None), ("60", "20.1"), (None, "30")])
+def test_a_heart_that_beats_too_slowly_for_its_lease_is_refused(monkeypatch, lease, beat):
+    if lease is not None:
+        monkeypatch.setenv("LEASE_SECONDS", lease)
+    if beat is not None:
+        monkeypatch.setenv("LEASE_HEARTBEAT_SECONDS", beat)
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    [error] = refused.value.errors()
+    assert error["loc"] == ("lease_heartbeat_seconds",)
+    assert error["msg"] == (
+        f"Value error, {beat or 15} is more than a third of LEASE_SECONDS ({lease or 60}): lower it, or raise that"
+    )
+
+
+@pytest.mark.parametrize(("lease", "beat"), [(0.3, 0.1), (60, 20), (2, 0.5)])
+def test_a_third_of_the_lease_is_often_enough(lease, beat):
+    assert Settings(lease_seconds=lease, lease_heartbeat_seconds=beat).lease_heartbeat_seconds == beat
 
 
 def test_every_setting_is_described():

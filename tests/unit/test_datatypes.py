@@ -20,7 +20,6 @@ from app.datatypes import (
     duckdb_type,
     mapping,
     parse_schema,
-    parse_type,
     primitive,
     quote_name,
     schema_from_json,
@@ -28,6 +27,7 @@ from app.datatypes import (
     struct,
 )
 from app.errors import InvalidSchemaText
+from tests.fakes.types import parse_type
 
 names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
 plain = [name for name in PRIMITIVES if name != "decimal"]

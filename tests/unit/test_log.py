@@ -200,7 +200,7 @@ def test_a_traceback_hides_secrets_too(lines):
     try:
         raise ValueError("postgresql://u:pw@h and canary")  # noqa: TRY301
     except ValueError:
-        logger.exception("It failed.")
+        logger.log("error", "It failed.", exc_info=True)
 
     (line,) = lines()
     assert line["exception"][-1] == "ValueError: postgresql://***@h and ***"
@@ -240,7 +240,7 @@ def test_an_exception_cannot_forge_a_line(capsys):
     try:
         raise ValueError("x\n2026-01-01T00:00:00 ERROR    forged")  # noqa: TRY301
     except ValueError:
-        logger.exception("It failed.")
+        logger.log("error", "It failed.", exc_info=True)
 
     head, *rest = capsys.readouterr().err.splitlines()
     assert "It failed." in head

@@ -41,8 +41,19 @@ from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
 from app.spool import Spool
 from app.storage import Store
-from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, RejectFile, TableState, WriteResult
+from app.values import (
+    Batch,
+    BatchFile,
+    FileOutcome,
+    FileState,
+    Landing,
+    RejectFile,
+    RejectSample,
+    TableState,
+    WriteResult,
+)
 
+_SHOWN_EACH, _SHOWN_REJECTS = 3, 300  # rejected records named in messages: of a file, and of a batch
 _UNKNOWN = {"add_columns": "add", "rescue": "rescue", "fail": "fail"}
 
 
@@ -69,6 +80,7 @@ class _Attempt:
     parsed: list[ParsedFile] = field(default_factory=list)
     new_columns: list[NewColumn] = field(default_factory=list)
     reject_file: RejectFile | None = None
+    first_rejects: tuple[RejectSample, ...] = ()
 
     def staged(self) -> Staged:
         metadata = self.look.loaded.metadata
@@ -246,6 +258,7 @@ class EmbeddedEngine:
             look = rejects.ensure(self.table.catalog, self.table.name)
             path = rejects.write(look, attempt.rejects, batch, attempt.name, attempt.at)
             attempt.reject_file = RejectFile(path, look.state.uuid, look.state.head)
+            attempt.first_rejects = rejects.first(attempt.rejects, _SHOWN_EACH, _SHOWN_REJECTS)
 
 
 def _expired(table: Table, protected: frozenset[int | None], before: datetime) -> int:
@@ -297,6 +310,8 @@ def _result(attempt: _Attempt, files: Sequence[BatchFile]) -> WriteResult:
         byte_count=sum(file.size for file in files if file.file_id in loaded),
         new_columns=merge_new_columns(attempt.look.state.schema, attempt.new_columns),
         handle=attempt.staged(),
+        first_rejects=attempt.first_rejects,
+        new_in=min((new.file_id for new in attempt.new_columns), default=None),
     )
 
 

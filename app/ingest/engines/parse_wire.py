@@ -13,6 +13,7 @@ from app.ingest.formats.contract import (
     InferRequest,
     InferResult,
     NewColumn,
+    Outlier,
     ParsedFile,
     ParseFile,
     ParseLimits,
@@ -81,6 +82,8 @@ def infer_result_from_json(data: Message) -> InferResult:
         evidence=tuple(Evidence(**item) for item in data["evidence"]),
         rows=tuple(data["rows"]),
         problems=tuple(ParsedFile(**item) for item in data["problems"]),
+        outliers=tuple(Outlier(**item) for item in data["outliers"]),
+        hints=tuple(data["hints"]),
     )
 
 

@@ -136,8 +136,36 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlier:
+    """A column that is a string because of `count` of its `total` values; without them it would have `type`."""
+
+    column: str
+    type: str
+    count: int
+    total: int
+    path: str  # of the first such value
+    example: str
+
+    @property
+    def few(self) -> bool:
+        """Whether they are more likely flaws than what the column holds."""
+        return 0 < self.count <= self.total // 10
+
+    @property
+    def sentence(self) -> str:
+        """Beside what to type instead."""
+        return (
+            f"{self.column} is a string because of {self.count:,} of {self.total:,} values, the first"
+            f" {self.example[:50]!r} in {self.path}; the others are {self.type}. To have such values rescued instead,"
+            f" load into a new table with --schema '{self.column} {self.type}': the other columns come by themselves."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class InferResult:
     schema: TableSchema
     evidence: tuple[Evidence, ...]
     rows: tuple[dict[str, object], ...]  # up to `sample_rows`, as text or JSON values, for preview
     problems: tuple[ParsedFile, ...] = ()
+    outliers: tuple[Outlier, ...] = ()
+    hints: tuple[str, ...] = ()  # sentences about the options

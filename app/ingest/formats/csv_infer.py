@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from app.datatypes import Column, DataType, TableSchema, can_be_named, primitive
 from app.ingest.formats.base import InferJob, InferResult, ParseFile
-from app.ingest.formats.contract import Evidence
+from app.ingest.formats.contract import Evidence, Outlier
 from app.ingest.formats.csv_head import CsvHead, HeadReader, column_names
 from app.ingest.formats.csv_options import CsvDialect
 from app.ingest.formats.csv_records import CsvRecord, read_records
@@ -19,6 +19,7 @@ from app.ingest.formats.strict_text import ladder
 
 _FILE_BYTES = 8 * 1024 * 1024  # of one file: types show early, and the exact reader takes a second for 50 MB
 _EXAMPLE = 200
+_DELIMITERS = ";,\t|"
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class _Sample:
 class _Seen:
     """What all files together showed of one column; `types` in the order they were met."""
 
-    fits: dict[str, bool] = field(default_factory=dict)
+    total: int = 0
+    misfits: dict[str, int] = field(default_factory=dict)  # type → texts that do not have it
+    first: dict[str, tuple[str, str]] = field(default_factory=dict)  # type → file and text of the first of them
     types: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -51,7 +54,20 @@ def infer_csv(job: InferJob, dialect: CsvDialect) -> InferResult:
     evidence = tuple(
         Evidence(name, kind, path, example) for name in kept for kind, (path, example) in columns[name].types.items()
     )
-    return InferResult(schema, evidence, _preview(samples, job.sample_rows), tuple(job.failures.values()))
+    rows, failures = _preview(samples, job.sample_rows), tuple(job.failures.values())
+    outliers = tuple(_outliers({name: columns[name] for name in kept}))
+    return InferResult(schema, evidence, rows, failures, outliers, _hints(samples, dialect))
+
+
+def _hints(samples: list[_Sample], dialect: CsvDialect) -> tuple[str, ...]:
+    """Of files that have one column: whether its name looks like several."""
+    for sample in samples:
+        name = sample.names[0] if len(sample.names) == 1 else ""
+        other = next((char for char in _DELIMITERS if char in name and char != dialect.delimiter), None)
+        if other:
+            shown = "tab" if other == "\t" else f"'{other}'"
+            return (f"{sample.path} has one column, named {name!r}: is --delimiter {shown} meant?",)
+    return ()
 
 
 def _samples(job: InferJob, dialect: CsvDialect) -> Iterator[_Sample]:
@@ -122,34 +138,62 @@ def _look(job: InferJob, sample: _Sample, columns: dict[str, _Seen], dialect: Cs
         job.connection.register("autoloader_sample", table)
         row = job.connection.execute(_query(conditions)).fetchall()[0]
         job.connection.unregister("autoloader_sample")
-        good, counter = row[: 2 * len(conditions) : 2], row[1 : 2 * len(conditions) : 2]
-        _note(columns[name], sample.path, dict(zip(conditions, good, strict=True)), (*counter, row[-2]), int(row[-1]))
+        misfits = dict(zip(conditions, row[: 2 * len(conditions) : 2], strict=True))
+        examples = dict(zip(conditions, row[1 : 2 * len(conditions) : 2], strict=True))
+        _note(columns[name], sample.path, misfits, examples, (row[-2], int(row[-1])))
 
 
 def _query(conditions: dict[str, str]) -> str:
-    """For each type: do all texts have it, and one that does not; then one text of any kind, and their number."""
+    """For each type: how many texts do not have it, and the first of them; then any text, and their number."""
     wanted = [
-        f"coalesce(bool_and({test}), true), any_value(left(x, {_EXAMPLE})) FILTER (WHERE NOT coalesce({test}, false))"
+        f"count(*) FILTER (WHERE NOT coalesce({test}, false)),"
+        f" first(left(x, {_EXAMPLE})) FILTER (WHERE NOT coalesce({test}, false))"
         for test in conditions.values()
     ]
     columns = ", ".join([*wanted, f"any_value(left(x, {_EXAMPLE}))", "count(x)"])
     return f"SELECT {columns} FROM autoloader_sample WHERE x IS NOT NULL"
 
 
-def _note(seen: _Seen, path: str, fits: dict[str, bool], counter: tuple[str | None, ...], count: int) -> None:
+def _note(
+    seen: _Seen, path: str, misfits: dict[str, int], examples: dict[str, str], any_text: tuple[str | None, int]
+) -> None:
+    """Take one file's texts into account; `any_text` is one of them, and their number."""
+    text, count = any_text
     if not count:
         return
-    kind = next((kind for kind, good in fits.items() if good), "string")
-    # The example of a type is a text that no narrower one would have taken.
-    narrower = [text for text in counter[: list(fits).index(kind) if kind in fits else len(fits)] if text is not None]
-    example = narrower[-1] if narrower else counter[-1]
-    for name, good in fits.items():
-        seen.fits[name] = seen.fits.get(name, True) and good
-    seen.types.setdefault(kind, (path, str(example)))
+    seen.total += count
+    for kind, number in misfits.items():
+        seen.misfits[kind] = seen.misfits.get(kind, 0) + number
+        if number:
+            seen.first.setdefault(kind, (path, examples[kind]))
+    kind = next((kind for kind, number in misfits.items() if not number), "string")
+    seen.types.setdefault(kind, (path, str(_telling(kind, misfits, examples) or text)))
+
+
+def _telling(kind: str, misfits: dict[str, int], examples: dict[str, str]) -> str | None:
+    """A text that no narrower type would have taken; of a string the one that all but made another type of it."""
+    if kind == "string":
+        return examples[_nearest(misfits)]
+    narrower = [examples[name] for name in list(misfits)[: list(misfits).index(kind)] if misfits[name]]
+    return narrower[-1] if narrower else None
+
+
+def _nearest(misfits: dict[str, int]) -> str:
+    """The type that most texts have; of several the narrowest."""
+    return min(misfits, key=lambda kind: misfits[kind])
 
 
 def _type(seen: _Seen) -> DataType:
-    return primitive(next((kind for kind, good in seen.fits.items() if good), "string"))
+    return primitive(next((kind for kind, number in seen.misfits.items() if not number), "string"))
+
+
+def _outliers(columns: dict[str, _Seen]) -> Iterator[Outlier]:
+    for name, seen in columns.items():
+        if seen.total:
+            kind = _nearest(seen.misfits)
+            found = Outlier(name, kind, seen.misfits[kind], seen.total, *seen.first.get(kind, ("", "")))
+            if found.few:
+                yield found
 
 
 def _one_case_each(columns: dict[str, _Seen]) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from app.datatypes import Column, TableSchema
 from app.ingest.formats.base import Evidence, InferJob, InferResult
-from app.ingest.formats.contract import ParseFile
+from app.ingest.formats.contract import Outlier, ParseFile
 from app.ingest.formats.json_types import Shape, spoken_once, widest
 from app.ingest.formats.lines import Splitter
 from app.ingest.formats.streams import BadFile
@@ -21,6 +22,7 @@ def infer_records(job: InferJob, split: Splitter) -> InferResult:
     """What `Format.infer` promises. Each file gives an equal share of the sample."""
     shapes: dict[str, Shape] = {}
     evidence: dict[tuple[str, str], Evidence] = {}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     rows: list[dict[str, object]] = []
     for file in job.files:
         try:
@@ -28,8 +30,10 @@ def infer_records(job: InferJob, split: Splitter) -> InferResult:
                 for name, value in record.items():
                     shape = shapes.setdefault(name, Shape()) if len(shapes) < _MOST_COLUMNS else shapes.get(name)
                     kind = shape.add(value, job.options) if shape else "null"
-                    if kind != "null" and (name, kind) not in evidence:
-                        evidence[name, kind] = _evidence(name, kind, file, value)
+                    if kind != "null":
+                        counts[name][kind] += 1
+                        if (name, kind) not in evidence:
+                            evidence[name, kind] = _evidence(name, kind, file, value)
                 if len(rows) < job.sample_rows:
                     rows.append(record)
         except BadFile as bad:
@@ -41,7 +45,20 @@ def infer_records(job: InferJob, split: Splitter) -> InferResult:
         tuple(item for (name, _), item in evidence.items() if name in kept),
         tuple(rows),
         tuple(job.failures.values()),
+        tuple(_outliers({name: count for name, count in counts.items() if name in kept}, evidence)),
     )
+
+
+def _outliers(counts: dict[str, Counter[str]], evidence: dict[tuple[str, str], Evidence]) -> Iterator[Outlier]:
+    """Columns whose rarest kind alone made a string of them."""
+    for name, count in counts.items():
+        rarest, number = count.most_common()[-1]
+        other = widest(set(count) - {rarest})
+        if len(count) > 1 and widest(set(count)).name == "string" and other.name != "string":
+            first = evidence[name, rarest]
+            found = Outlier(name, str(other), number, count.total(), first.path, first.example)
+            if found.few:
+                yield found
 
 
 def _records(file: ParseFile, job: InferJob, split: Splitter) -> Iterator[dict[str, object]]:

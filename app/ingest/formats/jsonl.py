@@ -21,6 +21,7 @@ from app.ingest.formats.json_sql import RecordSql
 from app.ingest.formats.line_split import SmallFiles, split_lines
 from app.ingest.formats.lines import Collector, Splitter
 from app.ingest.formats.streams import check_encoding
+from app.ingest.formats.strptime import check_strptime
 
 OPTIONS = frozenset({"type", "compression", "encoding", "date_format", "timestamp_format"})
 
@@ -52,6 +53,8 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
             hint=f"It has: {', '.join(sorted(OPTIONS - {'type'}))}.",
         )
     check_encoding(options.get("encoding"))
+    for key in ("date_format", "timestamp_format"):
+        check_strptime(options, key)
 
 
 class JsonReading:

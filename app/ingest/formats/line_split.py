@@ -97,10 +97,11 @@ def _records(data: bytes, limit: int) -> _Records:
     count = len(starts)
     cut = 0
     long = _long(data, starts, ends, limit) if len(data) > limit else frozenset()
-    doubtful = np.flatnonzero(raw[starts] != ord("{")).tolist()
-    blank = [i for i in doubtful if i not in long and not data[starts[i] : ends[i]].strip(_BLANK)]
-    if blank:
-        starts, numbers = np.delete(starts, blank), np.delete(numbers, blank)
+    blank = ends - starts == 1  # told apart here, a file of nothing else is no work for the loop
+    doubtful = np.flatnonzero((raw[starts] != ord("{")) & ~blank).tolist()
+    blank[[i for i in doubtful if i not in long and not data[starts[i] : ends[i]].strip(_BLANK)]] = True
+    if blank.any():
+        starts, numbers = starts[~blank], numbers[~blank]
         cut = int(starts[0]) if len(starts) else 0
         ends = np.concatenate([starts[1:], [len(data)]])[: len(starts)] - cut
         starts = starts - cut

@@ -15,8 +15,9 @@ import pytest
 from app.catalog import read, rejects
 from app.catalog.names import parse_table_name
 from app.catalog.open import local_options, open_catalog
-from app.datatypes import Column, parse_schema, parse_type
+from app.datatypes import Column, parse_schema
 from app.errors import CatalogUnavailable, InvalidInput, InvalidTableName, TableNotFound
+from tests.fakes.types import parse_type
 
 ALL_TYPES = (
     "id bigint, i int, at timestamptz, ts timestamp, n string, u uuid, b binary, d date, f double, fl float, t time,"
@@ -64,8 +65,8 @@ def test_processes_may_make_the_same_catalog_and_table_at_once(tmp_path):
     ("options", "says"),
     [
         ({"type": "ftp", "uri": "x"}, "ftp"),
-        ({"uri": "ftp://x"}, "not known"),
-        ({}, "not known"),
+        ({"uri": "ftp://x"}, "has no type"),
+        ({}, "has no type"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, says):

@@ -4,6 +4,8 @@ import io
 
 import pytest
 
+from tests.functional.cli.conftest import put, rows
+
 ORDERS = """
 name: orders
 source:
@@ -138,6 +140,50 @@ def test_what_cannot_be_is_refused_with_its_line(cli, write, text, message):
 
     assert (ran.code, ran.err) == (1, f"Error: {message}\n{HINT}")
     assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
+
+
+def test_every_problem_of_every_document_is_told_at_once(cli, write):
+    bad = ORDERS.replace("type: csv", "type: csv\n  quote: ab").replace(
+        "url: landing", "url: landing\n  include: ['[z']"
+    )
+    worse = ORDERS.replace("name: orders", "name: two").replace("type: csv", "type: xml")
+
+    ran = cli("apply", "-f", write(f"---{bad}---{worse}"), "--yes")
+
+    assert ran.code == 1
+    assert "i.yaml:6: format: the option quote is 'ab'" in ran.err
+    assert "i.yaml:3: source: the pattern '[z' has a [ without its ]." in ran.err
+    assert "i.yaml:18: format.type: input should be" in ran.err
+
+
+def test_what_the_ledger_has_against_one_document_stores_none(cli, write):
+    good = ORDERS.replace("url: landing", "url: elsewhere")
+    lost = ORDERS.replace("name: orders", "name: two").replace("shop.orders", "lake.shop.orders")
+    slash = ORDERS.replace("name: orders", "name: a/b").replace("shop.orders", "shop.other")
+
+    ran = cli("apply", "-f", write(f"---{good}---{lost}---{slash}"), "--yes")
+
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        1,
+        "Error: i.yaml:12: There is no connection 'lake'. i.yaml:22: 'a/b' is not a name for an ingestion.",
+    )
+    assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
+
+
+def test_an_export_makes_the_same_table_elsewhere(cli, write, tmp_path, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    cli("load", "landing", "shop.orders", "--partition-by", "id")
+    (tmp_path / "i.yaml").write_text(cli("ingestions", "export").out.replace("shop.orders", "shop.copy"))
+
+    made = cli("apply", "-f", "i.yaml", "--yes")
+    (landing / "a.jsonl").unlink()
+    put(landing, "b.jsonl", '{"id": "x"}\n')
+    ran = cli("ingestions", "run", "shop.copy", "--json")
+
+    assert made.code == 0, made.err
+    assert ran.answer["metrics"]["rescued"] == 1
+    shown = cli("table", "show", "shop.copy", "--json").answer
+    assert (shown["columns"][0], shown["partition_by"]) == ({"name": "id", "type": "bigint"}, ["id"])
 
 
 def test_a_file_that_is_not_there_is_an_error(cli):

@@ -2,9 +2,17 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import closing
+from uuid import uuid4
 
-from app.storage import open_store
-from tests.functional.cli.conftest import rows
+import pytest
+
+from app.config import get_settings
+from app.database import Database
+from app.models import Connection
+from app.repositories import connections
+from tests.fakes.ledger import NOON
+from tests.functional.cli.conftest import put, rows
 
 SECRET = "very-secret-value-4711"
 
@@ -12,7 +20,7 @@ SECRET = "very-secret-value-4711"
 def test_a_secret_is_read_from_standard_input_and_never_shown(cli, home, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{SECRET}\n"))
 
-    added = cli("connections", "add", "store", "s3", "-o", "region=eu-central-1", "--secret", "secret_access_key")
+    added = cli("connections", "add", "store", "s3", "-o", "access_key_id=AK", "--secret", "secret_access_key")
     shown = [added, cli("connections", "list"), cli("connections", "list", "--json")]
 
     assert added.code == 0
@@ -23,11 +31,11 @@ def test_a_secret_is_read_from_standard_input_and_never_shown(cli, home, monkeyp
 
 
 def test_what_is_called_a_secret_is_one_whatever_its_name(cli):
-    cli("connections", "add", "store", "s3", "--secret", f"access_key_id={SECRET}")
+    cli("connections", "add", "store", "s3", "--secret", f"region={SECRET}")
 
     (view,) = cli("connections", "list", "--json").answer["connections"]
 
-    assert (view["options"], view["secret_names"]) == ({}, ["access_key_id"])
+    assert (view["options"], view["secret_names"]) == ({}, ["region"])
 
 
 def test_a_secret_without_a_value_is_refused(cli, monkeypatch):
@@ -54,10 +62,49 @@ def test_a_name_that_is_taken_needs_replace(cli):
     assert cli("connections", "add", "store", "s3", "--replace").code == 0
 
 
+def test_the_name_of_the_machines_own_catalog_is_not_given_away(cli):
+    ran = cli("connections", "add", "local", "catalog", "-o", "type=rest", "-o", "uri=http://127.0.0.1:1")
+
+    assert (ran.code, cli("doctor").code) == (1, 0)
+    assert ran.err == (
+        "Error: 'local' is the catalog of this machine; no connection can have its name.\n"
+        "Next: Choose another name for the connection.\n"
+    )
+
+
+def test_a_ledger_in_which_a_connection_took_that_name_works(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    with closing(Database(get_settings().database_address)) as database:
+        connection = Connection(id=uuid4(), name="local", kind="catalog", options={}, created_at=NOON, updated_at=NOON)
+        with database.session_scope() as session:
+            connections.add(session, connection)
+
+    assert cli("load", "landing", "shop.orders").code == 0
+    assert cli("connections", "remove", "local", "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["s3", "-o", "regoin=x"], "Unknown option for s3: regoin.", "Known: access_key_id, "),
+        (["s3", "-o", "region="], "The option region has no value.", "Write region=VALUE, or leave it out."),
+        (["s3", "-o", "access_key_id=a"], "The connection has access_key_id but no secret_access_key.", "Give both"),
+        (["catalog"], "Catalog 'lake' has no type.", "Set `type` to one of sql, rest, glue, hive"),
+        (["catalog", "-o", "type=rest"], "Catalog 'lake' of the type rest needs uri.", "Add -o uri=…"),
+    ],
+)
+def test_options_that_cannot_work_are_told_when_they_are_given(cli, arguments, message, hint):
+    ran = cli("connections", "add", "lake", *arguments)
+
+    assert ran.code == 1
+    assert ran.err.startswith(f"Error: {message}\nNext: {hint}")
+    assert cli("connections", "list", "--json").answer == {"connections": []}
+
+
 def test_a_secret_that_cannot_be_read_hides_no_other_connection(cli, home):
-    cli("connections", "add", "bad", "s3", "--secret", "secret_access_key=abcd")
+    cli("connections", "add", "bad", "s3", "-o", "access_key_id=AK", "--secret", "secret_access_key=abcd")
     (home / "secret.key").unlink()
-    cli("connections", "add", "good", "s3", "--secret", "secret_access_key=abcd")
+    cli("connections", "add", "good", "s3", "-o", "access_key_id=AK", "--secret", "secret_access_key=abcd")
     cli("connections", "add", "open", "s3", "-o", "region=x")
 
     listed = cli("connections", "list")
@@ -65,7 +112,7 @@ def test_a_secret_that_cannot_be_read_hides_no_other_connection(cli, home):
     checks = {check["name"]: check for check in cli("doctor", "--json").answer["checks"]}
 
     assert listed.code == 0
-    assert re.search(r"^bad +s3 +cannot be read ", listed.out, re.MULTILINE)
+    assert re.search(r"^bad +s3 +\S+ +cannot be read ", listed.out, re.MULTILINE)
     assert "another key" in listed.out.splitlines()[-1]
     assert {name: view["secret_names"] for name, view in views.items()} == {
         "bad": [],
@@ -115,7 +162,7 @@ def test_nobody_says_where_to_try_a_connection(cli):
 
 def test_files_of_an_object_store_are_loaded_and_found(cli, s3):
     cli("connections", "add", "store", "s3", *[f"-o{key}={value}" for key, value in s3.options.items()])
-    open_store(f"{s3.url}/in", s3.options).put_bytes(f"{s3.url}/in/a b%20c.jsonl", rows(0, 5).encode())
+    s3.put("in/a b%20c.jsonl", rows(0, 5).encode())
 
     ran = cli("load", f"{s3.url}/in", "shop.orders", "--connection", "store", "--json")
     (file,) = cli("files", "show", "a b%20c.jsonl", "--json").answer["files"]

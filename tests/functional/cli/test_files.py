@@ -203,3 +203,44 @@ def test_file_names_cannot_steer_the_terminal(cli, landing):
 
     assert "\x1b" not in out
     assert r"a\x1b[2J[bold]\n.jsonl" in out
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["./landing/a.jsonl", "landing/x/../a.jsonl", "file://{}/landing/a.jsonl", "/{}//landing/a.jsonl", "./a.jsonl"],
+)
+def test_a_loaded_file_is_found_however_its_path_is_written(cli, landing, tmp_path, name):
+    path = put(landing, "a.jsonl", rows(0, 2))
+    cli("load", "landing", "shop.orders")
+
+    shown = cli("files", "show", name.format(tmp_path), "--json").answer
+    moved = cli("files", "retry", name.format(tmp_path))
+
+    assert [(file["path"], file["state"]) for file in shown["files"]] == [(str(path), "SUCCESS")]
+    assert "is loaded (SUCCESS)" in moved.err
+
+
+def test_a_name_that_is_not_utf8_is_explained(cli, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+    cli("load", "landing", "shop.orders")
+    bad = str(put(landing, os.fsdecode(b"bad\xff.jsonl"), "{}"))
+
+    shown = cli("files", "show", bad)
+    moved = cli("files", "retry", bad)
+    loaded = cli("load", bad, "shop.other")
+
+    assert "bad-name: Left out of shop.orders: its name is not UTF-8" in shown.out
+    assert moved.err.startswith("Error: The ledger knows no file ")
+    assert (loaded.code, loaded.err.partition(" '")[0]) == (1, "Error: The address")
+
+
+def test_one_file_and_several_are_told_in_their_own_grammar(cli, landing):
+    for name in "ab":
+        put(landing, f"{name}.csv", b"\x89PNG\r\n\x00\x00")
+    cli("load", "landing", "shop.orders", "--format", "json")
+
+    one = cli("files", "skip", "a.csv")
+    two = cli("files", "skip", "a.csv", "b.csv") if one.code else cli("files", "retry", "a.csv")
+
+    assert one.out.startswith("1 file is left out.\n")
+    assert two.out.startswith("1 file waits for the next run.\n")

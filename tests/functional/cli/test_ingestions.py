@@ -1,7 +1,19 @@
 from __future__ import annotations
 
+import re
+from contextlib import closing
+from uuid import uuid4
+
 import pytest
 
+from app.cli import completion
+from app.config import get_settings
+from app.database import Database
+from app.ingest.ports import SilentProgress
+from app.models import DEFAULT_TENANT
+from app.repositories import runs
+from app.services import lease_service
+from app.services.ingestion_service import IngestionService
 from tests.functional.cli.conftest import put, rows
 
 
@@ -110,6 +122,16 @@ def test_tables_are_described_shown_and_asked(cli, loaded):
     assert cli("table", "show", "shop.none").err.startswith("Error: There is no table local.shop.none.\n")
 
 
+def test_an_answer_is_bounded_and_says_so(cli, loaded):
+    whole = cli("table", "sql", "shop.orders", "SELECT * FROM orders ORDER BY id", "--json").answer
+    part = cli("table", "sql", "shop.orders", "SELECT id FROM orders ORDER BY id", "--rows", "2")
+
+    assert ([row["id"] for row in whole["rows"]], whole["more"]) == ([0, 1, 2, 3, 4], False)
+    assert whole["rows"][0]["_ingested_at"].endswith("+00:00")
+    assert part.out == "id\n 0\n 1\n"
+    assert part.err == "There are more rows than these 2: --rows says how many are shown.\n"
+
+
 def test_a_preview_shows_schema_and_rows_and_writes_nothing(cli, landing, home):
     put(landing, "a.jsonl", rows(0, 5))
     put(landing, "b.jsonl", '{"id": 1.5}\n')
@@ -140,3 +162,36 @@ def test_two_deleted_patterns_of_a_folder_are_not_loaded_again_by_the_whole_fold
     assert (refused.code, insisted.code) == (1, 1)
     assert "its rows would be there twice" in insisted.err
     assert cli("table", "show", "shop.t", "--json").answer["records"] == 10
+
+
+def test_an_ingestion_is_not_deleted_while_a_run_is_active(cli, loaded):
+    with closing(Database(get_settings().database_address)) as database:
+        ingestion = IngestionService(database, get_settings()).find("shop.orders")
+        run_id = uuid4()
+        with lease_service.hold(database, get_settings(), ingestion.id, run_id, SilentProgress()):
+            ran = cli("ingestions", "delete", "shop.orders", "--yes")
+
+    assert ran.code == 4
+    assert ran.err.startswith(f"Error: Run {run_id} of this ingestion is active: ")
+    assert cli("ingestions", "delete", "shop.orders", "--yes").code == 0
+
+
+def test_a_run_whose_process_is_gone_is_told_as_lost(cli, loaded):
+    with closing(Database(get_settings().database_address)) as database, database.session_scope() as session:
+        run = runs.newest(session, DEFAULT_TENANT)
+        run.state, run.finished_at = "RUNNING", None
+
+    listed, shown = cli("runs", "list"), cli("runs", "show")
+    (view,) = cli("runs", "list", "--json").answer["runs"]
+
+    assert (view["state"], view["alive"]) == ("RUNNING", False)
+    assert re.search(r" LOST +\S+ \S+ +\d", listed.out)
+    assert "the next run finishes what it began: autoloader ingestions run shop.orders" in shown.out
+
+
+def test_names_of_ingestions_are_completed(cli, loaded, monkeypatch, tmp_path):
+    assert (completion.ingestions("sh"), completion.ingestions("x")) == (["shop.orders"], [])
+    monkeypatch.setenv("AUTOLOADER_HOME", str(tmp_path / "nowhere"))
+    get_settings.cache_clear()
+    assert completion.ingestions("") == []
+    assert not (tmp_path / "nowhere").exists()

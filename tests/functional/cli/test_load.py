@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 from uuid import uuid4
 
+from app.catalog.open import local_options, open_catalog
 from app.config import get_settings
 from app.database import Database
+from app.datatypes import parse_schema
 from app.ingest.ports import SilentProgress
 from app.services import lease_service
 from app.services.ingestion_service import IngestionService
@@ -103,13 +106,13 @@ def test_an_option_that_differs_changes_the_ingestion_and_says_so(cli, landing):
     cli("load", "landing", "shop.orders", "--on-error", "fail", "--include", "*.jsonl")
 
     same = cli("load", "landing", "shop.orders", "--on-error", "fail")
-    other = cli("load", "landing", "shop.orders", "--on-error", "skip_file", "--partition-by", "id")
-    config = cli("ingestions", "show", "shop.orders", "--json").answer["config"]
+    other = cli("load", "landing", "shop.orders", "--on-error", "skip_file", "--name", "orders")
+    config = cli("ingestions", "show", "orders", "--json").answer["config"]
 
     assert same.err == ""
     assert other.err.splitlines() == [
-        "Changed shop.orders: destination.partition_by: none → id; policies.on_error: fail → skip_file.",
-        "The table local.shop.orders exists: its columns and its partition stay as they are.",
+        "Renamed the ingestion shop.orders to orders; its table and its ledger stay.",
+        "Changed orders: policies.on_error: fail → skip_file.",
     ]
     assert config["source"]["include"] == ["*.jsonl"]
 
@@ -137,6 +140,17 @@ def test_a_mistake_leaves_no_ingestion_behind(cli, landing):
         ("load", "landing", "shop.orders", "--connection", "none"),
         ("load", "landing", "shop.orders", "--from-now", "--start", "everything"),
         ("load", "landing", "shop.orders", "--include", "{a"),
+        ("load", "landing", "shop.orders", "--include", "[z"),
+        ("load", "landing", "shop.orders", "--partition-by", "nowhere"),
+        ("load", "landing", "shop.orders", "--partition-by", "dya(id)"),
+        ("load", "landing", "shop.orders", "--partition-by", "day(id)"),
+        ("load", "landing", "shop.orders", "--schema", "id bigint", "--partition-by", "name"),
+        ("load", "landing", "shop.orders", "--schema", "_file_id bigint"),
+        ("load", "landing", "shop.orders", "--row-column", "source_file=_file_id"),
+        ("load", "landing", "shop.orders", "--date-format", "%Q"),
+        ("load", "landing", "shop.orders", "--timestamp-format", "day"),
+        ("load", "landing", "shop.orders__rejects"),
+        ("load", "landing", "shop.orders", "--name", "a/b"),
     ]
 
     ended = [cli(*mistake) for mistake in mistakes]
@@ -144,6 +158,85 @@ def test_a_mistake_leaves_no_ingestion_behind(cli, landing):
     assert [one.code for one in ended] == [1] * len(mistakes)
     assert all(one.err.startswith("Error: ") and "\nNext: " in one.err for one in ended), [one.err for one in ended]
     assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
+
+
+def test_a_mistake_changes_nothing_of_an_ingestion_that_exists(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    cli("load", "landing", "shop.orders")
+    before = cli("ingestions", "export").out
+
+    ended = [
+        cli("load", "landing", "shop.orders", *mistake)
+        for mistake in (
+            ("--connection", "none"),
+            ("--include", "[z"),
+            ("--date-format", "%Q"),
+            ("--partition-by", "id"),
+            ("--schema", "id string"),
+            ("--format", "csv"),
+        )
+    ]
+
+    assert [one.code for one in ended] == [1] * len(ended), [one.out for one in ended]
+    assert cli("ingestions", "export").out == before
+
+
+def test_a_partition_by_a_column_of_the_files_is_taken(cli, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+
+    ran = cli("load", "landing", "shop.orders", "--partition-by", "bucket(2, id), day(_ingested_at)", "--json")
+
+    assert ran.answer["metrics"]["rows"] == 2
+
+
+def test_an_empty_text_unsets_an_option(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    given = (
+        "--include",
+        "*.jsonl",
+        "--exclude",
+        "x",
+        "--date-format",
+        "%d.%m.%Y",
+        "--max-errors",
+        "5",
+        "--min-size",
+        "1",
+    )
+    cli("load", "landing", "shop.orders", *given)
+
+    ran = cli("load", "landing", "shop.orders", *["" if not one.startswith("--") else one for one in given])
+    config = cli("ingestions", "show", "shop.orders", "--json").answer["config"]
+
+    assert ran.code == 0, ran.err
+    assert (config["source"]["include"], config["source"]["exclude"], config["source"]["min_size"]) == ([], [], None)
+    assert (config["format"]["date_format"], config["policies"]["max_errors"]) == (None, "0")
+    assert "'' unsets it" in cli("load", "--help").out
+
+
+def test_the_format_of_files_that_were_loaded_is_not_turned_over(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    cli("load", "landing", "shop.orders")
+
+    ran = cli("load", "landing", "shop.orders", "--format", "csv", "--null", "NA")
+
+    assert ran.code == 1
+    assert ran.err == (
+        "Error: shop.orders reads jsonl, and has loaded 1 file so; as csv its files could not be read.\n"
+        "Next: Load files of another format into another table. If the feed itself has changed, say so with:"
+        " autoloader apply\n"
+    )
+
+
+def test_another_format_before_anything_was_loaded_drops_what_belongs_to_the_old_one(cli, landing):
+    cli("load", "landing", "shop.orders", "--format", "csv", "--delimiter", ";", "--null", "NA")
+    put(landing, "a.jsonl", rows(0, 1))
+
+    ran = cli("load", "landing", "shop.orders", "--format", "jsonl", "--json")
+
+    assert ran.answer["metrics"]["rows"] == 1
+    shape = cli("ingestions", "export", "--json").answer["ingestions"][0]
+    assert shape["format"] == {"type": "jsonl"}
 
 
 def test_a_table_name_with_odd_characters_is_refused(cli, landing):
@@ -236,3 +329,122 @@ def test_a_paused_ingestion_is_not_loaded_until_it_is_resumed(cli, landing):
     assert refused.code == 1
     assert refused.err == ("Error: shop.orders is paused.\nNext: Resume it: autoloader ingestions resume shop.orders\n")
     assert cli("load", "landing", "shop.orders").code == 0
+
+
+def test_somebodys_table_with_the_name_of_the_reject_table_stops_the_run_before_anything_is_published(cli, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+    cli("load", "landing", "shop.orders")
+    with open_catalog("local", local_options(get_settings().home)) as catalog:
+        catalog.create("shop.orders__rejects", parse_schema("id bigint, line string"))
+    put(landing, "b.jsonl", rows(2, 1) + "broken {\n")
+
+    ran = cli("load", "landing", "shop.orders")
+    counted = cli("table", "sql", "shop.orders", "SELECT count(*) AS n FROM orders", "--json")
+
+    assert ran.code == 1
+    assert ran.err.startswith(
+        "Error: local.shop.orders__rejects is no reject table: it has no file_id, no source_file,"
+    )
+    assert counted.answer["rows"] == [{"n": 2}]
+    assert cli("table", "head", "shop.orders__rejects", "--json").answer["rows"] == []
+
+
+def test_a_refused_batch_names_its_first_bad_records(cli, landing):
+    bad = put(landing, "a.jsonl", rows(0, 1) + "broken {\n" + rows(1, 1) + "also\n")
+
+    ran = cli("load", "landing", "shop.orders", "--on-error", "fail")
+    (file,) = cli("files", "show", "a.jsonl", "--json").answer["files"]
+    (run,) = cli("runs", "list", "--json").answer["runs"]
+
+    assert ran.code == 1
+    assert f"They are in {bad} (line 2: " in ran.err
+    assert ": broken {; line 4: " in ran.err
+    assert ": broken {; line 4: " in file["error"]
+    assert run["metrics"]["rejected"] == 2
+
+
+def test_new_columns_that_are_refused_name_a_file(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    cli("load", "landing", "shop.orders", "--on-new-columns", "fail")
+    other = put(landing, "b.jsonl", '{"id": 1, "more": 2}\n')
+
+    assert f"more bigint, the first in {other}." in cli("load", "landing", "shop.orders").err
+
+
+def test_a_column_that_a_few_values_made_a_string_is_told(cli, landing):
+    put(landing, "a.csv", "id,air\n" + "".join(f"{at},{at * 2}\n" for at in range(30)))
+    odd = put(landing, "b.csv", "id,air\n31,3\n32,cancelled\n")
+
+    ran = cli("load", "landing", "shop.flights")
+    evidence = cli("ingestions", "show", "shop.flights", "--json").answer["schema_evidence"]
+
+    assert (
+        f"air is a string because of 1 of 32 values, the first 'cancelled' in {odd}; the others are bigint."
+        " To have such values rescued instead, load into a new table with --schema 'air bigint':"
+        " the other columns come by themselves."
+    ) in ran.err
+    assert [(one["type"], one["example"]) for one in evidence if one["column"] == "air"] == [
+        ("bigint", "0"),
+        ("string", "cancelled"),
+    ]
+    again = cli("load", "landing", "shop.right", "--schema", "air bigint", "--json").answer["metrics"]
+    assert (again["rows"], again["rescued"]) == (32, 1)
+
+
+def test_a_header_that_another_delimiter_would_part_is_told(cli, landing):
+    path = put(landing, "a.csv", "id;name\n1;x\n")
+
+    hint = f"{path} has one column, named 'id;name': is --delimiter ';' meant?"
+
+    assert hint in cli("preview", "landing").out
+    assert hint in cli("load", "landing", "shop.orders").err
+
+
+def test_quarantined_files_of_earlier_runs_are_told_with_the_way_to_take_them_up(cli, landing):
+    put(landing, "bad.jsonl.gz", gzip.compress(rows(5, 500).encode(), mtime=0)[:100])
+    first, second = cli("load", "landing", "shop.orders"), cli("load", "landing", "shop.orders")
+
+    told = (
+        "1 file quarantined by earlier runs; once they are mended:"
+        " autoloader files retry --ingestion shop.orders --state QUARANTINED\n"
+    )
+    assert told not in first.out
+    assert "  snapshot" not in first.out
+    assert second.out.endswith(told)
+
+
+def test_a_folder_that_may_not_be_read_makes_the_run_partial(cli, landing, monkeypatch):
+    put(landing, "a.jsonl", rows(0, 1))
+    put(landing, "closed/b.jsonl", rows(1, 1))
+    scandir = os.scandir
+
+    def refusing(folder="."):
+        if str(folder).endswith("closed"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    ran = cli("load", "landing", "shop.orders")
+
+    assert ran.code == 3
+    assert "Loaded 1 file" in ran.out
+    assert "PARTIAL: 1 of the source unreadable\n" in ran.out
+
+
+def test_a_home_that_cannot_be_written_is_told(cli, landing, home):
+    put(landing, "a.jsonl", rows(0, 1))
+    (home / "spool").write_text("in the way")
+
+    ran = cli("preview", "landing")
+
+    assert ran.code == 1
+    assert ran.err.startswith(f"Error: {home}/spool cannot be written: File exists.\nNext: Set AUTOLOADER_HOME")
+
+
+def test_the_file_id_of_rows_cannot_be_switched_off(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+
+    assert (
+        "row_columns.file_id: it cannot be switched off"
+        in cli("load", "landing", "shop.orders", "--row-column", "file_id=").err
+    )

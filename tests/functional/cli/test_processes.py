@@ -110,7 +110,16 @@ def test_a_reader_that_goes_away_gets_no_traceback(cli, landing):
         process.stdout.close()
         err = process.stderr.read()
 
-    assert err == ""
+    assert (err, process.returncode) == ("", 0)
+
+
+def test_a_reader_that_goes_away_changes_no_exit_code(cli, landing):
+    put(landing, "bad.jsonl.gz", b"no gzip")
+
+    with start("load", "landing", "shop.orders", "--json", "--format", "jsonl") as process:
+        process.stdout.close()
+
+    assert process.returncode == 3
 
 
 @pytest.mark.parametrize("level", ["WARNING", "DEBUG"])

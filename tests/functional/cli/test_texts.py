@@ -92,13 +92,15 @@ def test_keys_of_json_that_cannot_be_named_make_no_column(anywhere, landing):
     assert [set(row) for row in rows[:1]] == [{"a", "s", "_rescued_data"}]
 
 
-def test_an_example_with_a_nul_stands_in_the_evidence(anywhere, landing):
-    put(landing, "a.jsonl", '{"a": "x\\u0000y"}\n')
+@pytest.mark.parametrize("escape", ["\\u0000", "\\ud800"])
+def test_an_example_with_an_impossible_character_stands_in_the_evidence(anywhere, landing, escape):
+    put(landing, "a.jsonl", f'{{"a": "x{escape}y"}}\n{{"a": "z"}}\n')
 
-    loaded(anywhere, landing)
+    ran, *_ = loaded(anywhere, landing)
     (shown,) = anywhere("ingestions", "list", "--json").answer["ingestions"]
 
-    assert [seen["example"] for seen in shown["schema_evidence"]] == ['"x\\u0000y"']
+    assert ran.code == 0, ran.err
+    assert [seen["example"] for seen in shown["schema_evidence"]] == [f'"x{escape}y"']
 
 
 def test_a_value_that_the_database_refuses_is_told_without_the_statement(postgresql_database):

@@ -27,7 +27,7 @@ def test_the_doctor_finds_a_fresh_home_well(cli, home):
 def test_the_doctor_tells_of_a_secret_that_the_key_does_not_open(cli, home, monkeypatch):
     monkeypatch.setenv("AUTOLOADER_SECRET_KEY", "one key")
     get_settings.cache_clear()
-    cli("connections", "add", "store", "s3", "--secret", "secret_access_key=abcdef")
+    cli("connections", "add", "store", "s3", "-o", "access_key_id=AK", "--secret", "secret_access_key=abcdef")
     monkeypatch.setenv("AUTOLOADER_SECRET_KEY", "another key")
     get_settings.cache_clear()
 
@@ -72,6 +72,16 @@ def test_a_setting_that_cannot_be_is_named(cli, monkeypatch):
     assert cli("runs", "list").err == (
         "Error: A setting cannot be used: LEASE_SECONDS: Input should be a valid number, unable to parse string as a"
         " number.\nNext: See the settings: docs/reference/configuration.md\n"
+    )
+
+
+def test_settings_that_do_not_fit_together_are_named(cli, monkeypatch):
+    monkeypatch.setenv("LEASE_SECONDS", "5")
+    get_settings.cache_clear()
+
+    assert cli("runs", "list").err == (
+        "Error: A setting cannot be used: LEASE_HEARTBEAT_SECONDS: 15 is more than a third of LEASE_SECONDS (5):"
+        " lower it, or raise that.\nNext: See the settings: docs/reference/configuration.md\n"
     )
 
 
@@ -121,7 +131,9 @@ def test_the_demo_loads_real_data_and_shows_what_became_of_each_file(cli, tmp_pa
     assert ran.code == 0, ran.out
     first, feed, parquet, second, late, third = [run["metrics"] for run in ran.answer["runs"]]
     assert first["rows"] == made["first"]["flights"]["rows"]
-    assert (feed["rows"], feed["rejected"]) == (made["first"]["feed"]["rows"], made["first"]["feed"]["rejected"])
+    told = made["first"]["feed"]
+    assert (feed["rows"], feed["rejected"], feed["rescued"]) == (told["rows"], told["rejected"], told["rescued"])
+    assert ran.answer["answers"][0]["rows"][0][:2] == [None, '{"air_time":"cancelled"}']
     assert parquet["rows"] == 336_776
     told = made["second"]["flights"]
     assert (second["rows"], second["rescued"], second["rejected"]) == (told["rows"], told["rescued"], told["rejected"])

@@ -810,7 +810,7 @@ def test_too_many_errors_publish_nothing_and_blame_the_files_that_have_them(new_
     world = strict(new_world)
     fill(world, 3)
     world.source["/d/1"].rejected = 4
-    with pytest.raises(TooManyErrors, match=r"4 of 13 records .* the first is /d/1"):
+    with pytest.raises(TooManyErrors, match=r"4 of 13 records .* They are in /d/1"):
         world.run()
     assert world.states() == {"/d/0": "DISCOVERED", "/d/1": "FAILED", "/d/2": "DISCOVERED"}
     assert [row["attempts"] for row in world.files()] == [0, 1, 0]

@@ -12,6 +12,7 @@ from app.config import Settings
 from app.errors import AutoloaderError, Conflict, InvalidInput, NotFound, SecretUnreadable
 from app.models import Connection
 from app.repositories import connections
+from app.schemas.ingestion import IngestionShape
 from app.services.connection_service import ConnectionService, split_secrets
 from app.services.ingestion_service import IngestionService
 from app.storage.options import _SECRETS as STORE_SECRETS
@@ -94,7 +95,9 @@ def test_a_secret_that_was_replaced_or_removed_leaves_nothing_behind(database, s
 
 def test_no_error_tells_a_secret(database, service, settings):
     service.put("lake", "s3", {**OPEN, **SECRETS["s3"]})
-    IngestionService(database, settings).create(shape(table="lake.demo.orders"))
+    reading = shape().model_dump()
+    reading["source"] |= {"url": "s3://bucket/x", "connection": "lake"}
+    IngestionService(database, settings).create(IngestionShape.model_validate(reading))
     stranger = ConnectionService(database, settings.model_copy(update={"autoloader_home": settings.home / "other"}))
     wrong_uses = [
         lambda: service.put("lake", "s3", SECRETS["s3"]),

@@ -13,6 +13,7 @@ from app.models import Batch
 from app.repositories import batches, files, ingestions, runs
 from app.repositories.files import NewFile
 from app.schemas.ingestion import IngestionShape
+from app.services.connection_service import ConnectionService
 from app.services.ingestion_service import IngestionService, free_name, full_table_name
 from app.values import BatchState, FileState
 from tests.fakes.ledger import NOON, add_run, found, shape
@@ -105,7 +106,8 @@ def test_a_link_to_a_folder_overlaps_the_folder(service, tmp_path):
     service.create(loads("three", str(tmp_path / "elsewhere")))
 
 
-def test_the_same_source_may_go_into_another_table(service):
+def test_the_same_source_may_go_into_another_table(service, database, settings):
+    ConnectionService(database, settings).put("lake", "catalog", {"uri": "sqlite:////x.db"})
     service.create(loads("one", "/data/orders", "local.demo.orders"))
     service.create(loads("two", "/data/orders", "local.demo.copy"))
     service.create(loads("three", "/data/orders", "lake.demo.orders"))
@@ -408,7 +410,52 @@ def test_listing_many_ingestions_takes_as_many_statements_as_listing_one(service
     assert [(view.last_run_at - NOON).seconds for view in views] == [1, 2, 3, 4, 5]
 
 
-def test_the_sources_of_a_connection_are_listed_once_each(service):
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"source": {"connection": "lake", "url": "s3://bucket/a"}},
+        {"destination": {"table": "lake.demo.orders"}},
+    ],
+)
+def test_a_connection_that_is_not_there_is_told_before_anything_is_stored(service, part):
+    config = shape("one").model_dump() | part
+    with pytest.raises(NotFound, match="no connection 'lake'"):
+        service.create(IngestionShape.model_validate(config))
+    assert service.names() == []
+
+
+@pytest.mark.parametrize("name", ["a/b", " a", "a ", "a\nb", "a\x1b[31mb"])
+def test_a_name_that_cannot_be_typed_is_refused(service, name):
+    service.create(loads("good", "/data/orders"))
+    for use in (
+        lambda: service.create(loads(name, "/data/other")),
+        lambda: service.change("good", loads(name, "/data/orders")),
+    ):
+        with pytest.raises(InvalidInput, match="is not a name for an ingestion"):
+            use()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"destination": {"table": TABLE, "partition_by": ["n"]}},
+        {"destination": {"table": TABLE, "properties": {"owner": "me"}}},
+        {"columns": {"columns": "n string"}},
+    ],
+)
+def test_what_only_a_new_table_takes_is_refused_once_there_is_the_table(service, database, other):
+    made = service.create(loads("one", "/data/orders"))
+    with database.session_scope() as session:
+        row = ingestions.by_id(session, made.id)
+        row.table_uuid, row.schema_text = uuid4(), "n bigint"
+    with pytest.raises(Conflict, match=f"The table {TABLE} is there already"):
+        service.change("one", loads("one", "/data/orders", **other))
+    assert service.find("one").shape == made.shape
+    assert service.change("one", loads("one", "/data/orders", columns={"columns": "n bigint"})).name == "one"
+
+
+def test_the_sources_of_a_connection_are_listed_once_each(service, database, settings):
+    ConnectionService(database, settings).put("lake", "s3", {})
     with_connection = {"source": {"url": "s3://bucket/a", "connection": "lake"}}
     for number, table in enumerate(("local.demo.a", "local.demo.b")):
         service.create(IngestionShape.model_validate(shape(f"n{number}", table=table).model_dump() | with_connection))

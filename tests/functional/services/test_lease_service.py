@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from sqlalchemy import select, text
 
+from app import failpoints
 from app.config import Settings
-from app.errors import LeaseHeld, LeaseLost
+from app.errors import DatabaseUnavailable, LeaseHeld, LeaseLost
 from app.ingest.ports import SilentProgress
 from app.repositories import leases
 from app.repositories.leases import Holder, LeaseRow
@@ -133,6 +134,19 @@ def test_the_refusal_says_which_run_it_is_and_how_long_its_lease_lasts(database,
     assert f"runs show {run_id}" in refused.value.hint
 
 
+def test_a_run_lives_while_its_lease_is_held_and_no_longer(database, ingestion_id):
+    def alive(run_id):
+        with database.read_scope() as session:
+            return lease_service.is_alive(session, ingestion_id, run_id)
+
+    run_id = uuid4()
+    assert not alive(run_id)
+    with lease_service.hold(database, LONG, ingestion_id, run_id, SILENT):
+        assert alive(run_id)
+        assert not alive(uuid4())
+    assert not alive(run_id)
+
+
 def test_of_many_that_want_it_at_once_exactly_one_gets_it(database, ingestion_id):
     barrier, over, ends = threading.Barrier(4), threading.Event(), []
 
@@ -188,7 +202,7 @@ def test_a_block_that_raises_gives_the_lease_up_too(database, ingestion_id):
 def test_an_owner_killed_on_this_host_is_replaced_at_once(database, ingestion_id, owner):
     dead = owner(300, 100)
     os.kill(dead.pid, signal.SIGKILL)  # not waited for: it stays as a zombie, which is dead too
-    until(lambda: lease_service._started(dead.pid) is None)
+    until(lambda: lease_service._started(dead.pid) == lease_service._ENDED)
     notes = Notes()
     assert read(database, ingestion_id).seconds_left > 200
     with lease_service.hold(database, LONG, ingestion_id, uuid4(), notes) as lease:
@@ -316,6 +330,26 @@ def test_a_heartbeat_that_finds_another_owner_stops_the_run_at_its_next_check(da
     assert read(database, ingestion_id).holder == other
 
 
+def test_a_heartbeat_that_fails_for_any_reason_is_told_and_the_next_one_tries_again(
+    database, ingestion_id, monkeypatch, capsys
+):
+    errors = [ValueError("a bug"), DatabaseUnavailable("gone"), ZeroDivisionError()]
+
+    def hit(name: str) -> None:
+        if errors:
+            raise errors.pop(0)
+
+    monkeypatch.setattr(failpoints, "hit", hit)
+    with lease_service.hold(database, SHORT, ingestion_id, uuid4(), SILENT) as lease:
+        until(lambda: not errors)
+        after = read(database, ingestion_id).expires_at
+        until(lambda: read(database, ingestion_id).expires_at > after)
+        lease.check()
+    told = capsys.readouterr().err
+    assert "the lease was not renewed" in told
+    assert "ValueError('a bug')" in told
+
+
 # --- the fence
 
 
@@ -383,3 +417,30 @@ def test_a_process_of_another_boot_or_container_is_never_called_dead():
     assert not lease_service._dead_here(Holder("x", me.host, me.boot_id + "x", 2**22 + 1, "1"), me)
     assert not lease_service._dead_here(Holder("x", me.host, "", 2**22 + 1, "1"), Holder("y", me.host, "", 1, "1"))
     assert not lease_service._dead_here(me, me)
+
+
+def test_a_process_that_the_machine_hides_is_dead_only_when_there_is_none():
+    """With /proc mounted hidepid another user's process cannot be read, but it is there."""
+    me = lease_service._this_process()
+    owner = Holder("x", me.host, me.boot_id, 4711, "100")
+
+    def dead(holder: Holder, start: str | None, *, there: bool) -> bool:
+        return lease_service._dead_here(holder, me, lambda pid: start, lambda pid: there)
+
+    assert not dead(owner, None, there=True)
+    assert dead(owner, None, there=False)
+    assert dead(owner, "200", there=True), "another process got its number"
+    assert not dead(owner, "100", there=True)
+    unread = Holder("x", me.host, me.boot_id, 4711, "")  # it could not read its own start
+    assert not dead(unread, "100", there=True)
+    assert dead(unread, lease_service._ENDED, there=True)
+
+
+def test_a_process_of_another_user_is_there(monkeypatch):
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError
+
+    assert lease_service._exists(os.getpid())
+    assert not lease_service._exists(2**22 + 1)
+    monkeypatch.setattr(os, "kill", refuse)
+    assert lease_service._exists(1)

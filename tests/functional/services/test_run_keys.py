@@ -16,6 +16,7 @@ from app.models import Lease, Run
 from app.repositories import runs
 from app.services import lease_service
 from app.services.ingestion_service import IngestionService
+from app.services.resolve_service import ResolveService
 from app.services.run_service import RunService
 from app.values import Trigger
 from tests.fakes.ledger import NOON, add_run, shape
@@ -188,3 +189,11 @@ def test_a_decision_is_a_run_of_its_own_kind_and_not_the_last_run_that_people_se
     view = IngestionService(steps.database, steps.settings).show("one")
     assert (view.last_run_id, view.last_run_state) == (last, "SUCCESS")
     assert [one.trigger for one in stored(steps)] == ["manual", "decision"]
+
+
+def test_to_look_at_the_evidence_is_no_run_and_needs_no_lease(steps):
+    ingestion_id = make(steps)
+    with steps.start(ingestion_id) as ctx:
+        assert ResolveService(steps.database, steps.settings).evidence("one") == []
+        steps.finish(ctx)
+    assert [one.id for one in stored(steps)] == [ctx.run_id]

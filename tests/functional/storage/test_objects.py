@@ -76,16 +76,12 @@ def test_a_read_answers_what_is_there(place, opened, start, length, expected):
     assert opened().read(path, start, length) == expected
 
 
-@pytest.mark.parametrize("service", ["local", "s3", "azurite"])
-def test_what_was_put_can_be_read_and_deleted_twice(service, request, tmp_path):
-    place = None if service == "local" else request.getfixturevalue(service)
-    url, options = (str(tmp_path), {}) if place is None else (place.url, place.options)
-    store = open_store(url, options)
-    path = f"{url}/deep/er/a b%.json"
-    for data in (b"first", b"second"):
-        store.put_bytes(path, data)
-        assert store.read(path) == data
-    assert [info.path for page in store.list() for info in page] == [path]
+def test_what_is_there_can_be_read_and_deleted_twice(place, opened):
+    if place.kind == "gs":
+        pytest.skip("the library wants credentials to delete there, also where none are to be sent")
+    path = place.put("deep/er/a b%.json", b"text")
+    store = opened()
+    assert store.read(path) == b"text"
     store.delete(path)
     store.delete(path)
     assert not list(store.list())

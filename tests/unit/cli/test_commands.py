@@ -81,9 +81,13 @@ def test_choices_are_those_of_the_shape(enum, field):
 
 
 def test_every_reason_of_the_ledger_is_explained():
-    words = {getattr(ledger, name) for name in ("MISSING", "CHANGED", "SUPERSEDED", "EMPTY", "BY_HAND", "DIED")}
+    places = (r"BadFile\(", r"\.fail\(\w+, ", r"SpoolFault\([\w.]+, ", "reason=", r"(?:Missing|Changed|Denied): ")
+    given = re.compile(f'(?:{"|".join(places)})"([a-z-]+)"')
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "app").rglob("*.py"))
+    words = set(given.findall(re.sub(r"\(\s+", "(", source)))
 
-    assert words | ledger.HOPELESS | ledger.REVIVABLE | {ledger.ON_CHANGE_FAIL} <= set(REASONS)
+    assert {"truncated", "denied", "too-many-errors", "undecodable", "too-large"} <= words
+    assert words | ledger.HOPELESS | ledger.REVIVABLE <= set(REASONS)
     assert not set(discovery.REASONS) & set(REASONS) - {"empty", "too-large"}
 
 

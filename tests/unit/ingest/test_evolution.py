@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from app.datatypes import Column, TableSchema, parse_schema, parse_type
+from app.datatypes import Column, TableSchema, parse_schema
 from app.ingest.evolution import merge_new_columns
 from app.ingest.formats.contract import NewColumn
 from app.ingest.formats.widest import widest
+from tests.fakes.types import parse_type
 
 
 def new(text: str, file_id: int = 1, parent: tuple[str, ...] = ()) -> NewColumn:

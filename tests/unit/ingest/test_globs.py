@@ -26,7 +26,7 @@ from app.ingest.globs import has_glob, matcher
         ("[a-]", ["a", "-"], ["b"]),
         ("[--0]", ["-", ".", "0"], ["a", "/"]),
         ("[&&~|]", ["&", "~", "|"], ["a"]),
-        ("[a", ["[a"], ["a"]),
+        ("[[]a", ["[a"], ["a"]),
         ("[\\]", ["\\"], ["a"]),
         ("a\\b", ["a\\b"], ["ab"]),
         ("*.{csv,json}", ["a.csv", "a.json"], ["a.{csv,json}", "a.tsv"]),
@@ -42,7 +42,7 @@ def test_a_pattern_matches_what_it_says(pattern, matches, leaves):
     assert [text for text in leaves if found(text)] == []
 
 
-@pytest.mark.parametrize("pattern", ["", "/", "./", "{a", "{a,{b}", "[z-a]"])
+@pytest.mark.parametrize("pattern", ["", "/", "./", "{a", "{a,{b}", "[z-a]", "[z", "a[!"])
 def test_a_pattern_that_cannot_be_is_refused_with_its_text(pattern):
     with pytest.raises(InvalidInput) as refused:
         matcher((pattern,))

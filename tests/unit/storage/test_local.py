@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import FileChanged, FileMissing
+from app.errors import FileChanged, FileMissing, SourceAccessDenied
 from app.storage import ObjectInfo, open_store
 
 
@@ -86,9 +86,21 @@ def test_a_folder_in_place_of_a_file_is_missing(tmp_path):
         open_store(str(tmp_path)).read(str(tmp_path))
 
 
-def test_a_write_replaces_the_whole_file_and_leaves_no_draft(tmp_path):
-    store = open_store(str(tmp_path))
-    for data in (b"long first text", b"2"):
-        store.put_bytes(f"{tmp_path}/deep/a", data)
-        assert store.read(f"{tmp_path}/deep/a") == data
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a"]
+def test_a_folder_that_may_not_be_read_is_counted_and_hides_nothing_else(tmp_path, monkeypatch):
+    for name in ("a/x", "closed/y", "z"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    scandir = os.scandir
+
+    def refusing(folder):
+        if str(folder).endswith("closed"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found, counts = listed(tmp_path)
+    assert [info.path.rpartition("/")[2] for info in found] == ["x", "z"]
+    assert counts == {"unreadable": 1}
+    monkeypatch.setattr(os, "scandir", lambda folder: refusing(f"{folder}/closed"))
+    with pytest.raises(SourceAccessDenied):
+        listed(tmp_path)

@@ -20,7 +20,7 @@ from app.catalog import rejects as reject_table
 from app.catalog.names import parse_table_name
 from app.catalog.open import local_options, open_catalog
 from app.config import Settings
-from app.datatypes import Column, parse_type
+from app.datatypes import Column
 from app.errors import (
     CatalogUnavailable,
     CommitConflict,
@@ -36,6 +36,7 @@ from app.ingest.engines import embedded_publish
 from app.ingest.landing import reject_file_of
 from app.storage import open_store
 from app.values import BatchFile, FileState, LandingKind, RejectFile
+from tests.fakes.types import parse_type
 from tests.functional import hands
 
 

@@ -9,6 +9,7 @@ from app.ingest.formats.contract import (
     InferRequest,
     InferResult,
     NewColumn,
+    Outlier,
     ParsedFile,
     ParseFile,
     ParseLimits,
@@ -48,5 +49,6 @@ def test_a_parse_result():
 
 def test_an_infer_result():
     rows = ({"a": [1, None], "b": {"c": "d"}},)
-    result = InferResult(SCHEMA, (Evidence("a", "bigint", "p", "1"),), rows, (ParsedFile(1, "FAILED"),))
+    told = (Outlier("a", "bigint", 1, 20, "p", "x"),), ("Look.",)
+    result = InferResult(SCHEMA, (Evidence("a", "bigint", "p", "1"),), rows, (ParsedFile(1, "FAILED"),), *told)
     assert parse_wire.infer_result_from_json(over(parse_wire.result_to_json(result))) == result

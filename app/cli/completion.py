@@ -1,0 +1,24 @@
+"""What a shell offers for a half-typed word. Quiet: whatever is wrong, it offers nothing."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+
+def ingestions(incomplete: str) -> list[str]:
+    """Names of ingestions that begin so."""
+    names: list[str] = []
+    with suppress(Exception):
+        names = _names()
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _names() -> list[str]:
+    from app.cli.opening import opened, read_settings
+    from app.services.ingestion_service import IngestionService
+
+    settings = read_settings()
+    if not settings.database_url and not (settings.home / "autoloader.db").exists():
+        return []  # looking would make it
+    with opened(settings, migrated=False) as at:
+        return IngestionService(at.database, settings).names()

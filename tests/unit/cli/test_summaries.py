@@ -1,0 +1,56 @@
+"""The last lines of a run: each file is counted once, and under what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.cli.output import Output
+from app.cli.summaries import show_run
+from app.services.metrics import RunSummary
+from app.values import RunState
+
+
+@pytest.fixture
+def shown(capsys):
+    def show(state: RunState, discovered: dict[str, Any] | None = None, waiting: int = 0, **files: int) -> list[str]:
+        counted = {"loaded": 0, "failed": 0, "quarantined": 0, "skipped": 0, **files}
+        metrics = {
+            "discovered": {"listed": 1, **(discovered or {})},
+            "files": counted,
+            "rescued": 0,
+            "rejected": 0,
+            "batches": 1,
+            "snapshots": [5],
+            "waiting": waiting,
+            "seconds": {},
+        }
+        summary = RunSummary(UUID(int=1), state, metrics)
+        show_run(Output(as_json=False), "shop.orders", "local.shop.orders", summary, ())
+        return capsys.readouterr().out.splitlines()
+
+    return show
+
+
+def test_a_file_that_failed_and_waits_for_its_next_attempt_is_counted_once(shown):
+    lines = shown(RunState.PARTIAL, failed=1, waiting=1)
+
+    assert lines[0] == "No file was loaded into local.shop.orders (1 object listed, 0.0 s)."
+    assert lines[1] == "PARTIAL: 1 failed"
+
+
+def test_what_waits_beside_what_failed_is_counted_too(shown):
+    assert "PARTIAL: 1 failed, 2 waiting" in shown(RunState.PARTIAL, failed=1, waiting=3)
+
+
+def test_an_empty_snapshot_is_not_announced(shown):
+    assert [line for line in shown(RunState.PARTIAL, quarantined=1) if "snapshot" in line] == []
+
+
+def test_a_changed_file_that_is_ignored_is_not_told_as_if_nothing_was_there(shown):
+    assert shown(RunState.SUCCESS, {"skipped": {"on-change-ignore": 1}}) == [
+        "Nothing new for local.shop.orders: 1 file loaded and changed since (1 object listed, 0.0 s).",
+        "  left out  1 on-change-ignore",
+    ]
