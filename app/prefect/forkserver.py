@@ -87,8 +87,11 @@ class Forkserver:
         """Of the zygote, None while there is none."""
         return self._process.pid if self._process else None
 
-    async def fork(self, environment: Mapping[str, str]) -> Child:
-        """A process that runs the flow run of the environment. Raises PreloadFailed when a new zygote cannot begin."""
+    async def fork(self, environment: Mapping[str, str], buried: tuple[str, str] | None = None) -> Child:
+        """A process that runs the flow run of the environment, or stores a code and a sentence as its end.
+
+        Raises PreloadFailed when a new zygote cannot begin.
+        """
         async with self._starting:
             if self._writer is None:
                 await self._start()
@@ -96,7 +99,7 @@ class Forkserver:
         key = str(self._requests)
         answer: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
         self._forked[key] = answer
-        request = {"fork": key, "environment": dict(environment)}
+        request = {"fork": key, "environment": dict(environment), "buried": buried}
         assert self._writer is not None  # noqa: S101 - for the type checker
         self._writer.write(json.dumps(request).encode() + b"\n")
         with suppress(ConnectionError):  # `_lost` answers then

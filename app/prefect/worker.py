@@ -31,6 +31,7 @@ from app.prefect.zygote import ENTRYPOINT
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
+KILLED = "killed"  # the code of a run whose process did not end by itself
 _GRACE_SECONDS = 60.0  # past the flow's own timeout, which ends it in order
 _DRAIN_SECONDS = 10.0  # a run that was told to stop has so long; then it is killed
 _REPORT_SECONDS = 3.0  # for what is still to be told to the server
@@ -98,10 +99,12 @@ class AutoloaderWorker(BaseWorker[RunConfiguration, Any, RunResult]):
         """Run it in a process of its own and wait for its end."""
         async with FlowRunExecutorContext() as context:
             active = self._active[flow_run.id] = _Active(flow_run, context, task_status)
-            starter = _Starter(self, active, configuration.environment())
+            environment = configuration.environment()
+            starter = _Starter(self, active, environment)
             executor = context.create_executor(flow_run, starter, propose_submitting=False, hook_runner=_NoHooks())
             try:
                 execution = await executor.submit()
+                await self._bury_what_died(active, environment)
                 if self.draining:
                     await self._hand_on(flow_run)
             finally:
@@ -125,10 +128,20 @@ class AutoloaderWorker(BaseWorker[RunConfiguration, Any, RunResult]):
 
     async def wait_for(self, active: _Active, child: Child) -> None:
         """Until the process has ended; what it was killed for is told as the run's state."""
-        why = await killed_at(self._limits, child)
-        if why:
-            self.get_flow_run_logger(active.flow_run).error(why)
-            await self._propose_crashed_state(active.flow_run, why)
+        active.killed_for = await killed_at(self._limits, child)
+        if active.killed_for:
+            self.get_flow_run_logger(active.flow_run).error(active.killed_for)
+            await self._propose_crashed_state(active.flow_run, active.killed_for)
+
+    async def _bury_what_died(self, active: _Active, environment: dict[str, str]) -> None:
+        """A process that was killed could not end its run in our database. It is done by a fork, like the run."""
+        child = active.child
+        if child is None or not child.returncode:
+            return
+        why = active.killed_for or f"The run's process ended with {child.returncode} before the run did."
+        gravedigger = await self._forkserver.fork(environment, buried=(KILLED, why))
+        with anyio.move_on_after(_REPORT_SECONDS):
+            await gravedigger.ended.wait()
 
     # --- the end of the worker
 
@@ -223,6 +236,7 @@ class _Active:
         self.context = context
         self.task_status = task_status
         self.child: Child | None = None
+        self.killed_for = ""
         self.over = anyio.Event()
 
 

@@ -4,7 +4,7 @@
 single thread, holds no connection and opens no file of a run; each fork is a session of its own, with the environment
 that the request names. When the worker is gone, whatever the reason, the runs get a moment to end in order, and end.
 
-    → {"fork": KEY, "environment": {…}}
+    → {"fork": KEY, "environment": {…}, "buried": null | [CODE, MESSAGE]}
     ← {"ready": true} | {"failed": TRACEBACK}     once, at the beginning
     ← {"forked": KEY, "pid": PID}
     ← {"ended": PID, "code": CODE}                negative for a signal
@@ -24,7 +24,9 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 ENTRYPOINT = "app.prefect.flows.run_ingestion.run_ingestion_flow"
 PRELOADED = (
@@ -33,12 +35,21 @@ PRELOADED = (
     "prefect.flow_engine",
     # what a run imports when it gets there
     "app.catalog.open",
+    "app.services.burial_service",
     "obstore.store",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
 )
 _GRACE_SECONDS = 20.0  # between SIGTERM and SIGKILL, when the worker is gone
 _CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a child is to do: be the flow run of its environment, or store how that ended."""
+
+    environment: dict[str, str]
+    buried: tuple[str, str] | None = None
 
 
 class Zygote:
@@ -52,8 +63,8 @@ class Zygote:
         self._buffer = b""
         self._stopped = False
 
-    def serve(self) -> dict[str, str] | None:
-        """Fork until the worker is gone. Answers the environment in a child, None in the zygote."""
+    def serve(self) -> Order | None:
+        """Fork until the worker is gone. Answers the order in a child, None in the zygote."""
         self._listen()
         while not self._stopped:
             for key, _ in self._selector.select():
@@ -83,7 +94,7 @@ class Zygote:
     def _stop(self, *_: object) -> None:
         self._stopped = True
 
-    def _requests(self) -> dict[str, str] | None:
+    def _requests(self) -> Order | None:
         data = self.worker.recv(_CHUNK)
         self._stopped = self._stopped or not data
         *lines, self._buffer = (self._buffer + data).split(b"\n")
@@ -92,7 +103,8 @@ class Zygote:
             pid = os.fork()
             if pid == 0:
                 self._leave()
-                return dict(request["environment"])
+                buried = request.get("buried")
+                return Order(dict(request["environment"]), tuple(buried) if buried else None)
             self.running.add(pid)
             self.tell(forked=request["fork"], pid=pid)
         return None
@@ -145,27 +157,47 @@ def preload() -> None:
     gc.freeze()  # a collection in a child must not copy every page it shares with us
 
 
-def run(environment: dict[str, str]) -> int:
-    """Be the run: Prefect's engine on the flow run that the environment names. Answers the exit code."""
+def obey(order: Order) -> int:
+    """Do what the child is there for; answers its exit code."""
     os.environ.clear()
-    os.environ.update(environment)
-    from uuid import UUID
-
+    os.environ.update(order.environment)
     from prefect.context import refresh_global_settings_context
-    from prefect.engine import handle_engine_signals
-    from prefect.flow_engine import load_flow, load_flow_run, run_flow
 
     from app.config import get_settings
 
     refresh_global_settings_context()
     get_settings.cache_clear()
-    flow_run_id = UUID(environment["PREFECT__FLOW_RUN_ID"])
+    flow_run_id = order.environment["PREFECT__FLOW_RUN_ID"]
+    return _run(flow_run_id) if order.buried is None else _bury(flow_run_id, *order.buried)
+
+
+def _run(flow_run_id: str) -> int:
+    """Be the run: Prefect's engine on the flow run."""
+    from prefect.engine import handle_engine_signals
+    from prefect.flow_engine import load_flow, load_flow_run, run_flow
+
     try:
-        with handle_engine_signals(flow_run_id):
-            flow_run = load_flow_run(flow_run_id)
+        with handle_engine_signals(UUID(flow_run_id)):
+            flow_run = load_flow_run(UUID(flow_run_id))
             run_flow(load_flow(flow_run), flow_run=flow_run)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def _bury(flow_run_id: str, code: str, message: str) -> int:
+    """Store in our own database how the flow run's process ended; what cannot be stored now, the next run stores."""
+    from app.config import get_settings
+    from app.database import Database
+    from app.errors import AutoloaderError
+    from app.services.burial_service import bury
+    from app.services.run_records import Ending
+
+    settings = get_settings()
+    database = Database(settings.database_address)
+    with suppress(AutoloaderError):
+        bury(database, settings, flow_run_id, Ending(code, message))
+    database.close()
     return 0
 
 
@@ -177,8 +209,8 @@ def main(fd: int) -> int:
         zygote.tell(failed=traceback.format_exc())
         return 1
     zygote.tell(ready=True)
-    environment = zygote.serve()
-    return 0 if environment is None else run(environment)
+    order = zygote.serve()
+    return 0 if order is None else obey(order)
 
 
 if __name__ == "__main__":
