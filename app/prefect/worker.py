@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from prefect.utilities.engine import propose_state
 from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerResult
 
 from app.config import get_settings
+from app.errors import PreloadFailed
 from app.prefect.forkserver import Child, Forkserver, SessionScope
 from app.prefect.limits import Limits, killed_at
 from app.prefect.pools import POOL_TYPE
@@ -139,8 +140,8 @@ class AutoloaderWorker(BaseWorker[RunConfiguration, Any, RunResult]):
         if child is None or not child.returncode:
             return
         why = active.killed_for or f"The run's process ended with {child.returncode} before the run did."
-        gravedigger = await self._forkserver.fork(environment, buried=(KILLED, why))
-        with anyio.move_on_after(_REPORT_SECONDS):
+        with suppress(ConnectionResetError, PreloadFailed), anyio.move_on_after(_REPORT_SECONDS):
+            gravedigger = await self._forkserver.fork(environment, buried=(KILLED, why))
             await gravedigger.ended.wait()
 
     # --- the end of the worker

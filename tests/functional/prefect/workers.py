@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +19,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
 from app.prefect.zygote import ENTRYPOINT
-from tests.functional.prefect.place import Place, Seen, flow_run, until
+from tests.functional.prefect.place import Place, Seen, ask_prefect, flow_run, until
 from tests.services.keeper import started_at
 
 _START_SECONDS = 240.0
@@ -33,9 +32,8 @@ class WorkerProcess:
         self.log = log
         self._ready = ready
         with log.open("ab") as output:
-            # A shell's background job ignores SIGINT, and so would its children.
             self.process = subprocess.Popen(
-                ["env", "--default-signal=INT,QUIT", *command],
+                command,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -118,7 +116,7 @@ class Deployed:
 
 
 def deploy(place: Place, pool: str, environment: Mapping[str, str] | None = None) -> Deployed:
-    """A deployment as ours are: by module path, parameters ids and a word; the run's environment points to the place."""
+    """A deployment as ours are: by module path, its parameters ids and a word. Its runs work on the place."""
     env = {"AUTOLOADER_HOME": str(place.settings.home), "MIN_AGE_SECONDS": "0", "PARSER_THREADS": "1"}
     with get_client(sync_client=True) as client:
         flow_id = client.create_flow_from_name("run-ingestion")
@@ -143,20 +141,14 @@ def ended(flow_run_id: UUID, seconds: float = 120.0) -> Seen:
 
 def seconds_to_first_line(flow_run_id: UUID) -> float:
     """From the trigger to the first line that the flow itself logged."""
-    from tests.functional.prefect.place import ask_prefect
+    chosen = {"flow_run_id": {"any_": [str(flow_run_id)]}}
 
     def logged() -> list[dict[str, object]]:
-        lines = ask_prefect("/logs/filter", logs={"flow_run_id": {"any_": [str(flow_run_id)]}}, sort="TIMESTAMP_ASC")
-        return [one for one in lines if re.match(r"Beginning flow run", str(one["message"]))]
+        lines = ask_prefect("/logs/filter", logs=chosen, sort="TIMESTAMP_ASC")
+        return [one for one in lines if str(one["message"]).startswith("Beginning flow run")]
 
-    line = until(logged, what="the first line")[0]
+    first = datetime.fromisoformat(str(until(logged, what="the first line")[0]["timestamp"]))
     with get_client(sync_client=True) as client:
         created = client.read_flow_run(flow_run_id).created
-    from datetime import datetime
-
     assert created is not None
-    return (datetime.fromisoformat(str(line["timestamp"]).replace("Z", "+00:00")) - created).total_seconds()
-
-
-def now() -> float:
-    return time.monotonic()
+    return (first - created).total_seconds()
