@@ -51,6 +51,19 @@ class Settings(BaseSettings):
     prefect_task_retry_delay_seconds: int = Field(default=60, description="Pause before a task is tried again.", ge=0)
     prefect_max_task_retries: int = Field(default=3, description="How often Prefect retries a task.", ge=0)
 
+    # --- Prefect, what the specification leaves to us
+    prefect_api_auth_string: SecretStr = Field(
+        default=SecretStr(""), description="`user:password` of the Prefect server. Empty: it asks for none."
+    )
+    prefect_work_pool: str = Field(default="autoloader", description="Work pool of our deployments.")
+    prefect_request_timeout_seconds: float = Field(
+        default=10.0, description="Longest single request to the Prefect server.", gt=0
+    )
+    worker_limit: int = Field(default=4, description="Flow runs that one worker runs at once.", gt=0)
+    worker_memory_bytes: int = Field(
+        default=0, description="A flow run that uses more memory is killed. 0: no limit.", ge=0
+    )
+
     # --- the lease (protocol, point 1)
     lease_seconds: float = Field(default=60.0, description="How long a lease lasts without a heartbeat.", gt=0)
     lease_heartbeat_seconds: float = Field(

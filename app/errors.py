@@ -27,9 +27,13 @@ AutoloaderError
 │   ├── CommitConflict           main moved; look, then try again
 │   ├── CommitUnknown            the answer was lost; only the table knows
 │   └── LandingIncomplete        a batch landed; its receipt or rejects are gone
+├── PrefectError                                                           502
+│   ├── PrefectUnavailable       retry helps                               503
+│   └── PrefectRefused           the server said no; the same again is refused again
 ├── SchemaChangeRefused          new columns under `fail`                  409
 ├── TooManyErrors                the threshold of `on_error` was passed    409
 ├── ParserDied                   the parsing child crashed or hit a limit  500
+├── PreloadFailed                the worker cannot import the flow         500
 └── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
 
 Interrupted                      Ctrl-C or SIGTERM                         499
@@ -207,6 +211,27 @@ class LandingIncomplete(CatalogError):
     status_code = 409
 
 
+class PrefectError(AutoloaderError):
+    code = "prefect"
+    status_code = 502
+
+
+class PrefectUnavailable(PrefectError):
+    code = "prefect-unavailable"
+    status_code = 503
+    retryable = True
+
+
+class PrefectRefused(PrefectError):
+    """`answer` is the HTTP status that Prefect gave; 0 where there was none."""
+
+    code = "prefect-refused"
+
+    def __init__(self, message: str, *, hint: str = "", answer: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.answer = answer
+
+
 class SchemaChangeRefused(AutoloaderError):
     code = "schema-change-refused"
     status_code = 409
@@ -221,6 +246,12 @@ class ParserDied(AutoloaderError):
     """The child that parses was killed or hit a limit; which file did it is not known."""
 
     code = "parser-died"
+
+
+class PreloadFailed(AutoloaderError):
+    """A worker that cannot import the flow would fail each run: it does not begin."""
+
+    code = "preload-failed"
 
 
 class SecretUnreadable(AutoloaderError):
