@@ -25,6 +25,9 @@ AutoloaderError
 │   ├── TableChanged             dropped, recreated, or its columns changed type
 │   ├── CommitConflict           main moved; look, then try again
 │   └── CommitUnknown            the answer was lost; only the table knows
+├── PrefectError                                                           502
+│   ├── PrefectUnavailable       retry helps                               503
+│   └── PrefectRefused           the server said no; the same again is refused again
 ├── SchemaChangeRefused          new columns under `fail`                  409
 ├── TooManyErrors                the threshold of `on_error` was passed    409
 ├── ParserDied                   the parsing child crashed or hit a limit  500
@@ -173,6 +176,27 @@ class CommitUnknown(CatalogError):
     """The outcome of a commit is not known: nobody may write again, or delete its files, before looking."""
 
     code = "commit-unknown"
+
+
+class PrefectError(AutoloaderError):
+    code = "prefect"
+    status_code = 502
+
+
+class PrefectUnavailable(PrefectError):
+    code = "prefect-unavailable"
+    status_code = 503
+    retryable = True
+
+
+class PrefectRefused(PrefectError):
+    """`answer` is the HTTP status that Prefect gave; 0 where there was none."""
+
+    code = "prefect-refused"
+
+    def __init__(self, message: str, *, hint: str = "", answer: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.answer = answer
 
 
 class SchemaChangeRefused(AutoloaderError):
