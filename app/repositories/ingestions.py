@@ -28,6 +28,11 @@ def lock_table(session: Session, table_name: str) -> None:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(table_name, 0))))
 
 
+def lock(session: Session, ingestion: Ingestion) -> None:
+    """Until the transaction ends, nobody else changes it; it is as it was last committed."""
+    session.refresh(ingestion, with_for_update=True)
+
+
 def by_id(session: Session, ingestion_id: UUID) -> Ingestion | None:
     """Deleted ones too."""
     return session.get(Ingestion, ingestion_id)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from app.config import Settings
 from app.database import Database, Session
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, InvalidInput, NotFound, StaleRevision
 from app.ingest.discovery import split_source
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT, Ingestion
@@ -75,16 +75,16 @@ class IngestionService:
             ingestions.add(session, row)
             return IngestionInfo.of(row)
 
-    def change(self, name: str, shape: IngestionShape) -> IngestionInfo:
+    def change(self, name: str, shape: IngestionShape, *, revision: int | None = None) -> IngestionInfo:
         """Replace the configuration, the name too. Source and table stay: the ledger belongs to them.
 
-        Raises NotFound, Conflict.
+        `revision` is what the change was made from, where that matters. Raises NotFound, Conflict, StaleRevision.
         """
         table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
         _require_engine(shape)
         with self.database.session_scope() as session:
             ingestions.lock_table(session, table_name)
-            row = self._row(session, name)
+            row = self._row_to_change(session, name, revision)
             if shape.name != row.name:
                 self._refuse_name(session, shape.name)
             if (row.table_name, row.source_url) != (table_name, base):
@@ -125,19 +125,21 @@ class IngestionService:
         with self.database.session_scope() as session:
             return self._view(session, self._row(session, name))
 
-    def pause(self, name: str, *, paused: bool) -> IngestionInfo:
+    def pause(self, name: str, *, paused: bool, revision: int | None = None) -> IngestionInfo:
         """A paused ingestion refuses to run; a run that is active goes on to its end."""
         with self.database.session_scope() as session:
-            row = self._row(session, name)
-            row.paused = paused
-            row.config = {**row.config, "paused": paused}
-            row.updated_at = self.clock.now()
+            row = self._row_to_change(session, name, revision)
+            if row.paused != paused:
+                row.paused = paused
+                row.config = {**row.config, "paused": paused}
+                row.revision += 1
+                row.updated_at = self.clock.now()
             return IngestionInfo.of(row)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, revision: int | None = None) -> None:
         """Forget the configuration; table and ledger stay, so that re-creating it loads nothing twice."""
         with self.database.session_scope() as session:
-            row = self._row(session, name)
+            row = self._row_to_change(session, name, revision)
             row.deleted_at = row.updated_at = self.clock.now()
 
     # --- inside a transaction ----------------------------------------------------------------
@@ -151,6 +153,19 @@ class IngestionService:
                 row = None
         if row is None or row.deleted_at is not None or row.tenant_id != self.tenant_id:
             raise NotFound(f"There is no ingestion {name_or_id!r}.", hint="See: autoloader ingestions list")
+        return row
+
+    def _row_to_change(self, session: Session, name: str, revision: int | None) -> Ingestion:
+        """Nobody else changes it until the transaction ends."""
+        row = self._row(session, name)
+        ingestions.lock(session, row)
+        if row.deleted_at is not None:  # by somebody who was faster
+            raise NotFound(f"There is no ingestion {name!r}.", hint="See: autoloader ingestions list")
+        if revision is not None and revision != row.revision:
+            raise StaleRevision(
+                f"{row.name} was changed meanwhile: it is at revision {row.revision}, not {revision}.",
+                hint="Read it again, then change what you see.",
+            )
         return row
 
     def _refuse_name(self, session: Session, name: str) -> None:
