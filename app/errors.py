@@ -1,4 +1,4 @@
-"""Every error a person can meet, in one tree.
+"""Every error a person can meet, in one tree, and the end that is none.
 
 AutoloaderError
 ├── InvalidInput                 what was asked for cannot be right        422
@@ -35,15 +35,18 @@ AutoloaderError
 │   └── FileChanged              listed, then another version
 ├── CatalogError                                                           502
 │   ├── CatalogUnavailable       retry helps
+│   ├── CatalogRefused           credentials that are wrong, expired, or may not
 │   ├── TableNotFound
 │   ├── TableChanged             dropped, recreated, or its columns changed type
 │   ├── CommitConflict           main moved; look, then try again
-│   └── CommitUnknown            the answer was lost; only the table knows
+│   ├── CommitUnknown            the answer was lost; only the table knows
+│   └── LandingIncomplete        a batch landed; its receipt or rejects are gone
 ├── SchemaChangeRefused          new columns under `fail`                  409
 ├── TooManyErrors                the threshold of `on_error` was passed    409
 ├── ParserDied                   the parsing child crashed or hit a limit  500
-├── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
-└── Interrupted                  Ctrl-C or SIGTERM                         499
+└── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
+
+Interrupted                      Ctrl-C or SIGTERM                         499
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 
-class AutoloaderError(Exception):
+class _Told(BaseException):
     """What happened (`message`), and the next step (`hint`).
 
     `code` is stable and may be matched by programs; `status_code` is its HTTP
@@ -70,6 +73,19 @@ class AutoloaderError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+
+class AutoloaderError(_Told, Exception):
+    """The root of all errors."""
+
+
+class Interrupted(_Told):
+    """A person or the machine ends the process. No Exception, as Python's own interrupt is none: whoever goes on after
+    an error (upkeep, probes, the next file) must not go on after this.
+    """
+
+    code = "interrupted"
+    status_code = 499
 
 
 class InvalidInput(AutoloaderError):
@@ -244,6 +260,12 @@ class CatalogUnavailable(CatalogError):
     retryable = True
 
 
+class CatalogRefused(CatalogError):
+    """The catalog or the warehouse's storage does not let us: right again once the credentials are."""
+
+    code = "catalog-refused"
+
+
 class TableNotFound(CatalogError):
     code = "table-not-found"
     status_code = 404
@@ -265,6 +287,16 @@ class CommitUnknown(CatalogError):
     code = "commit-unknown"
 
 
+class LandingIncomplete(CatalogError):
+    """What a landed batch left beside the table is gone or broken for good: only a person can end the batch.
+
+    Raised only where that is certain. Everything else that keeps us from reading it may be mended.
+    """
+
+    code = "landing-incomplete"
+    status_code = 409
+
+
 class SchemaChangeRefused(AutoloaderError):
     code = "schema-change-refused"
     status_code = 409
@@ -283,8 +315,3 @@ class ParserDied(AutoloaderError):
 
 class SecretUnreadable(AutoloaderError):
     code = "secret-unreadable"
-
-
-class Interrupted(AutoloaderError):
-    code = "interrupted"
-    status_code = 499

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from app.datatypes import parse_schema
+from app.datatypes import can_be_named, parse_schema
 
 FormatName = Literal["jsonl", "json", "csv", "tsv", "parquet"]
 Compression = Literal["auto", "none", "gzip", "zstd", "bz2"]
@@ -130,7 +130,12 @@ class SchemaShape(Shape):
     @field_validator("columns")
     @classmethod
     def _parses(cls, value: str | None) -> str | None:
-        return value if value is None else str(parse_schema(value))
+        if value is None:
+            return None
+        if value and not can_be_named(value):
+            message = "a name in it holds a character that cannot be stored (NUL, or half of one)"
+            raise ValueError(message)
+        return str(parse_schema(value))
 
 
 class PolicyShape(Shape):
