@@ -6,6 +6,7 @@ without a prefix and without regard to case, from the environment first, then fr
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -140,3 +141,22 @@ class Settings(BaseSettings):
 def get_settings() -> Settings:
     """The settings of this process, read once."""
     return Settings()
+
+
+_STORE_VARIABLES = {
+    "s3": ("AWS", ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")),
+    "az": ("AZURE", ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")),
+    "gs": ("GOOGLE", ("GOOGLE_BASE_URL", "GOOGLE_STORAGE_BASE_URL")),
+}
+
+
+def ambient_http_allowed(kind: str) -> bool:
+    """Whether the machine's own variables send a kind of store (`s3`, `az`, `gs`) to an endpoint without TLS.
+
+    Either in so many words (`AWS_ALLOW_HTTP=true`), or by an endpoint that begins with `http://`.
+    """
+    prefix, endpoints = _STORE_VARIABLES[kind]
+    told = os.environ.get(f"{prefix}_ALLOW_HTTP", "").strip().lower()
+    if told:
+        return told in {"1", "true", "yes", "on"}
+    return any(os.environ.get(name, "").startswith("http://") for name in endpoints)

@@ -175,16 +175,23 @@ def duckdb_name(name: str) -> str:
 
 
 def duckdb_text(text: str) -> str:
-    """`text` as a DuckDB string literal. Raises ValueError for NUL, which DuckDB's parser cannot hold."""
-    if "\0" in text:
-        message = "A NUL byte cannot stand in a SQL literal."
-        raise ValueError(message)
+    """`text` as a DuckDB string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def quote_name(name: str) -> str:
     """`name` as the readable form writes it: in backticks when it is not a plain word."""
     return name if re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]*", name) else "`" + name.replace("`", "``") + "`"
+
+
+_NO_NAME = re.compile("[\0\ud800-\udfff]")
+
+
+def can_be_named(name: str) -> bool:
+    """Whether a column can have this name. NUL, half a surrogate pair and nothing at all fit into no catalog or ledger:
+    values under such names are rescued.
+    """
+    return bool(name) and not _NO_NAME.search(name)
 
 
 def _null(column: Column) -> str:

@@ -1,14 +1,28 @@
-"""Every error a person can meet, in one tree.
+"""Every error a person can meet, in one tree, and the end that is none.
 
 AutoloaderError
 ├── InvalidInput                 what was asked for cannot be right        422
 │   ├── InvalidSchemaText        a schema text that does not parse
-│   └── InvalidTableName
+│   ├── InvalidTableName
+│   └── KeyReused                an Idempotency-Key came with another call
 ├── NotFound                     no ingestion, run, file, ... by that name 404
 ├── Conflict                     right in itself, wrong now                409
 │   ├── LeaseHeld                another run is active
 │   ├── IllegalTransition        the state machine refuses the move
-│   └── IngestionBlocked         a batch is UNKNOWN; a person must decide
+│   ├── IngestionBlocked         a batch is UNKNOWN; a person must decide
+│   ├── CallInProgress           the same call is being answered; retry helps
+│   ├── NotConfirmed             what was seen before confirming has changed
+│   ├── NotOffered               it cannot be done without risk to the rows
+│   └── StaleRevision            it was changed since it was read          412
+├── CallRefused                  how the call came, not what it asks for
+│   ├── MalformedCall            the body cannot be read                   400
+│   ├── NotAuthenticated         no key, or a wrong one                    401
+│   ├── CrossSite                a page of another site sent it            403
+│   ├── MethodNotAllowed                                                   405
+│   ├── CallTooLarge                                                       413
+│   ├── UnsupportedMediaType                                               415
+│   ├── WrongHost                a name that is not the API's              421
+│   └── TooBusy                  retry helps                               429
 ├── LeaseLost                    another owner runs this ingestion now     409
 ├── DatabaseError                                                          503
 │   ├── DatabaseUnavailable      retry helps
@@ -21,26 +35,30 @@ AutoloaderError
 │   └── FileChanged              listed, then another version
 ├── CatalogError                                                           502
 │   ├── CatalogUnavailable       retry helps
+│   ├── CatalogRefused           credentials that are wrong, expired, or may not
 │   ├── TableNotFound
 │   ├── TableChanged             dropped, recreated, or its columns changed type
 │   ├── CommitConflict           main moved; look, then try again
-│   └── CommitUnknown            the answer was lost; only the table knows
+│   ├── CommitUnknown            the answer was lost; only the table knows
+│   └── LandingIncomplete        a batch landed; its receipt or rejects are gone
 ├── PrefectError                                                           502
 │   ├── PrefectUnavailable       retry helps                               503
 │   └── PrefectRefused           the server said no; the same again is refused again
 ├── SchemaChangeRefused          new columns under `fail`                  409
 ├── TooManyErrors                the threshold of `on_error` was passed    409
 ├── ParserDied                   the parsing child crashed or hit a limit  500
-├── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
-└── Interrupted                  Ctrl-C or SIGTERM                         499
+└── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
+
+Interrupted                      Ctrl-C or SIGTERM                         499
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
-class AutoloaderError(Exception):
+class _Told(BaseException):
     """What happened (`message`), and the next step (`hint`).
 
     `code` is stable and may be matched by programs; `status_code` is its HTTP
@@ -60,9 +78,30 @@ class AutoloaderError(Exception):
         return f"{self.message} {self.hint}".rstrip()
 
 
+class AutoloaderError(_Told, Exception):
+    """The root of all errors."""
+
+
+class Interrupted(_Told):
+    """A person or the machine ends the process. No Exception, as Python's own interrupt is none: whoever goes on after
+    an error (upkeep, probes, the next file) must not go on after this.
+    """
+
+    code = "interrupted"
+    status_code = 499
+
+
 class InvalidInput(AutoloaderError):
+    """`fields` say which parts are wrong, where that is known: the place of each, and what is wrong with it."""
+
     code = "invalid-input"
     status_code = 422
+
+    def __init__(
+        self, message: str, *, hint: str = "", fields: Sequence[tuple[tuple[str | int, ...], str]] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = tuple(fields)
 
 
 class InvalidSchemaText(InvalidInput):
@@ -71,6 +110,10 @@ class InvalidSchemaText(InvalidInput):
 
 class InvalidTableName(InvalidInput):
     code = "invalid-table-name"
+
+
+class KeyReused(InvalidInput):
+    code = "idempotency-key-reused"
 
 
 class NotFound(AutoloaderError):
@@ -100,6 +143,69 @@ class IllegalTransition(Conflict):
 
 class IngestionBlocked(Conflict):
     code = "ingestion-blocked"
+
+
+class CallInProgress(Conflict):
+    code = "call-in-progress"
+    retryable = True
+
+
+class NotConfirmed(Conflict):
+    code = "not-confirmed"
+
+
+class NotOffered(Conflict):
+    code = "not-offered"
+
+
+class StaleRevision(Conflict):
+    code = "stale-revision"
+    status_code = 412
+
+
+class CallRefused(AutoloaderError):
+    code = "call-refused"
+    status_code = 400
+
+
+class MalformedCall(CallRefused):
+    code = "malformed-call"
+
+
+class NotAuthenticated(CallRefused):
+    code = "not-authenticated"
+    status_code = 401
+
+
+class CrossSite(CallRefused):
+    code = "cross-site"
+    status_code = 403
+
+
+class MethodNotAllowed(CallRefused):
+    code = "method-not-allowed"
+    status_code = 405
+
+
+class CallTooLarge(CallRefused):
+    code = "call-too-large"
+    status_code = 413
+
+
+class UnsupportedMediaType(CallRefused):
+    code = "unsupported-media-type"
+    status_code = 415
+
+
+class WrongHost(CallRefused):
+    code = "wrong-host"
+    status_code = 421
+
+
+class TooBusy(CallRefused):
+    code = "too-busy"
+    status_code = 429
+    retryable = True
 
 
 class LeaseLost(AutoloaderError):
@@ -157,6 +263,12 @@ class CatalogUnavailable(CatalogError):
     retryable = True
 
 
+class CatalogRefused(CatalogError):
+    """The catalog or the warehouse's storage does not let us: right again once the credentials are."""
+
+    code = "catalog-refused"
+
+
 class TableNotFound(CatalogError):
     code = "table-not-found"
     status_code = 404
@@ -176,6 +288,16 @@ class CommitUnknown(CatalogError):
     """The outcome of a commit is not known: nobody may write again, or delete its files, before looking."""
 
     code = "commit-unknown"
+
+
+class LandingIncomplete(CatalogError):
+    """What a landed batch left beside the table is gone or broken for good: only a person can end the batch.
+
+    Raised only where that is certain. Everything else that keeps us from reading it may be mended.
+    """
+
+    code = "landing-incomplete"
+    status_code = 409
 
 
 class PrefectError(AutoloaderError):
@@ -217,8 +339,3 @@ class ParserDied(AutoloaderError):
 
 class SecretUnreadable(AutoloaderError):
     code = "secret-unreadable"
-
-
-class Interrupted(AutoloaderError):
-    code = "interrupted"
-    status_code = 499

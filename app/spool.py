@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -62,9 +63,7 @@ class Spool:
     """Space for `max_bytes` of files. Use it as a context manager; closing removes every file."""
 
     def __init__(self, folder: Path, max_bytes: int, concurrency: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_started_at(os.getpid())}-", dir=folder))
+        self._folder = _own_folder(folder)
         self._max_bytes = max_bytes
         self._concurrency = concurrency
         self._held: dict[int, int] = {}
@@ -136,6 +135,22 @@ class Spool:
             " Set SPOOL_MAX_BYTES higher, then retry the file."
         )
         return SpoolFault(file.file_id, "too-large", text)
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A folder below `folder` for the length of the block. What a killed process leaves goes as a spool's does."""
+    own = _own_folder(folder)
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _own_folder(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_started_at(os.getpid())}-", dir=folder))
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,29 @@ class BatchState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+# What a state may become: SQL refuses every other move (repositories/file_moves.py), the docs draw these.
+FILE_TRANSITIONS: Mapping[FileState, frozenset[FileState]] = {
+    FileState.DISCOVERED: frozenset({FileState.PROCESSING, FileState.SKIPPED}),
+    FileState.PROCESSING: frozenset(
+        {FileState.SUCCESS, FileState.FAILED, FileState.SKIPPED, FileState.QUARANTINED, FileState.DISCOVERED}
+    ),
+    FileState.FAILED: frozenset({FileState.PROCESSING, FileState.SKIPPED, FileState.DISCOVERED}),
+    FileState.QUARANTINED: frozenset({FileState.DISCOVERED, FileState.SKIPPED}),
+    FileState.SKIPPED: frozenset({FileState.DISCOVERED}),
+    FileState.SUCCESS: frozenset(),
+}
+BATCH_TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
+    BatchState.PLANNED: frozenset({BatchState.CLAIMED}),
+    BatchState.CLAIMED: frozenset(
+        {BatchState.CLAIMED, BatchState.LANDED, BatchState.SETTLED, BatchState.SPENT, BatchState.UNKNOWN}
+    ),
+    BatchState.LANDED: frozenset({BatchState.SETTLED, BatchState.UNKNOWN}),
+    BatchState.UNKNOWN: frozenset({BatchState.SETTLED, BatchState.SPENT}),  # a person decides
+    BatchState.SETTLED: frozenset(),
+    BatchState.SPENT: frozenset(),
+}
+
+
 class RunState(StrEnum):
     RUNNING = "RUNNING"
     SUCCESS = "SUCCESS"
@@ -42,6 +66,7 @@ class Trigger(StrEnum):
     ARRIVAL = "arrival"
     RETRY = "retry"
     BACKFILL = "backfill"
+    DECISION = "decision"  # a person's, about what no machine can decide: it lists and loads nothing
 
 
 # --- discovery -------------------------------------------------------------------------------
@@ -141,8 +166,8 @@ class SnapshotInfo:
 class Lineage:
     """Main's ancestors, newest first, as far as the metadata still knows them.
 
-    `complete` is true when the chain ends at a snapshot without parent (or main is empty); false when
-    a parent is named that the metadata no longer holds. `outside` are the snapshots that the metadata
+    `complete` is true when it is certain that main never had anything older; false when snapshots were
+    removed, or the table was replaced. `outside` are the snapshots that the metadata
     holds and that are not main's ancestors: staged, on branches, or rolled back.
     """
 
@@ -183,6 +208,18 @@ class WriteResult:
     byte_count: int
     new_columns: tuple[Column, ...] = ()
     handle: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectFile:
+    """Where an attempt's rejects lie, and what the reject table was like before they were written.
+
+    `table_uuid` is None where that is not known; a `base_snapshot_id` of None beside a UUID: it had no snapshot.
+    """
+
+    path: str
+    table_uuid: UUID | None = None
+    base_snapshot_id: int | None = None
 
 
 class LandingKind(StrEnum):

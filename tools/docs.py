@@ -136,7 +136,9 @@ def _json_default(field: dict[str, Any]) -> str:
 def errors_page() -> str:
     """Every code that a program may match."""
     classes = [
-        item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, errors.AutoloaderError)
+        item
+        for _, item in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(item, errors.AutoloaderError | errors.Interrupted)
     ]
     rows = [
         [f"`{item.code}`", str(item.status_code), "yes" if item.retryable else "", _meaning(item)]
@@ -151,7 +153,7 @@ def errors_page() -> str:
     )
 
 
-def _meaning(error: type[errors.AutoloaderError]) -> str:
+def _meaning(error: type[errors.AutoloaderError | errors.Interrupted]) -> str:
     """What the tree says behind the name."""
     for line in (errors.__doc__ or "").splitlines():
         found = re.search(rf"\b{error.__name__}\b\s*(.*?)\s*(?:\b\d{{3}})?$", line)

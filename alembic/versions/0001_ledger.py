@@ -143,6 +143,15 @@ def _runs() -> None:
         sa.UniqueConstraint("external_key", name=op.f("uq_runs_external_key")),
     )
     op.create_index("ix_runs_ingestion_id_started_at", "runs", ["ingestion_id", "started_at"], unique=False)
+    op.create_index("ix_runs_tenant_id_started_at", "runs", ["tenant_id", "started_at"], unique=False)
+    op.create_index(
+        "ix_runs_running",
+        "runs",
+        ["ingestion_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'RUNNING'"),
+        postgresql_where=sa.text("state = 'RUNNING'"),
+    )
     op.create_table(
         "batches",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from pyiceberg.io.pyarrow import (
+    DataFileStatistics,
+    MetricModeTypes,
+    MetricsMode,
+    StatisticsCollector,
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
@@ -14,6 +19,7 @@ from pyiceberg.io.pyarrow import (
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
+from pyiceberg.types import DateType, TimestampType, TimestamptzType
 
 from app.catalog.split import Partition
 from app.errors import CatalogError
@@ -32,7 +38,7 @@ def describe_file(
     unknown = sorted(path for path, field_id in paths.items() if field_id not in plan)
     if unknown:
         raise CatalogError(f"{location}: the table has no columns for {', '.join(unknown)}.")
-    statistics = data_file_statistics_from_parquet_metadata(footer, plan, paths)
+    statistics = _statistics(footer, plan, paths)
     for field in metadata.schema().fields:
         nulls = statistics.null_value_counts.get(field.field_id, 0)
         if field.required and nulls:
@@ -52,6 +58,22 @@ def describe_file(
         key_metadata=None,
         **statistics.to_serialized_dict(),
     )
+
+
+def _statistics(
+    footer: pq.FileMetaData, plan: dict[int, StatisticsCollector], paths: dict[str, int]
+) -> DataFileStatistics:
+    """Bounds of times that Python has no value for (the year 0, the year 10000) are left out, for all such columns."""
+    try:
+        return data_file_statistics_from_parquet_metadata(footer, plan, paths)
+    except (OverflowError, ValueError):
+        counts = MetricsMode(MetricModeTypes.COUNTS)
+        times = (DateType, TimestampType, TimestamptzType)
+        plan = {
+            number: replace(one, mode=counts) if isinstance(one.iceberg_type, times) else one
+            for number, one in plan.items()
+        }
+        return data_file_statistics_from_parquet_metadata(footer, plan, paths)
 
 
 def footer_of(path: Path) -> pq.FileMetaData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,9 +22,23 @@ from pyiceberg.exceptions import (
     UnauthorizedError,
 )
 
-from app.errors import AutoloaderError, CatalogError, CatalogUnavailable, CommitConflict, CommitUnknown, TableNotFound
+from app.errors import (
+    AutoloaderError,
+    CatalogError,
+    CatalogRefused,
+    CatalogUnavailable,
+    CommitConflict,
+    CommitUnknown,
+    TableNotFound,
+)
 
 _REFUSED = (UnauthorizedError, ForbiddenError, OAuthError, AuthorizationExpiredError)
+# Arrow's and botocore's errors are of one class each; what they are about stands only in the text.
+_REFUSAL = re.compile(
+    r"AWS Error (ACCESS_DENIED|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|SIGNATURE_DOES_NOT_MATCH|REQUEST_EXPIRED)"
+    r"|\(HTTP status 40[13]\)"
+    r"|\((AccessDenied|ExpiredToken|InvalidClientTokenId|InvalidSignature|UnrecognizedClient)\w*\) when calling"
+)
 _BUSY = (ServiceUnavailableError, ServerError, TooManyRequestsError)
 # Errors of these libraries say that the other side could not be reached or did not answer.
 _TRANSPORT = frozenset({"sqlalchemy", "requests", "urllib3", "botocore", "psycopg", "sqlite3", "thrift"})
@@ -37,7 +52,7 @@ _READING: tuple[tuple[tuple[type[Exception], ...], type[CatalogError], str, str]
         "There is no table {what}.",
         "Look at the name; was it dropped?",
     ),
-    (_REFUSED, CatalogError, "The catalog refused us ({what}): {said}.", "Check its credentials."),
+    (_REFUSED, CatalogRefused, "The catalog refused us ({what}): {said}.", "Check its credentials."),
     (
         (FileNotFoundError,),
         CatalogError,
@@ -46,7 +61,7 @@ _READING: tuple[tuple[tuple[type[Exception], ...], type[CatalogError], str, str]
     ),
     (
         (PermissionError,),
-        CatalogError,
+        CatalogRefused,
         "Files of {what} may not be used: {said}.",
         "Check the warehouse's credentials and rights.",
     ),
@@ -60,7 +75,8 @@ _READING: tuple[tuple[tuple[type[Exception], ...], type[CatalogError], str, str]
 def reading(what: str) -> Iterator[None]:
     """Errors met while `what` (a table's name, or the catalog) is read.
 
-    Raises TableNotFound, CatalogUnavailable where trying again can help, else CatalogError.
+    Raises TableNotFound, CatalogUnavailable where trying again can help, CatalogRefused for credentials and
+    rights, else CatalogError.
     """
     try:
         yield
@@ -78,8 +94,8 @@ def committing(what: str) -> Iterator[None]:
     """Errors met while a commit to `what` is under way, from the first byte sent.
 
     Raises CommitConflict only when the catalog answered that it did not take the commit for its requirements,
-    CatalogError when it answered that it never will, and CommitUnknown for everything else: no answer is not
-    "no" (protocol, P3).
+    CatalogRefused or CatalogError when it answered that it will not, and CommitUnknown for everything else: no
+    answer is not "no" (protocol, P3).
     """
     try:
         yield
@@ -90,7 +106,8 @@ def committing(what: str) -> Iterator[None]:
     except (NoSuchTableError, NoSuchNamespaceError) as error:
         raise TableNotFound(f"Table {what} does not exist any more.") from error
     except (BadRequestError, *_REFUSED) as error:
-        raise CatalogError(
+        ours = CatalogError if isinstance(error, BadRequestError) else CatalogRefused
+        raise ours(
             f"The catalog refused a commit to {what}: {_sentence(error)}.", hint="May this user write to the table?"
         ) from error
     except Exception as error:
@@ -103,6 +120,8 @@ def committing(what: str) -> Iterator[None]:
 def _read_fault(error: Exception, what: str) -> AutoloaderError | None:
     """Ours for one of theirs; None for what is a fault of the program."""
     said = _sentence(error)
+    if (isinstance(error, OSError) or _is_transport(error)) and _REFUSAL.search(str(error)):
+        return CatalogRefused(f"We may not use {what}: {said}.", hint="Check the credentials and their rights.")
     if isinstance(error, _BUSY) or _is_transport(error):
         return CatalogUnavailable(f"The catalog did not answer ({what}): {said}.", hint="Is it running?")
     for kinds, ours, text, hint in _READING:

@@ -43,7 +43,7 @@ def land(look: Look, staged: Sequence[Path], name: str, scratch: Path) -> tuple[
     try:
         with reading(str(look.name)):
             _place(io, [(piece.path, entry.file_path) for piece, entry in zip(pieces, entries, strict=True)])
-    except Exception:
+    except BaseException:  # an interrupt too
         look.objects.remove(entry.file_path for entry in entries)
         raise
     return tuple(entries)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Snapshot
 
 from app.values import Lineage, SnapshotInfo
+
+_STAGED = "wap.id"
 
 
 def lineage_of(metadata: TableMetadata) -> Lineage:
     """Main's ancestors, newest first.
 
-    `complete` only when it is certain that nothing older was ever removed; see `_starts_history`.
+    `complete` only when it is certain that main never had anything older; see `_nothing_is_hidden`.
     """
     known = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
-    chain: list[Snapshot] = []
-    current = metadata.current_snapshot_id
-    while current is not None and current in known:
-        chain.append(known[current])
-        current = known[current].parent_snapshot_id
-    complete = current is None and (not chain or _starts_history(chain[-1], metadata))
+    chain = list(_chain(metadata.current_snapshot_id, known))
+    end = chain[-1].parent_snapshot_id if chain else metadata.current_snapshot_id
+    complete = end is None and _nothing_is_hidden(chain, metadata)
     outside = frozenset(known).difference(snapshot.snapshot_id for snapshot in chain)
     return Lineage(metadata.table_uuid, tuple(snapshot_info(snapshot) for snapshot in chain), complete, outside)
 
@@ -38,16 +39,35 @@ def snapshot_info(snapshot: Snapshot) -> SnapshotInfo:
     )
 
 
-def _starts_history(oldest: Snapshot, metadata: TableMetadata) -> bool:
-    """Whether a snapshot without parent is the table's first, not one whose parents were expired.
+def _nothing_is_hidden(chain: Sequence[Snapshot], metadata: TableMetadata) -> bool:
+    """Whether the chain, which ends at a snapshot without parent or is empty, is all that main ever was.
 
     Some programs (the library used here among them) take the parent's id out of a snapshot when they expire
-    the parent, so that the rest looks like a whole history. Sequence numbers tell: they count the snapshots
-    that were ever added, so each number below the oldest one's must belong to a snapshot still known. Tables
-    of format 1 have no such numbers; their history is never certain.
+    the parent, and whoever replaces a table leaves main empty: both look like a history that is whole. Sequence
+    numbers tell: they count the snapshots that were ever added, so each number below the oldest one's must belong
+    to a snapshot that is known and never was main's. Tables of format 1 have no such numbers; their history is
+    never certain once there is one.
     """
-    first = oldest.sequence_number
-    if metadata.format_version == 1 or not first:
+    if metadata.format_version == 1:
+        return not metadata.snapshots
+    first = chain[-1].sequence_number if chain else metadata.last_sequence_number + 1
+    if not first:
         return False
-    numbers = {snapshot.sequence_number for snapshot in metadata.snapshots}
-    return all(number in numbers for number in range(1, first))
+    beside = _beside_main(metadata)
+    return all(number in beside for number in range(1, first))
+
+
+def _beside_main(metadata: TableMetadata) -> set[int | None]:
+    """Sequence numbers of the snapshots that were staged for an audit, or that another branch has."""
+    known = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
+    numbers = {s.sequence_number for s in known.values() if s.summary and _STAGED in s.summary.additional_properties}
+    for name, ref in metadata.refs.items():
+        if name != MAIN_BRANCH and ref.snapshot_ref_type is SnapshotRefType.BRANCH:
+            numbers |= {snapshot.sequence_number for snapshot in _chain(ref.snapshot_id, known)}
+    return numbers
+
+
+def _chain(current: int | None, known: Mapping[int, Snapshot]) -> Iterator[Snapshot]:
+    while current is not None and current in known:
+        yield known[current]
+        current = known[current].parent_snapshot_id

@@ -1,4 +1,4 @@
-"""Open a catalog: by default one on this machine, a SQLite file and a folder; else whatever the options name."""
+"""Open a catalog: the one of this machine, a SQLite file and a folder, or whatever the options name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from pyiceberg.catalog import Catalog as Library
 from pyiceberg.catalog import load_catalog
 
 from app.catalog.faults import reading
-from app.catalog.names import DEFAULT_CATALOG
 from app.catalog.table import Catalog
-from app.config import get_settings
 from app.errors import CatalogUnavailable, InvalidInput
 
 TYPES = ("sql", "rest", "glue", "hive")
@@ -24,21 +22,13 @@ _OPENING_ATTEMPTS = 5
 _FILE_IO = "app.catalog.durable.DurableFileIO"
 
 
-def open_catalog(name: str = DEFAULT_CATALOG, options: Mapping[str, str] | None = None) -> Catalog:
-    """The catalog of that name. Without options: the local one, in AUTOLOADER_HOME.
+def open_catalog(name: str, options: Mapping[str, str]) -> Catalog:
+    """The catalog of that name.
 
     `options` are the library's: `type` (sql, rest, glue, hive), `uri`, `warehouse`, `s3.endpoint`, ….
     Raises InvalidInput for options that cannot be right, CatalogUnavailable when it does not answer.
     """
-    if not options:
-        if name != DEFAULT_CATALOG:
-            raise InvalidInput(
-                f"There is no catalog {name!r}.",
-                hint=f"Add a connection for it, or use the catalog {DEFAULT_CATALOG!r}.",
-            )
-        options = local_options(get_settings().home)
-    properties = _complete(name, options)
-    return Catalog(name, _open(name, properties))
+    return Catalog(name, _open(name, _complete(name, options)))
 
 
 def local_options(home: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.transforms import (
     BucketTransform,
     DayTransform,
@@ -56,6 +57,32 @@ def parse_partitions(texts: Sequence[str], schema: Schema) -> PartitionSpec:
         if names.count(name) > 1:
             raise InvalidInput(f"The partition {name!r} stands twice in partition_by.", hint="Leave one of them out.")
     return PartitionSpec(*fields)
+
+
+def partition_texts(metadata: TableMetadata) -> tuple[str, ...]:
+    """The table's partition in the words of `partition_by`."""
+    texts = []
+    for field in metadata.spec().fields:
+        source = metadata.schema().find_column_name(field.source_id) or f"field {field.source_id}"
+        function, _, number = str(field.transform).rstrip("]").partition("[")
+        if function == "identity":
+            texts.append(source)
+        else:
+            texts.append(f"{function}({number}, {source})" if number else f"{function}({source})")
+    return tuple(texts)
+
+
+def is_partitioned_by(metadata: TableMetadata, texts: Sequence[str]) -> bool:
+    """Whether the table's partition is what `texts` describe, however they write it."""
+    try:
+        asked = parse_partitions(texts, metadata.schema())
+    except InvalidInput:
+        return False
+    return _meaning(asked) == _meaning(metadata.spec())
+
+
+def _meaning(spec: PartitionSpec) -> list[tuple[int, Transform[Any, Any]]]:
+    return [(field.source_id, field.transform) for field in spec.fields]
 
 
 def _parse(text: str) -> tuple[Transform[Any, Any], str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,22 +10,23 @@ from uuid import UUID
 import duckdb
 from pyiceberg.table import ALWAYS_TRUE, DataScan
 
+from app.catalog.duck_table import opened, reader
 from app.catalog.faults import reading
 from app.catalog.lineage import snapshot_info
+from app.catalog.partitions import partition_texts
 from app.catalog.table import Look
-from app.datatypes import TableSchema, duckdb_name, duckdb_text
+from app.datatypes import TableSchema
 from app.errors import InvalidInput, NotFound
 from app.values import SnapshotInfo
-
-_MEMORY = "512MB"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A result: names of columns, and rows in their order."""
+    """A result: names of columns, and rows in their order. `more`: the answer went on."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def describe(look: Look) -> Description:
         location=metadata.location,
         format_version=metadata.format_version,
         schema=look.state.schema,
-        partition_by=partition_texts(look),
+        partition_by=partition_texts(metadata),
         properties=dict(metadata.properties),
         head=head,
         snapshots=len(metadata.snapshots),
@@ -73,74 +71,45 @@ def describe(look: Look) -> Description:
     )
 
 
-def partition_texts(look: Look) -> tuple[str, ...]:
-    """The table's partition in the words of `partition_by`."""
-    metadata = look.loaded.metadata
-    texts = []
-    for field in metadata.spec().fields:
-        source = metadata.schema().find_column_name(field.source_id) or f"field {field.source_id}"
-        function, _, number = str(field.transform).rstrip("]").partition("[")
-        if function == "identity":
-            texts.append(source)
-        else:
-            texts.append(f"{function}({number}, {source})" if number else f"{function}({source})")
-    return tuple(texts)
-
-
 def head(look: Look, count: int, snapshot_id: int | None = None) -> Rows:
     """The first `count` rows the table gives, of that snapshot. Raises NotFound for a snapshot that is not there."""
+    found: list[dict[str, object]] = []
     with reading(str(look.name)):
-        table = _scan(look, snapshot_id, limit=count).to_arrow()
-    names = tuple(table.column_names)
-    return Rows(names, tuple(tuple(row[name] for name in names) for row in table.to_pylist()))
+        rows = reader(_scan(look, snapshot_id))
+        for batch in rows:
+            found += batch.slice(0, count - len(found)).to_pylist()
+            if len(found) >= count:
+                break
+    names = tuple(rows.schema.names)
+    return Rows(names, tuple(tuple(row[name] for name in names) for row in found))
 
 
-def sql(look: Look, query: str, snapshot_id: int | None = None) -> Rows:
-    """The answer to one SELECT, in which the table has its name, with or without namespace and catalog.
+def sql(
+    look: Look, query: str, snapshot_id: int | None = None, *, most: int = 1_000, scratch: Path | None = None
+) -> Rows:
+    """The answer to one SELECT, in which the table has its name, with or without namespace and catalog: its first
+    `most` rows. Nothing is copied; what does not fit into memory goes to the folder `scratch`.
 
-    The rows are copied to a scratch file first, so that memory is bounded and the table can be named twice.
-    Raises InvalidInput with DuckDB's words for a query that fails.
+    Raises InvalidInput with DuckDB's words for a query that fails, CatalogError for a table that cannot be read.
     """
-    with _session(look, snapshot_id) as connection:
-        try:
+    scan = _scan(look, snapshot_id)
+    try:
+        with opened(look.name, scan, scratch) as connection:
             statements = connection.extract_statements(query)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise InvalidInput("Only one SELECT at a time can be asked.", hint="Write SELECT … FROM the table.")
             answer = connection.execute(statements[0])
             columns = tuple(item[0] for item in answer.description or ())
-            return Rows(columns, tuple(answer.fetchall()))
-        except duckdb.Error as error:
-            raise InvalidInput(f"The query failed: {error}", hint=f"Columns: {look.state.schema}") from error
+            rows = answer.fetchmany(most + 1)
+            return Rows(columns, tuple(rows[:most]), more=len(rows) > most)
+    except duckdb.Error as error:
+        raise InvalidInput(f"The query failed: {error}", hint=f"Columns: {look.state.schema}") from error
 
 
-@contextmanager
-def _session(look: Look, snapshot_id: int | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    name = look.name
-    with tempfile.TemporaryDirectory(prefix="autoloader-sql-") as folder:
-        settings: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": _MEMORY,
-            "temp_directory": folder,
-            "python_enable_replacements": "false",
-        }
-        with duckdb.connect(config=settings) as connection:
-            database, schema = duckdb_name(name.catalog), duckdb_name(name.namespace)
-            connection.execute(f"ATTACH {duckdb_text(str(Path(folder) / 'rows.duckdb'))} AS {database}")
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {database}.{schema}")
-            table = f"{database}.{schema}.{duckdb_name(name.table)}"
-            with reading(str(name)):
-                connection.register("source", _scan(look, snapshot_id).to_arrow_batch_reader())
-                connection.execute(f"CREATE TABLE {table} AS SELECT * FROM source")  # noqa: S608  # quoted above
-            connection.unregister("source")
-            connection.execute(f"USE {database}.{schema}")
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            yield connection
-
-
-def _scan(look: Look, snapshot_id: int | None, limit: int | None = None) -> DataScan:
+def _scan(look: Look, snapshot_id: int | None) -> DataScan:
     if snapshot_id is not None and look.loaded.metadata.snapshot_by_id(snapshot_id) is None:
         raise NotFound(f"{look.name} has no snapshot {snapshot_id}.", hint="It may have been expired.")
-    return look.loaded.scan(row_filter=ALWAYS_TRUE, snapshot_id=snapshot_id, limit=limit)
+    return look.loaded.scan(row_filter=ALWAYS_TRUE, snapshot_id=snapshot_id)
 
 
 def _number(summary: dict[str, str], name: str) -> int | None:

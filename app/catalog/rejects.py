@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyiceberg.io import InputFile
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from app.catalog.datafile import describe_file
@@ -15,6 +16,7 @@ from app.catalog.faults import reading
 from app.catalog.names import TableName
 from app.catalog.table import Catalog, Look
 from app.datatypes import TableSchema, parse_schema
+from app.errors import CatalogError, FileMissing, LandingIncomplete
 from app.values import Batch, SnapshotInfo
 
 SCHEMA: TableSchema = parse_schema(
@@ -25,8 +27,15 @@ _BATCH_ROWS = 16_384
 
 
 def ensure(catalog: Catalog, table: TableName) -> Look:
-    """The reject table of `table`, made when it is not there."""
-    return catalog.create(table.rejects, SCHEMA)
+    """The reject table of `table`, made when it is not there. Raises CatalogError for somebody else's table."""
+    look = catalog.create(table.rejects, SCHEMA)
+    lacking = {column.name for column in SCHEMA} - {column.name for column in look.state.schema}
+    if lacking:
+        raise CatalogError(
+            f"{look.name} is no reject table: it has no {', '.join(sorted(lacking))}. Rejected records have no place.",
+            hint="Rename it, or load into a table of another name.",
+        )
+    return look
 
 
 def write(look: Look, staged: Sequence[Path], batch: Batch, attempt: str, at: datetime) -> str:
@@ -49,13 +58,35 @@ def write(look: Look, staged: Sequence[Path], batch: Batch, attempt: str, at: da
 
 
 def append(look: Look, location: str, properties: dict[str, str]) -> SnapshotInfo:
-    """One attempt to publish a reject file that was written before. Raises CommitConflict, CommitUnknown."""
+    """One attempt to publish a reject file that was written before.
+
+    Raises FileMissing when it is gone, LandingIncomplete when it is broken, CommitConflict, CommitUnknown.
+    """
     with reading(str(look.name)):
         file = look.loaded.io.new_input(location)
-        with file.open() as stream:
-            footer = pq.read_metadata(stream)
-        entry = describe_file(look.loaded.metadata, footer, location, len(file), None)
+        entry = describe_file(look.loaded.metadata, _footer(file), location, len(file), None)
     return look.append([entry], properties)
+
+
+def has_rows_of(look: Look, batch: Batch) -> bool:
+    """Whether rejects of the batch are in the table, by its rows. Reads one column, of files that can hold them."""
+    with reading(str(look.name)):
+        scan = look.loaded.scan(f"batch_id = '{batch.id}'", selected_fields=("batch_id",), limit=1)
+        return bool(scan.to_arrow().num_rows)
+
+
+def _footer(file: InputFile) -> pq.FileMetaData:
+    try:
+        with file.open() as stream:
+            return pq.read_metadata(stream)
+    except FileNotFoundError as error:
+        raise FileMissing(
+            f"There is no reject file {file.location}.", hint="Was it removed by hand, or by a clean-up of the storage?"
+        ) from error
+    except pa.ArrowInvalid as error:
+        raise LandingIncomplete(
+            f"The reject file {file.location} cannot be read: {error}.", hint="Do not change files of a table by hand."
+        ) from error
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

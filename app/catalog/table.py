@@ -6,6 +6,7 @@ Catalog ── table(name) ──► Table ── look() ──► Look ── a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -23,11 +24,11 @@ from app.catalog.faults import reading
 from app.catalog.lineage import lineage_of
 from app.catalog.names import TableName, parse_table_name
 from app.catalog.objects import Objects
-from app.catalog.partitions import parse_partitions
+from app.catalog.partitions import is_partitioned_by, parse_partitions, partition_texts
 from app.catalog.schema import from_iceberg, to_iceberg
 from app.catalog.widen import widen
 from app.datatypes import Column, TableSchema
-from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput
+from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput, TableNotFound
 from app.values import Lineage, SnapshotInfo, TableState
 
 _SCHEMA_ATTEMPTS = 20
@@ -52,12 +53,6 @@ class Catalog:
             raise InvalidInput(f"{parsed} is not in the catalog {self.name}.")
         return Table(self, parsed)
 
-    def tables(self, namespace: str) -> list[TableName]:
-        """The tables of a namespace, by name. Raises TableNotFound when there is no such namespace."""
-        with reading(f"namespace {namespace}"):
-            found = self.library.list_tables(namespace)
-        return sorted((TableName(self.name, namespace, item[-1]) for item in found), key=str)
-
     def create(
         self,
         name: TableName | str,
@@ -70,6 +65,9 @@ class Catalog:
         Raises InvalidInput for a partition that cannot be, CatalogUnavailable.
         """
         table = self.table(name)
+        # Looked at first: the library writes the new table's metadata before it learns that the name is taken.
+        with suppress(TableNotFound):
+            return table.look()
         columns = to_iceberg(schema)
         spec = parse_partitions(partition_by, columns)
         self._make_namespace(table.name.namespace)
@@ -81,7 +79,7 @@ class Catalog:
                     partition_spec=spec,
                     properties={**_NEW_TABLE, **(properties or {})},
                 )
-            except TableAlreadyExistsError:
+            except TableAlreadyExistsError:  # another process was faster
                 return table.look()
         return Look(table.name, made)
 
@@ -157,11 +155,6 @@ class Table:
         """Forget main's old snapshots; answers how many. See `app.catalog.expire`."""
         return expire.expire(self.look().loaded, protected, older_than, limit)
 
-    def drop(self) -> None:
-        """Take the table out of the catalog; its files stay. Raises TableNotFound."""
-        with reading(str(self.name)):
-            self.catalog.library.drop_table(self.name.identifier)
-
 
 @dataclass(frozen=True)
 class Look:
@@ -193,6 +186,21 @@ class Look:
     @property
     def properties(self) -> Mapping[str, str]:
         return self.loaded.metadata.properties
+
+    def lacks(self, partition_by: Sequence[str], properties: Mapping[str, str]) -> str:
+        """A sentence that names what is asked of a new table and this one, which is there, does not have; or empty.
+
+        A property's value may be a secret: only its name is told.
+        """
+        lacking = []
+        metadata = self.loaded.metadata
+        if partition_by and not is_partitioned_by(metadata, partition_by):
+            has = ", ".join(partition_texts(metadata)) or "none"
+            lacking.append(f"partition_by {', '.join(partition_by)} (the table has {has})")
+        other = [name for name, value in properties.items() if self.properties.get(name) != value]
+        if other:
+            lacking.append(f"properties {', '.join(other)}")
+        return f"Table {self.name} was there already. Without effect: {'; '.join(lacking)}." if lacking else ""
 
     def append(self, files: Sequence[DataFile], properties: Mapping[str, str]) -> SnapshotInfo:
         """Publish the files as one snapshot, if nothing has changed. Raises CommitConflict or CommitUnknown.

@@ -116,12 +116,14 @@ def _list(out: Output, views: list[ConnectionView]) -> None:
             view.name,
             view.kind,
             ", ".join(f"{key}={value}" for key, value in sorted(view.options.items())),
-            ", ".join(view.secret_names),
+            "cannot be read" if view.unreadable else ", ".join(view.secret_names),
             moment(view.updated_at),
         )
         for view in views
     ]
     out.table(("name", "kind", "options", "secrets", "changed"), rows)
+    for why in dict.fromkeys(view.unreadable for view in views if view.unreadable):
+        out.line(safe(why), "yellow")
 
 
 @app.command("test")

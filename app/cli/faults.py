@@ -24,7 +24,8 @@ def report(error: BaseException, *, as_json: bool) -> Exit:
         return _tell("interrupted", "Stopped; nothing was changed.", "", as_json, Exit.INTERRUPTED)
     if isinstance(error, typer.TyperException):
         return _usage(error, as_json)
-    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    cause = str(error).partition("\n[SQL:")[0]  # SQLAlchemy's errors go on with the statement
+    message = f"{type(error).__name__}: {cause}" if cause else type(error).__name__
     hint = "This is a fault of the program. See where it happened: the same command with --debug"
     return _tell("internal", message, hint, as_json, Exit.ERROR)
 

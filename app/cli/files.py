@@ -17,7 +17,7 @@ from app.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from app.services.explain_service import Explanation
-    from app.services.file_service import FileService, FileView
+    from app.services.file_service import FileService, FileView, Moved
 
 app = typer.Typer(no_args_is_help=True, help="Files: list, show where one is and why, retry, skip, forget.")
 
@@ -188,17 +188,19 @@ def forget(files: Files, ingestion: OfIngestion = None, yes: Yes = False, as_jso
     _by_hand(Output(as_json), "are forgotten", lambda service: service.forget(files, ingestion))
 
 
-def _by_hand(out: Output, what: str, act: Callable[[FileService], list[FileView]]) -> None:
+def _by_hand(out: Output, what: str, act: Callable[[FileService], Moved]) -> None:
     from app.services.file_service import FileService
 
     with opened() as at:
         moved = act(FileService(at.database, at.settings))
-    out.answer({"files": moved}, lambda: _moved(out, what, moved))
+    out.answer({"count": moved.count, "files": moved.files}, lambda: _moved(out, what, moved))
 
 
-def _moved(out: Output, what: str, moved: list[FileView]) -> None:
-    out.line(f"{plural(len(moved), 'file')}: {what}.")
-    for view in moved[:10]:
+def _moved(out: Output, what: str, moved: Moved) -> None:
+    out.line(f"{plural(moved.count, 'file')}: {what}.")
+    for view in moved.files[:10]:
         out.line(f"  {view.id}  {safe(view.path)}")
-    if moved and what == "wait for the next run":
-        out.line(f"Run it: autoloader ingestions run {shell(moved[0].ingestion)}")
+    if moved.count > 10:  # noqa: PLR2004 - as many as are shown
+        out.line(f"  … and {moved.count - 10:,} more")
+    if moved.files and what == "wait for the next run":
+        out.line(f"Run it: autoloader ingestions run {shell(moved.files[0].ingestion)}")

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
@@ -52,9 +53,11 @@ class Output:
         _console(sys.stdout).print(_text(text, style))
 
     def note(self, text: str) -> None:
-        """Something to know on the way; never part of the answer, and not said beside JSON."""
+        """Something to know on the way; never part of the answer, and not said beside JSON. Raises nothing when
+        standard error cannot be written.
+        """
         if not self.as_json:
-            _console(sys.stderr).print(_text(safe(text), "dim"))
+            _aside(_text(safe(text), "dim"))
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> None:
         """Columns as wide as what they hold; nothing is cut, so that ids can be copied. `right` are aligned so."""
@@ -116,6 +119,14 @@ def _console(stream: TextIO) -> Console:
     return Console(file=stream, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
+def _aside(text: Any) -> None:
+    """A line on standard error, which may be a closed pipe, a terminal that hung up or a file on a full disk."""
+    from app.cli.asides import Asides
+
+    with suppress(OSError, ValueError):
+        Asides(file=sys.stderr, soft_wrap=True, highlight=False, markup=False, emoji=False).print(text)
+
+
 def _text(text: str, style: str = "") -> Any:
     from rich.text import Text
 
@@ -124,11 +135,10 @@ def _text(text: str, style: str = "") -> Any:
 
 def error_line(message: str, hint: str) -> None:
     """`Error: …` and `Next: …` on stderr."""
-    console = _console(sys.stderr)
     text = _text("Error: ", "bold red")
     text.append(safe(message), "not bold default")
-    console.print(text)
+    _aside(text)
     if hint:
         text = _text("Next: ", "bold")
         text.append(safe(hint), "not bold")
-        console.print(text)
+        _aside(text)

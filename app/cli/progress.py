@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,7 +25,9 @@ _TITLES = {
 
 
 class Watcher:
-    """Implements `app.ingest.ports.Progress`. On a terminal with bars; else only the notes are told."""
+    """Implements `app.ingest.ports.Progress`. On a terminal with bars; else only the notes are told. A terminal that
+    hangs up ends no run.
+    """
 
     def __init__(self, out: Output) -> None:
         self._out = out
@@ -33,37 +36,45 @@ class Watcher:
 
     def __enter__(self) -> Self:
         if self._bars:
-            self._bars.start()
+            with suppress(OSError):
+                self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bars:
-            self._bars.stop()
+            with suppress(OSError):
+                self._bars.stop()
 
     def step(self, name: str) -> None:
         if self._bars and name not in self._steps:
-            for earlier in self._steps.values():
-                earlier.end(self._bars)
-            task = self._bars.add_task(_TITLES.get(name, safe(name)), total=None, said="")
-            self._steps[name] = _Step(task)
+            with suppress(OSError):
+                self._begin(self._bars, name)
+
+    def _begin(self, bars: Bars, name: str) -> _Step:
+        for earlier in self._steps.values():
+            earlier.end(bars)
+        task = bars.add_task(_TITLES.get(name, safe(name)), total=None, said="")
+        self._steps[name] = _Step(task)
+        return self._steps[name]
 
     def advance(
         self, name: str, count: int, size: int = 0, total: int | None = None, total_size: int | None = None
     ) -> None:
         if not self._bars:
             return
-        self.step(name)
-        step = self._steps[name]
-        step.add(count, size, total, total_size)
-        self._bars.update(step.task, completed=step.done, total=step.whole, said=step.told())
+        with suppress(OSError):
+            step = self._steps.get(name) or self._begin(self._bars, name)
+            step.add(count, size, total, total_size)
+            self._bars.update(step.task, completed=step.done, total=step.whole, said=step.told())
 
     def note(self, text: str) -> None:
-        if self._bars:
-            self._bars.console.print(safe(text), markup=False, highlight=False, style="dim")
-        else:
+        if not self._bars:
             self._out.note(text)
+            return
+        with suppress(OSError):
+            self._bars.console.print(safe(text), markup=False, highlight=False, style="dim")
 
 
 class _Step:
@@ -108,8 +119,9 @@ class _Step:
 
 
 def _bars() -> Any:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from app.cli.asides import Asides
 
     return Progress(
         SpinnerColumn(finished_text="✓"),
@@ -117,6 +129,6 @@ def _bars() -> Any:
         BarColumn(bar_width=16),
         TextColumn("{task.fields[said]}", markup=False),
         TimeElapsedColumn(),
-        console=Console(file=sys.stderr),
+        console=Asides(file=sys.stderr),
         transient=True,
     )

@@ -73,10 +73,10 @@ def show(run: RunId = None, as_json: Json = False) -> None:
     out = Output(as_json)
     with opened() as at:
         service = RunViewService(at.database)
-        newest = service.listed(limit=1) if run is None else []
-        if run is None and not newest:
+        newest = service.newest() if run is None else None
+        if run is None and newest is None:
             raise NotFound("There is no run yet.", hint="Begin: autoloader load SOURCE TABLE")
-        view = service.show(run or str(newest[0].id))
+        view = service.show(run or str(newest and newest.id))
     out.answer(view, lambda: _show(out, view))
 
 
@@ -109,6 +109,8 @@ def _show(out: Output, view: RunView) -> None:
         out.line()
         rows = [(b.id, b.outcome or b.state, number(b.file_count), number(b.rows), b.snapshot_id) for b in view.batches]
         out.table(("batch", "outcome", "files", "rows", "snapshot"), rows, right=(2, 3))
+        if view.batch_count > len(view.batches):
+            out.line(f"… and {view.batch_count - len(view.batches):,} more batches")
     if view.not_loaded:
         out.line()
         left = [(file.path, file.state, file.reason, file.error) for file in view.not_loaded]

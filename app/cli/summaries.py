@@ -38,7 +38,7 @@ def show_run(out: Output, ingestion: str, table: str, summary: RunSummary, not_l
     if left := metrics["discovered"].get("skipped"):
         out.line(f"  left out  {listed(left)}")
     if metrics["snapshots"]:
-        out.line(f"  snapshot  {', '.join(map(str, metrics['snapshots'][:5]))}{_more(metrics['snapshots'], 5)}")
+        out.line(f"  snapshot  {', '.join(map(str, metrics['snapshots'][-5:]))}{_more(metrics['batches'], 5)}")
     if not_loaded or summary.state != "SUCCESS":
         _not_loaded(out, ingestion, summary, not_loaded)
 
@@ -54,8 +54,12 @@ def _headline(out: Output, table: str, metrics: Mapping[str, Any]) -> None:
         )
         return
     found = metrics["discovered"]
+    looked = f"({plural(found.get('listed', 0), 'object')} listed, {spent})"
+    if sum(files.values()) or metrics["waiting"]:  # what became of them is told below
+        out.line(f"No file was loaded into {safe(table)} {looked}.")
+        return
     known = f"{plural(found.get('known', 0), 'file')} known already" if found.get("known") else "no file there counts"
-    out.line(f"Nothing new for {safe(table)}: {known} ({plural(found.get('listed', 0), 'object')} listed, {spent}).")
+    out.line(f"Nothing new for {safe(table)}: {known} {looked}.")
 
 
 def _not_loaded(out: Output, ingestion: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> None:
@@ -74,5 +78,5 @@ def _not_loaded(out: Output, ingestion: str, summary: RunSummary, not_loaded: tu
         out.line(f"See all: autoloader files list {shell(ingestion)} {chosen}")
 
 
-def _more(items: list[Any], shown: int) -> str:
-    return f" and {len(items) - shown:,} more" if len(items) > shown else ""
+def _more(count: int, shown: int) -> str:
+    return f" and {count - shown:,} before" if count > shown else ""

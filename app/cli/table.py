@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Tables: describe one, show rows, ask it SQL.")
 
 Count = Annotated[int, typer.Option("--rows", "-n", min=1, help="How many rows.")]
+Most = Annotated[int, typer.Option("--rows", "-n", min=1, help="Most rows of the answer.")]
 Query = Annotated[
     str, typer.Argument(metavar="QUERY", help="One SELECT, in DuckDB's SQL; the table has its name there.")
 ]
@@ -79,18 +80,21 @@ def head(table: TableName, rows: Count = 10, snapshot: Snapshot = None, as_json:
 
 
 @app.command()
-def sql(table: TableName, query: Query, snapshot: Snapshot = None, as_json: Json = False) -> None:
+def sql(table: TableName, query: Query, rows: Most = 1000, snapshot: Snapshot = None, as_json: Json = False) -> None:
     """Ask a table one SELECT, for example: autoloader table sql shop.orders "SELECT count(*) FROM orders"."""
     from app.services.table_service import TableService
 
     out = Output(as_json)
     with opened() as at:
-        found = TableService(at.database, at.settings).sql(table, query, snapshot)
+        found = TableService(at.database, at.settings).sql(table, query, snapshot, most=rows)
     _answer(out, found)
+    if found.more:
+        out.note(f"There are more rows than these {number(rows)}: --rows says how many are shown.")
 
 
 def _answer(out: Output, found: Rows) -> None:
-    document = {"columns": found.columns, "rows": [dict(zip(found.columns, row, strict=True)) for row in found.rows]}
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    document = {"columns": found.columns, "rows": rows, "more": found.more}
     out.answer(document, lambda: rows_table(out, found))
 
 

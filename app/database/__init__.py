@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.database.faults import database_errors
-from app.database.opening import make_engine
+from app.database.opening import READ_ONLY, make_engine
 from app.database.revisions import (
     current_revision,
     is_current,
@@ -73,6 +74,19 @@ class Database:
         """See the function of that name."""
         with session_scope(self.engine) as session:
             yield session
+
+    @contextmanager
+    def read_scope(self) -> Iterator[Session]:
+        """A transaction that only reads, for lists and views: on SQLite it waits for no writer, and no writer for it.
+
+        What a later write rests on is read in `session_scope`. Raises DatabaseUnavailable, also for a write.
+        """
+        with session_scope(self._reading) as session:
+            yield session
+
+    @cached_property
+    def _reading(self) -> Engine:
+        return self.engine.execution_options(**READ_ONLY)
 
     def upgrade(self) -> str:
         """See the function of that name."""

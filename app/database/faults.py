@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.errors import DatabaseNotMigrated, DatabaseUnavailable
+from app.errors import DatabaseError, DatabaseNotMigrated, DatabaseUnavailable
 
 UPGRADE_HINT = "Run: autoloader db upgrade"
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """The vendor's errors in our words. A broken constraint is left as it is: repositories expect it."""
+    """The vendor's errors in our words, without the statement. A broken constraint is left as it is: repositories
+    expect it.
+    """
     try:
         yield
     except IntegrityError:
@@ -39,8 +41,8 @@ _SQLITE_HINTS = {
 }
 
 
-def _translate(error: DBAPIError) -> Exception:
-    """The error to raise instead; the very same where it is a bug of ours."""
+def _translate(error: DBAPIError) -> DatabaseError:
+    """The error to raise instead. Its text names the cause, never the statement: people read it, and runs store it."""
     cause = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
     state = getattr(error.orig, "sqlstate", None)
     if state in _MISSING_STATES or (state is None and _MISSING.search(cause)):
@@ -54,7 +56,10 @@ def _translate(error: DBAPIError) -> Exception:
             (hint for words, hint in _SQLITE_HINTS.items() if words in cause), "Check it with: autoloader doctor"
         )
         return DatabaseUnavailable(f"The database does not answer as it should ({cause}).", hint=hint)
-    return error
+    return DatabaseError(
+        f"The database refused a statement of ours ({cause}).",
+        hint="This is a fault of the program. See where it happened: the same command with --debug",
+    )
 
 
 def _is_operational(error: DBAPIError, state: str | None) -> bool:

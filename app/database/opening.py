@@ -16,20 +16,24 @@ WAIT_SECONDS = 30  # for a lock, before the database counts as unavailable
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 300  # a statement of ours ends within seconds; this ends one that hangs
 
+# Options of an engine whose transactions only read; a statement that writes is refused.
+READ_ONLY = {"only_reads": True, "postgresql_readonly": True}
+
 
 def make_engine(url: str) -> Engine:
     """An engine for `sqlite:///path` or `postgresql://…`; opens no connection yet.
 
-    SQLite: every transaction takes the write lock at its start (a read that turns into a write would
-    fail at once, whatever the timeout), and a commit is on the disk when it returns.
-    Raises InvalidInput for any other address.
+    SQLite: a transaction takes the write lock at its start (a read that turns into a write would fail at
+    once, whatever the timeout), unless it was opened with READ_ONLY; a commit is on the disk when it
+    returns. Raises InvalidInput for any other address.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         _make_folder(Path(str(parsed.database)).parent)
         engine = create_engine(parsed, connect_args={"timeout": WAIT_SECONDS}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
+        event.listen(engine, "begin", _begin)
+        event.listen(engine, "checkin", _allow_writes)
         return engine
     return create_engine(
         parsed,
@@ -86,7 +90,7 @@ def _postgres_arguments(url: URL) -> dict[str, object]:
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     del record
-    connection.isolation_level = None  # the library begins nothing by itself; `_begin_immediate` does
+    connection.isolation_level = None  # the library begins nothing by itself; `_begin` does
     connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
     _write_ahead(connection)
     connection.execute("PRAGMA synchronous = FULL")
@@ -105,5 +109,19 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin(connection: Connection) -> None:
+    """Readers see one moment of the database and wait for nobody; writers wait for each other."""
+    if not connection.get_execution_options().get("only_reads"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    driver = connection.connection.driver_connection
+    if driver is not None:
+        driver.execute("PRAGMA query_only = ON")
+    connection.exec_driver_sql("BEGIN")
+
+
+def _allow_writes(connection: sqlite3.Connection | None, record: object) -> None:
+    """The next one that takes this connection out of the pool may be a writer."""
+    del record
+    if connection is not None:
+        connection.execute("PRAGMA query_only = OFF")

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from app import failpoints
-from app.errors import AutoloaderError, CatalogError, FileMissing
+from app.errors import CatalogError, FileMissing, LandingIncomplete
+from app.ingest.landing import ATTEMPT, RECEIPT, RUN_ID, reject_file_of
 from app.ingest.ports import Engine
 from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, LandingKind, WriteResult
 
 RECEIPT_FORMAT = 1
-ATTEMPT = "autoloader.attempt"
-RECEIPT = "autoloader.receipt"
-REJECT_FILE = "autoloader.reject-file"
-RUN_ID = "autoloader.run-id"
-INGESTION_ID = "autoloader.ingestion-id"
+_HANDS_OFF = "Do not change receipts by hand."
 
 
 def publish(  # the five things a snapshot must be able to tell
@@ -30,7 +26,6 @@ def publish(  # the five things a snapshot must be able to tell
     receipt = engine.write_receipt(batch, written.attempt, receipt_of(batch, files, written, run_id, now))
     properties = {
         RUN_ID: str(run_id),
-        INGESTION_ID: str(batch.ingestion_id),
         ATTEMPT: written.attempt,
         RECEIPT: receipt,
         "autoloader.rows": str(written.rows),
@@ -77,28 +72,30 @@ def _receipt_row(file: BatchFile, outcome: FileOutcome) -> dict[str, object]:
 def outcomes_of(engine: Engine, batch: Batch, landing: Landing) -> tuple[FileOutcome, ...]:
     """What the attempt that landed did with each file, by the receipt that its snapshot names.
 
-    Raises CatalogError when the snapshot names none, or the receipt is of another batch.
+    Raises LandingIncomplete when the snapshot names none, or the receipt is gone, broken, or of another batch.
     """
-    summary = _summary(landing)
-    path = summary.get(RECEIPT)
+    path = _summary(landing).get(RECEIPT)
     if path is None:
-        raise CatalogError(
+        raise LandingIncomplete(
             f"Snapshot {landing.snapshot.snapshot_id if landing.snapshot else '?'} carries batch {batch.id}"
             " but names no receipt.",
             hint="Another program wrote it. See: autoloader ingestions resolve",
         )
-    receipt = engine.read_receipt(path)
+    try:
+        receipt = engine.read_receipt(path)
+    except FileMissing as gone:
+        raise LandingIncomplete(gone.message, hint=gone.hint) from gone
     if receipt.get("batch_id") != str(batch.id):
-        raise CatalogError(f"The receipt {path} is not of batch {batch.id}.", hint="Do not change receipts by hand.")
-    rows = receipt["files"]
+        raise LandingIncomplete(f"The receipt {path} is not of batch {batch.id}.", hint=_HANDS_OFF)
+    rows = receipt.get("files")
     if not isinstance(rows, list):
-        raise CatalogError(f"The receipt {path} has no list of files.", hint="Do not change receipts by hand.")
-    return tuple(_outcome(row) for row in rows)
-
-
-def is_final(error: AutoloaderError) -> bool:
-    """Whether what a batch left beside the table can never be read; otherwise the next run may succeed."""
-    return type(error) in {CatalogError, FileMissing}
+        raise LandingIncomplete(f"The receipt {path} has no list of files.", hint=_HANDS_OFF)
+    try:
+        return tuple(_outcome(row) for row in rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise LandingIncomplete(
+            f"The receipt {path} has a file that cannot be read: {error!r}.", hint=_HANDS_OFF
+        ) from error
 
 
 def _outcome(row: Mapping[str, object]) -> FileOutcome:
@@ -114,12 +111,18 @@ def _outcome(row: Mapping[str, object]) -> FileOutcome:
 
 
 def complete_rejects(engine: Engine, batch: Batch, landing: Landing) -> None:
-    """Publish the reject file of the attempt that landed, if it has one (protocol, point 7). May be repeated."""
-    reject_file = _summary(landing).get(REJECT_FILE)
-    if not reject_file:
+    """Publish the reject file of the attempt that landed, if it has one (protocol, point 7). May be repeated.
+
+    Raises LandingIncomplete when the file is gone.
+    """
+    reject_file = reject_file_of(_summary(landing))
+    if reject_file is None:
         return
     failpoints.hit("before-rejects")
-    engine.publish_rejects(batch, reject_file)
+    try:
+        engine.publish_rejects(batch, reject_file)
+    except FileMissing as gone:
+        raise LandingIncomplete(gone.message, hint=gone.hint) from gone
     failpoints.hit("rejects-landed")
 
 
@@ -143,10 +146,3 @@ def free_id(engine: Engine, batch: Batch, *, never_sent: bool) -> Landing:
 
 def _summary(landing: Landing) -> Mapping[str, str]:
     return landing.snapshot.summary if landing.snapshot else {}
-
-
-def over_threshold(rejected: int, records: int, max_errors: str) -> bool:
-    """Whether `rejected` of `records` passes `max_errors`, a number of records or a percentage of them."""
-    if max_errors.endswith("%"):
-        return rejected * 100 > Decimal(max_errors[:-1].strip()) * records
-    return rejected > int(max_errors)

@@ -34,7 +34,7 @@ REASONS = {
     "too-large": "larger than `max_size`",
     "symlink": "a link to a folder, or to nothing",
     "not-a-file": "a folder's marker, a pipe, a socket or a device",
-    "bad-name": "its name is not UTF-8",
+    "bad-name": "its name is not UTF-8, or has a NUL in it",
 }
 
 _HIDDEN = re.compile(r"(?:\A|/)[_.]")
@@ -167,11 +167,14 @@ def discover(
     """
     sieve = Sieve(rules, store.base, now=now, created_at=created_at)
     left_out: Counter[str] = Counter()
+    told: Counter[str] = Counter()
     for page in store.list(left_out=left_out):
-        yield _sifted(page, sieve, left_out)
-        left_out.clear()
-    if left_out:
-        yield ListedPage(files=(), seen=left_out.total(), skipped=dict(left_out))
+        # Never emptied: threads of the listing count on while a page is worked on.
+        fresh = Counter(left_out) - told
+        told += fresh
+        yield _sifted(page, sieve, fresh)
+    if fresh := left_out - told:
+        yield ListedPage(files=(), seen=fresh.total(), skipped=dict(fresh))
 
 
 def explain(

@@ -1,4 +1,4 @@
-"""What a schema becomes when files bring other columns or types. Pure: values in, values out.
+"""What a schema becomes when files bring other columns. Pure: values in, values out.
 
 Readers such as Spark do not tell `id` from `ID`. So a new column whose name equals another's but for case is never
 added; its values stay in the rescued data. The same holds for names of the added row columns, and above the limit of
@@ -8,74 +8,14 @@ columns.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.contract import NewColumn
 from app.ingest.formats.widest import plain, widest
 
-__all__ = ["MAX_COLUMNS", "Change", "ChangeKind", "compare", "merge_new_columns", "plain", "widest"]
-
 MAX_COLUMNS = 1_000  # what the parser holds in 1 GiB, its default: a wider table could not be loaded any more
 MAX_NAME = 255
-
-
-class ChangeKind(StrEnum):
-    """What an incoming column is to the table.
-
-    ADDED: the table lacks it. ABSENT: the files lack it. FITS: another type whose values all fit. DIFFERS: another
-    type whose values may not fit. CASE: the name equals another's but for case.
-    """
-
-    ADDED = "added"
-    ABSENT = "absent"
-    FITS = "fits"
-    DIFFERS = "differs"
-    CASE = "case"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference. `path` are the names from the top-level column down; `element` and `value` stand for items."""
-
-    kind: ChangeKind
-    path: tuple[str, ...]
-    table: DataType | None = None
-    incoming: DataType | None = None
-
-
-def compare(schema: TableSchema, incoming: Iterable[Column]) -> tuple[Change, ...]:
-    """How `incoming` differs from the table's schema, members of structs included."""
-    return tuple(_compare(schema.columns, tuple(incoming), ()))
-
-
-def _compare(table: Sequence[Column], incoming: Sequence[Column], path: tuple[str, ...]) -> Iterable[Change]:
-    known = {column.name: column for column in table}
-    lowered = {column.name.lower() for column in table}
-    for column in incoming:
-        here = (*path, column.name)
-        if column.name in known:
-            yield from _compare_types(known[column.name].type, column.type, here)
-        else:
-            kind = ChangeKind.CASE if column.name.lower() in lowered else ChangeKind.ADDED
-            yield Change(kind, here, incoming=column.type)
-    names = {column.name for column in incoming}
-    for column in table:
-        if column.name not in names:
-            yield Change(ChangeKind.ABSENT, (*path, column.name), table=column.type)
-
-
-def _compare_types(table: DataType, incoming: DataType, path: tuple[str, ...]) -> Iterable[Change]:
-    if table.name == incoming.name == "struct":
-        yield from _compare(table.fields, incoming.fields, path)
-    elif table.name == incoming.name and table.element and incoming.element:
-        if table.key and incoming.key:
-            yield from _compare_types(table.key.type, incoming.key.type, (*path, "key"))
-        yield from _compare_types(table.element.type, incoming.element.type, (*path, table.element.name))
-    elif plain(table) != plain(incoming):
-        fits = plain(widest(table, incoming)) == plain(table)
-        yield Change(ChangeKind.FITS if fits else ChangeKind.DIFFERS, path, table, incoming)
 
 
 def merge_new_columns(

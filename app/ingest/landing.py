@@ -3,25 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from uuid import UUID
 
-from app.values import Batch, Landing, LandingKind, Lineage, SnapshotInfo
+from app.values import Batch, Landing, LandingKind, Lineage, RejectFile, SnapshotInfo
 
+# What a snapshot's summary says of us; every engine writes and reads these same names.
 BATCH_ID = "autoloader.batch-id"
 WAP_ID = "wap.id"
 PUBLISHED_WAP_ID = "published-wap-id"
 OUTCOME = "autoloader.outcome"
 SPENT = "spent"
+BEGUN = "begun"  # an empty snapshot for claims to count from
+RUN_ID = "autoloader.run-id"
+INGESTION_ID = "autoloader.ingestion-id"
+ATTEMPT = "autoloader.attempt"
+RECEIPT = "autoloader.receipt"
+REJECT_FILE = "autoloader.reject-file"
+REJECT_TABLE = "autoloader.reject-table"  # its UUID, and its head below, before the reject file was written
+REJECT_BASE = "autoloader.reject-base"
 _IDS = (BATCH_ID, WAP_ID, PUBLISHED_WAP_ID)
 _THINNED = (
     "main's history does not reach back to the table's first snapshot any more:"
-    " snapshots were expired, the batch's may be among them."
+    " snapshots were expired or the table was replaced, the batch's may be among what went."
 )
+
+
+def ids_of(batch: Batch) -> dict[str, str]:
+    """Whose snapshot it is, under both ids: a publish of the same batch by another engine is refused, too."""
+    return {BATCH_ID: str(batch.id), PUBLISHED_WAP_ID: str(batch.id), INGESTION_ID: str(batch.ingestion_id)}
 
 
 def carries(summary: Mapping[str, str], batch_id: UUID) -> bool:
     """Whether a snapshot's summary names the batch, under any of the three properties."""
     return any(summary.get(key) == str(batch_id) for key in _IDS)
+
+
+def reject_properties(file: RejectFile) -> dict[str, str]:
+    """What the snapshot of the data says of its attempt's rejects; `reject_file_of` reads it again."""
+    said = {REJECT_FILE: file.path, REJECT_TABLE: file.table_uuid, REJECT_BASE: file.base_snapshot_id}
+    return {key: str(value) for key, value in said.items() if value is not None}
+
+
+def reject_file_of(summary: Mapping[str, str]) -> RejectFile | None:
+    path = summary.get(REJECT_FILE)
+    if not path:
+        return None
+    table, base = summary.get(REJECT_TABLE), summary.get(REJECT_BASE)
+    return RejectFile(path, UUID(table) if table else None, int(base) if base else None)
+
+
+def rejects_landed(lineage: Lineage, batch: Batch, file: RejectFile) -> bool | None:
+    """Whether the reject table shows the batch's rejects; None when its history cannot tell.
+
+    The same rule as for the data, counted from what the reject table was when the file was written.
+    """
+    answer = decide(lineage, replace(batch, table_uuid=file.table_uuid, base_snapshot_id=file.base_snapshot_id))
+    if answer.kind is LandingKind.LANDED:
+        return True
+    return False if answer.kind is LandingKind.NOT_LANDED and file.table_uuid is not None else None
 
 
 def decide(lineage: Lineage, batch: Batch) -> Landing:

@@ -9,9 +9,18 @@ from uuid import UUID
 
 from app.database import Session
 from app.errors import IllegalTransition
+from app.repositories import file_moves
 from app.repositories import files as files_repository
 from app.repositories.files import KnownFile, NewFile
-from app.values import BatchState, FileOutcome, FileState, FoundFile, ListedPage
+from app.values import (
+    BATCH_TRANSITIONS,
+    FILE_TRANSITIONS,
+    BatchState,
+    FileOutcome,
+    FileState,
+    FoundFile,
+    ListedPage,
+)
 
 # Reasons, the stable words of the ledger.
 MISSING = "missing"
@@ -22,27 +31,6 @@ ON_CHANGE_IGNORE = "on-change-ignore"
 ON_CHANGE_FAIL = "on-change-fail"
 BY_HAND = "by-hand"
 DIED = "parser-died"
-
-FILE_TRANSITIONS: Mapping[FileState, frozenset[FileState]] = {
-    FileState.DISCOVERED: frozenset({FileState.PROCESSING, FileState.SKIPPED}),
-    FileState.PROCESSING: frozenset(
-        {FileState.SUCCESS, FileState.FAILED, FileState.SKIPPED, FileState.QUARANTINED, FileState.DISCOVERED}
-    ),
-    FileState.FAILED: frozenset({FileState.PROCESSING, FileState.SKIPPED, FileState.DISCOVERED}),
-    FileState.QUARANTINED: frozenset({FileState.DISCOVERED, FileState.SKIPPED}),
-    FileState.SKIPPED: frozenset({FileState.DISCOVERED}),
-    FileState.SUCCESS: frozenset(),
-}
-BATCH_TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
-    BatchState.PLANNED: frozenset({BatchState.CLAIMED}),
-    BatchState.CLAIMED: frozenset(
-        {BatchState.CLAIMED, BatchState.LANDED, BatchState.SETTLED, BatchState.SPENT, BatchState.UNKNOWN}
-    ),
-    BatchState.LANDED: frozenset({BatchState.SETTLED, BatchState.UNKNOWN}),
-    BatchState.UNKNOWN: frozenset({BatchState.SETTLED, BatchState.SPENT}),  # a person decides
-    BatchState.SETTLED: frozenset(),
-    BatchState.SPENT: frozenset(),
-}
 
 # The content will not get better: a new version of the path is what helps.
 HOPELESS = frozenset({"truncated", "undecodable", "not-this-format", "expansion", "too-large", DIED})
@@ -181,11 +169,11 @@ def _empty(verdict: Verdict) -> Verdict:
 def store(session: Session, ingestion_id: UUID, run_id: UUID, verdicts: Sequence[Verdict], now: datetime) -> None:
     """Carry out the verdicts of one page, in the caller's transaction."""
     old = [file_id for v in verdicts for file_id in v.supersede]
-    files_repository.move(
+    file_moves.move(
         session, old, FileState.SKIPPED, now, reason=SUPERSEDED, error="A newer version of the file took its place."
     )
     revived = [v.revive for v in verdicts if v.revive is not None]
-    files_repository.move(session, revived, FileState.DISCOVERED, now, reason=None, error=None)
+    file_moves.move(session, revived, FileState.DISCOVERED, now, reason=None, error=None)
     files_repository.insert_new(session, ingestion_id, run_id, [v.insert for v in verdicts if v.insert], now)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from app.datatypes import Column, TableSchema
-from app.values import Batch, BatchFile, Landing, TableState, WriteResult
+from app.values import Batch, BatchFile, Landing, RejectFile, TableState, WriteResult
 
 
 class Progress(Protocol):
@@ -61,10 +61,23 @@ class Engine(Protocol):
     schema: TableSchema | None  # the columns of a table that is yet to be made
 
     def ensure_table(self) -> TableState:
-        """The table, created (with its namespace) when it does not exist."""
+        """The table, created (with its namespace) when it does not exist; then as `table_to_claim` gives it."""
+
+    def table_to_claim(self) -> TableState:
+        """The table, with a head that a claim can count from. Raises TableNotFound.
+
+        Where main is empty, and not for certain because the table is new, an empty snapshot is committed first:
+        without it, nobody could tell later whether a batch had landed.
+        """
 
     def table_state(self) -> TableState:
         """The table as it stands. Raises TableNotFound."""
+
+    def retention_warning(self) -> str:
+        """A sentence when the table's own retention is shorter than ours; else empty (point 11)."""
+
+    def ignored_settings(self) -> str:
+        """A sentence when the table was there and is not as the destination describes a new one; else empty."""
 
     def landing(self, batch: Batch) -> Landing:
         """Where the batch is, by the table alone (protocol, points 4 and 5)."""
@@ -93,19 +106,30 @@ class Engine(Protocol):
         """Store the attempt's receipt beside the table (point 8); answers the path."""
 
     def read_receipt(self, path: str) -> dict[str, object]:
-        """The receipt at `path`. Raises FileMissing."""
+        """The receipt at `path`. Raises FileMissing, and LandingIncomplete when it is broken."""
 
-    def publish_rejects(self, batch: Batch, reject_file: str) -> None:
-        """Append the attempt's reject file to the reject table, once (point 7)."""
+    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
+        """Append the attempt's reject file to the reject table, once (point 7).
+
+        Where the reject table's history cannot tell whether that was done (it was expired, rolled back, or the
+        table made again), its rows do.
+
+        Raises FileMissing when the file is gone, and LandingIncomplete when it is broken.
+        """
 
     def expire(self, protected: frozenset[int | None], before: datetime) -> int:
         """Expire snapshots of main older than `before`, never one of `protected` nor anything after it (point 11).
 
-        None in `protected` is the base of a batch that began on an empty table. Answers how many.
+        None in `protected` is the base of a batch that began on an empty table. The reject table's go as well, but
+        only when nothing is protected: what they may be needed for, only the batches' snapshots say. Answers how
+        many went; none where there is no table.
         """
 
     def discard(self, written: WriteResult) -> None:
-        """Remove the files of an attempt that was never sent. Never called when a commit was sent."""
+        """Remove the files of an attempt, as far as it goes; does nothing once a commit with them was sent.
+
+        Whether it was, only `publish` knows: it may have sent one, and then raised or answered with another's.
+        """
 
     def close(self) -> None:
         """Give back processes and disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
@@ -27,6 +28,26 @@ CountingKey = BigInteger().with_variant(Integer, "sqlite")
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
+
+
+_NOWHERE = re.compile("[\0\ud800-\udfff]")
+
+
+class HumanText(TypeDecorator[str]):
+    """A sentence for people, which may quote a file: what no database can hold (NUL, half a surrogate pair) is stored
+    as its escape. A text that has to come back as it was is no HumanText.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        del dialect
+        return None if value is None else _NOWHERE.sub(_escape, value)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found.group().encode("unicode_escape").decode()
 
 
 class UtcDateTime(TypeDecorator[datetime]):

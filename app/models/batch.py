@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, Uuid, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, UtcDateTime
+from app.models.base import Base, HumanText, UtcDateTime
 
 UNFINISHED_SQL = "state IN ('PLANNED', 'CLAIMED', 'LANDED', 'UNKNOWN')"
 
@@ -32,7 +32,7 @@ class Batch(Base):
     run_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("runs.id"))  # that planned it
     parent_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("batches.id"))  # that was split
     state: Mapped[str] = mapped_column(String(16))
-    outcome: Mapped[str | None] = mapped_column(String(16))  # of SETTLED: landed, released (no commit was sent)
+    outcome: Mapped[str | None] = mapped_column(String(16))  # landed, released (no commit was sent), split, quarantined
     file_count: Mapped[int] = mapped_column(Integer)
     byte_count: Mapped[int] = mapped_column(BigInteger)
     claims: Mapped[int] = mapped_column(Integer, default=0)
@@ -49,7 +49,7 @@ class Batch(Base):
     quarantined_count: Mapped[int] = mapped_column(Integer, default=0)
     skipped_count: Mapped[int] = mapped_column(Integer, default=0)
     settled_run_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("runs.id"))  # that ended it
-    error: Mapped[str | None] = mapped_column(Text)  # of UNKNOWN: the evidence
+    error: Mapped[str | None] = mapped_column(HumanText)  # of UNKNOWN: the evidence
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import JSON, Boolean, Index, Integer, String, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import DEFAULT_TENANT, Base, UtcDateTime
+from app.models.base import DEFAULT_TENANT, Base, HumanText, UtcDateTime
 
 
 class Ingestion(Base):
@@ -33,17 +33,17 @@ class Ingestion(Base):
     name: Mapped[str] = mapped_column(String(200))
     source_url: Mapped[str] = mapped_column(Text)  # canonical, without a glob: what overlap is judged by
     table_name: Mapped[str] = mapped_column(String(400))  # catalog.namespace.table
-    config: Mapped[dict[str, Any]] = mapped_column(JSON)  # schemas.ingestion.IngestionShape
+    config: Mapped[dict[str, Any]] = mapped_column(JSON)  # schemas.ingestion.IngestionShape without `paused`
     schema_text: Mapped[str | None] = mapped_column(Text)  # columns on first sight, or as given
     schema_evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
     table_uuid: Mapped[UUID | None] = mapped_column(Uuid)  # of the table that was first landed in
     paused: Mapped[bool] = mapped_column(Boolean, default=False)
     rerun_wanted: Mapped[bool] = mapped_column(Boolean, default=False)
     prefect_sync: Mapped[str] = mapped_column(String(16), default="pending")
-    prefect_sync_error: Mapped[str | None] = mapped_column(Text)
+    prefect_sync_error: Mapped[str | None] = mapped_column(HumanText)
     prefect_synced_revision: Mapped[int | None] = mapped_column(Integer)  # that Prefect was last brought to
     next_poll_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of the arrival trigger's listing
-    revision: Mapped[int] = mapped_column(Integer, default=1)  # grows with each change of `config`
+    revision: Mapped[int] = mapped_column(Integer, default=1)  # grows with each change a person makes
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

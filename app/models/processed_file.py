@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, CountingKey, PathText, UtcDateTime
+from app.models.base import Base, CountingKey, HumanText, PathText, UtcDateTime
 
 # SQLite uses a partial index only when a query repeats its predicate literally: queries use this text.
 WAITING_SQL = "state IN ('DISCOVERED', 'FAILED') AND batch_id IS NULL"
@@ -44,7 +44,7 @@ class ProcessedFile(Base):
     modified_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(64))  # a stable word
-    error: Mapped[str | None] = mapped_column(Text)  # the sentence for a person
+    error: Mapped[str | None] = mapped_column(HumanText)  # the sentence for a person
     attempts: Mapped[int] = mapped_column(Integer, default=0)  # batches the file was claimed in
     batch_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("batches.id"))
     discovered_run_id: Mapped[UUID] = mapped_column(Uuid)
@@ -67,7 +67,7 @@ class FileEvent(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(64))
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(HumanText)
     run_id: Mapped[UUID | None] = mapped_column(Uuid)
     batch_id: Mapped[UUID | None] = mapped_column(Uuid)
     snapshot_id: Mapped[int | None] = mapped_column(BigInteger)

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal_column, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from app import values
 from app.models import Batch
 from app.models.batch import UNFINISHED_SQL
 from app.values import BatchState
+
+_LANDED = and_(Batch.snapshot_id.is_not(None), Batch.state == BatchState.SETTLED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Batches that a run ended, and files and rows over all of them."""
+
+    ended: int
+    landed: int
+    loaded: int
+    failed: int
+    quarantined: int
+    skipped: int
+    rows: int
+    rescued: int
+    rejected: int
 
 
 def add(session: Session, batch: Batch) -> None:
@@ -24,35 +43,75 @@ def by_id(session: Session, batch_id: UUID) -> Batch | None:
     return session.get(Batch, batch_id)
 
 
-def unfinished(session: Session, ingestion_id: UUID) -> Sequence[Batch]:
-    """Those that some run still has to end, oldest first."""
-    return session.scalars(
-        select(Batch)
+def unfinished(session: Session, ingestion_id: UUID) -> list[tuple[UUID, int, int]]:
+    """`(id, files, bytes)` of those that some run still has to end, oldest first."""
+    query = (
+        select(Batch.id, Batch.file_count, Batch.byte_count)
         .where(Batch.ingestion_id == ingestion_id, literal_column(UNFINISHED_SQL))
         .order_by(Batch.created_at, Batch.id)
-    ).all()
+    )
+    return [(row[0], row[1], row[2]) for row in session.execute(query)]
 
 
 def unknown(session: Session, ingestion_id: UUID) -> Sequence[Batch]:
     return session.scalars(
         select(Batch)
-        .where(Batch.ingestion_id == ingestion_id, Batch.state == BatchState.UNKNOWN)
+        .where(Batch.ingestion_id == ingestion_id, literal_column(UNFINISHED_SQL), Batch.state == BatchState.UNKNOWN)
         .order_by(Batch.created_at, Batch.id)
     ).all()
 
 
-def ended_by(session: Session, run_id: UUID) -> Sequence[Batch]:
-    """The batches that a run settled or split, whoever planned them."""
+def evidence_of(session: Session, ingestion_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Map ingestion → the evidence of its oldest UNKNOWN batch, for those that have one."""
+    query = select(Batch.ingestion_id, Batch.error).where(
+        Batch.ingestion_id.in_(ingestion_ids), literal_column(UNFINISHED_SQL), Batch.state == BatchState.UNKNOWN
+    )
+    newest_first = query.order_by(Batch.created_at.desc(), Batch.id.desc())
+    return {row[0]: row[1] or "" for row in session.execute(newest_first)}
+
+
+def ended_by(session: Session, run_id: UUID, limit: int) -> Sequence[Batch]:
+    """The first batches that a run settled or split, whoever planned them."""
     return session.scalars(
-        select(Batch).where(Batch.settled_run_id == run_id).order_by(Batch.settled_at, Batch.id)
+        select(Batch).where(Batch.settled_run_id == run_id).order_by(Batch.settled_at, Batch.id).limit(limit)
     ).all()
 
 
-def into_table(session: Session, ingestion_ids: Sequence[UUID]) -> Sequence[Batch]:
-    """The unfinished batches of these ingestions: their bases must stay in the table's history."""
-    return session.scalars(
-        select(Batch).where(Batch.ingestion_id.in_(ingestion_ids), literal_column(UNFINISHED_SQL))
-    ).all()
+def totals_of(session: Session, run_id: UUID) -> Totals:
+    """What the batches that a run ended come to; rows are those of batches whose commit landed."""
+    files = (Batch.loaded_count, Batch.failed_count, Batch.quarantined_count, Batch.skipped_count)
+    rows = (Batch.row_count, Batch.rescued_count, Batch.rejected_count)
+    query = select(
+        func.count(),
+        _sum(case((_LANDED, 1), else_=0)),
+        *[_sum(column) for column in files],
+        *[_sum(case((_LANDED, column), else_=0)) for column in rows],
+    ).where(Batch.settled_run_id == run_id)
+    return Totals(*map(int, session.execute(query).one()))
+
+
+def _sum(of: Any) -> ColumnElement[int]:
+    return func.coalesce(func.sum(of), 0)
+
+
+def newest_snapshots(session: Session, run_id: UUID, limit: int) -> list[int]:
+    """The last snapshots that batches ended by a run published, oldest first."""
+    query = (
+        select(Batch.snapshot_id)
+        .where(Batch.settled_run_id == run_id, _LANDED)
+        .order_by(Batch.settled_at.desc(), Batch.id.desc())
+        .limit(limit)
+    )
+    return [snapshot_id for snapshot_id in session.scalars(query) if snapshot_id is not None][::-1]
+
+
+def into_table(session: Session, ingestion_ids: Sequence[UUID]) -> Sequence[Row[UUID, str, UUID | None, int | None]]:
+    """`(id, state, table_uuid, base_snapshot_id)` of the unfinished batches of these ingestions.
+
+    Their bases must stay in the table's history.
+    """
+    query = select(Batch.id, Batch.state, Batch.table_uuid, Batch.base_snapshot_id)
+    return session.execute(query.where(Batch.ingestion_id.in_(ingestion_ids), literal_column(UNFINISHED_SQL))).all()
 
 
 def change(session: Session, batch_id: UUID, **columns: object) -> None:

@@ -8,12 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models import Connection
-from app.repositories.statements import name_taken
+from app.repositories.statements import taken
 
 
 def add(session: Session, connection: Connection) -> None:
     """Store it, or its changes. Raises Conflict when its name was taken meanwhile."""
-    with name_taken(f"There is a connection {connection.name!r} already."):
+    with taken(f"There is a connection {connection.name!r} already."):
         session.add(connection)
         session.flush()
 

@@ -9,12 +9,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.models import Ingestion
-from app.repositories.statements import name_taken
+from app.repositories.statements import taken
 
 
 def add(session: Session, ingestion: Ingestion) -> None:
     """Store it, or its changes. Raises Conflict when its name was taken meanwhile."""
-    with name_taken(f"There is an ingestion {ingestion.name!r} already."):
+    with taken(f"There is an ingestion {ingestion.name!r} already."):
         session.add(ingestion)
         session.flush()  # so that it is refused here, not at the end of the scope
 
@@ -41,6 +41,11 @@ def by_name(session: Session, tenant_id: str, name: str) -> Ingestion | None:
     ).one_or_none()
 
 
+def lock(session: Session, ingestion: Ingestion) -> None:
+    """Until the transaction ends nobody else changes it; it is read anew. SQLite has one writer anyway."""
+    session.refresh(ingestion, with_for_update=True)
+
+
 def listed(session: Session, tenant_id: str) -> Sequence[Ingestion]:
     """All that are not deleted, by name."""
     return session.scalars(
@@ -48,6 +53,12 @@ def listed(session: Session, tenant_id: str) -> Sequence[Ingestion]:
         .where(Ingestion.tenant_id == tenant_id, Ingestion.deleted_at.is_(None))
         .order_by(Ingestion.name)
     ).all()
+
+
+def names(session: Session, tenant_id: str) -> list[str]:
+    """Those of all that are not deleted, in order."""
+    mine = (Ingestion.tenant_id == tenant_id, Ingestion.deleted_at.is_(None))
+    return list(session.scalars(select(Ingestion.name).where(*mine).order_by(Ingestion.name)))
 
 
 def into_table(session: Session, table_name: str) -> Sequence[Ingestion]:

@@ -132,6 +132,11 @@ def hold(session: Session, ingestion_id: UUID, epoch: int, seconds: float) -> No
         raise LeaseLost(message, hint="Nothing is lost: the new owner goes on with the same batches.")
 
 
+def tell_run(session: Session, ingestion_id: UUID, run_id: UUID) -> None:
+    """Say which run the owner is in, for those who are refused. Who calls it holds the lease."""
+    changed_rows(session, update(Lease).where(Lease.ingestion_id == ingestion_id).values(run_id=run_id))
+
+
 def give_up(session: Session, ingestion_id: UUID, epoch: int) -> bool:
     """End the ownership of `epoch`; false when it had ended already."""
     done = changed_rows(

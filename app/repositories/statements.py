@@ -1,4 +1,4 @@
-"""Ways to run a statement: one that changes a set of rows, and one that may meet a name that is taken."""
+"""Ways to run a statement: one that changes a set of rows, and one that may meet what is unique and taken."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def changed_rows(session: Session, statement: Update | Delete) -> int:
 
 
 @contextmanager
-def name_taken(sentence: str) -> Iterator[None]:
-    """Raise Conflict with `sentence` where the block breaks a unique name; two may choose it at the same moment."""
+def taken(sentence: str, hint: str = "Choose another name.") -> Iterator[None]:
+    """Raise Conflict with `sentence` where the block breaks what is unique; two may choose it at the same moment."""
     try:
         yield
     except IntegrityError as exc:
         if "unique" not in str(exc.orig).lower():
             raise
-        raise Conflict(sentence, hint="Choose another name.") from exc
+        raise Conflict(sentence, hint=hint) from exc

@@ -86,9 +86,9 @@ class ApplyService:
         except NotFound:
             changes = [FieldChange(field, None, new) for field, new in _fields(_written(shape)) if field != "name"]
             return Step(shape.name, Action.CREATE, tuple(changes), shape)
-        if "paused" not in shape.model_fields_set:  # a file that does not speak of it does not resume it
-            shape = shape.model_copy(update={"paused": known.paused})
         before, after = known.shape.model_dump(mode="json"), shape.model_dump(mode="json")
+        if "paused" not in shape.model_fields_set:  # a file that does not speak of it does not resume it
+            after["paused"] = before["paused"]
         found = [FieldChange(*change) for change in shape_service.differences(before, after)]
         return Step(shape.name, Action.CHANGE if found else Action.NOTHING, tuple(found), shape)
 

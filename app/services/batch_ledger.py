@@ -9,16 +9,17 @@ from uuid import UUID, uuid4
 
 from app import failpoints
 from app.database import Session
-from app.errors import CatalogError, NotFound
+from app.errors import LandingIncomplete, NotFound
 from app.ingest import ledger, planning
 from app.models import Batch as BatchRow
-from app.repositories import batches, files, ingestions
+from app.repositories import batches, file_moves, files, ingestions
 from app.services.context import RunContext
 from app.values import Batch, BatchFile, BatchState, FileOutcome, FileState, Landing, TableState
 
 LANDED = "landed"
 RELEASED = "released"  # no commit was ever sent
 SPLIT = "split"
+QUARANTINED = "quarantined"  # its only file kills whoever reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,11 @@ class BatchLedger:
             ledger.require_batch_move(batch.id, BatchState(row.state), BatchState.CLAIMED)
             first = row.claims == 0
             batches.claim(session, row, epoch=self.ctx.lease.epoch, table_uuid=state.uuid, head=state.head, now=now)
-            files.claim(session, batch.id, self.ctx.run_id, now, first=first)
+            file_moves.claim(session, batch.id, self.ctx.run_id, now, first=first, expected=row.file_count)
             return batches.as_value(row), files.of_batch(session, batch.id)
 
     def answered(self, batch: Batch) -> None:
-        """The claim ended with an error that is known: it was not the batch that killed a process."""
+        """The claim ended with an error or an interrupt: it was not the batch that killed a process."""
         with self.ctx.lease.transaction() as session:
             batches.change(session, batch.id, unanswered=0)
 
@@ -83,9 +84,9 @@ class BatchLedger:
         now = self.ctx.clock.now()
         with self.ctx.lease.transaction() as session:
             final = self._final(session, batch, outcomes)
-            files.settle(session, batch.id, final, snapshot_id, now)
+            file_moves.settle(session, batch.id, final, snapshot_id, now)
             failpoints.hit("mid-settle")
-            files.settled_events(session, batch.id, self.ctx.run_id, now)
+            file_moves.settled_events(session, batch.id, self.ctx.run_id, now)
             report = _report(batch, final, snapshot_id)
             self._end(session, report, LANDED)
             row = ingestions.by_id(session, batch.ingestion_id)
@@ -101,9 +102,9 @@ class BatchLedger:
         with self.ctx.lease.transaction() as session:
             attempts = files.attempts_of(session, batch.id)
             final = ledger.final_outcomes(failed, attempts, self.ctx.max_attempts)
-            files.settle(session, batch.id, final, None, now)
-            files.set_free(session, batch.id)
-            files.settled_events(session, batch.id, self.ctx.run_id, now)
+            file_moves.settle(session, batch.id, final, None, now)
+            file_moves.set_free(session, batch.id, expected=batch.file_count - len(final))
+            file_moves.settled_events(session, batch.id, self.ctx.run_id, now)
             report = _report(batch, final, None)
             self._end(session, report, RELEASED)
         return report
@@ -135,7 +136,8 @@ class BatchLedger:
                     created_at=now,
                 )
                 batches.add(session, child)
-                files.hand_over(session, batch.id, child.id, cut.first, cut.last)
+                file_moves.hand_over(session, batch.id, child.id, cut.first, cut.last, expected=cut.files)
+                file_moves.batch_events(session, child.id, self.ctx.run_id, now)
                 children.append(child.id)
             state = BatchState.SPENT if spent is not None else BatchState.SETTLED
             snapshot_id = spent.snapshot.snapshot_id if spent is not None and spent.snapshot else None
@@ -151,12 +153,12 @@ class BatchLedger:
                 FileOutcome(file.file_id, FileState.QUARANTINED, reason=ledger.DIED, error=why)
                 for file in files.of_batch(session, batch.id)
             ]
-            files.settle(session, batch.id, final, None, now)
-            files.settled_events(session, batch.id, self.ctx.run_id, now)
+            file_moves.settle(session, batch.id, final, None, now)
+            file_moves.settled_events(session, batch.id, self.ctx.run_id, now)
             snapshot_id = spent.snapshot.snapshot_id if spent is not None and spent.snapshot else None
             state = BatchState.SPENT if spent is not None else BatchState.SETTLED
             report = replace(_report(batch, final, snapshot_id), state=state)
-            self._end(session, report, RELEASED)
+            self._end(session, report, QUARANTINED)
         return report
 
     def block(self, batch: Batch, evidence: str) -> None:
@@ -180,7 +182,7 @@ class BatchLedger:
     def _final(self, session: Session, batch: Batch, outcomes: Sequence[FileOutcome]) -> tuple[FileOutcome, ...]:
         attempts = files.attempts_of(session, batch.id)
         if {outcome.file_id for outcome in outcomes} != attempts.keys():
-            raise CatalogError(
+            raise LandingIncomplete(
                 f"The receipt of batch {batch.id} names {len(outcomes)} files, the ledger {len(attempts)}:"
                 " they differ.",
                 hint="Do not change receipts or the ledger by hand.",

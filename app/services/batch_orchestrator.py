@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from uuid import UUID
 
 from app.config import Settings, get_settings
 from app.database import Database
 from app.ingest.ports import Progress
-from app.services.context import IngestionInfo
+from app.services.context import IngestionInfo, RunContext
 from app.services.metrics import RunSummary
 from app.services.run_service import RunService
 from app.values import Trigger
 
 
 class BatchOrchestrator:
-    """Runs an ingestion from discovery to the end, in this process."""
+    """Runs an ingestion from discovery to the end, in this process.
+
+    Without a database each run opens the one that the settings name, and closes it.
+    """
 
     def __init__(self, database: Database | None = None, settings: Settings | None = None) -> None:
         self.settings = settings or get_settings()
-        self.database = database or Database(self.settings.database_address)
+        self.database = database
 
     def run_ingestion(
         self,
         ingestion: IngestionInfo | UUID,
         trigger: Trigger = Trigger.MANUAL,
         *,
+        external_key: str | None = None,
         progress: Progress | None = None,
         seconds: float | None = None,
     ) -> RunSummary:
@@ -34,20 +40,33 @@ class BatchOrchestrator:
 
         After `seconds`, no further batch is claimed and the run ends PARTIAL. Raises LeaseHeld when another
         run is active, IngestionBlocked when a person must decide; every error also stands in the run record.
+        A second run with one `external_key` goes on with the first one, whose owner died, or raises Conflict.
         """
         ingestion_id = ingestion if isinstance(ingestion, UUID) else ingestion.id
-        steps = RunService(self.database, self.settings)
         begun = time.monotonic()
-        with steps.start(ingestion_id, trigger, progress=progress) as ctx:
-            steps.discover(ctx)
-            plan = steps.plan(ctx)
-            ctx.progress.step("load")
-            ctx.progress.advance("load", 0, 0, plan.file_count, plan.byte_count)
-            todo = deque(plan.batch_ids)
-            while todo:
-                if seconds is not None and time.monotonic() - begun > seconds:
-                    break
-                report = steps.process(ctx, todo.popleft())
-                todo.extendleft(reversed(report.children))
-                ctx.progress.advance("load", sum(report.files.values()), report.byte_count)
-            return steps.finish(ctx, stopped_early=bool(todo))
+        with self._opened() as database:
+            steps = RunService(database, self.settings)
+            with steps.start(ingestion_id, trigger, external_key=external_key, progress=progress) as ctx:
+                return self._steps(steps, ctx, begun, seconds)
+
+    def _steps(self, steps: RunService, ctx: RunContext, begun: float, seconds: float | None) -> RunSummary:
+        steps.discover(ctx)
+        plan = steps.plan(ctx)
+        ctx.progress.step("load")
+        ctx.progress.advance("load", 0, 0, plan.file_count, plan.byte_count)
+        todo = deque(plan.batch_ids)
+        while todo:
+            if seconds is not None and time.monotonic() - begun > seconds:
+                break
+            report = steps.process(ctx, todo.popleft())
+            todo.extendleft(reversed(report.children))
+            ctx.progress.advance("load", sum(report.files.values()), report.byte_count)
+        return steps.finish(ctx, stopped_early=bool(todo))
+
+    @contextmanager
+    def _opened(self) -> Iterator[Database]:
+        if self.database is not None:
+            yield self.database
+            return
+        with closing(Database(self.settings.database_address)) as own:
+            yield own

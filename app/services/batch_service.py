@@ -6,8 +6,8 @@ point at which a process can die, so each way begins with what the table says, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from uuid import UUID
 
@@ -16,8 +16,9 @@ from app.datatypes import Column
 from app.errors import (
     AutoloaderError,
     CatalogError,
-    FileMissing,
     IngestionBlocked,
+    Interrupted,
+    LandingIncomplete,
     ParserDied,
     SchemaChangeRefused,
     TableChanged,
@@ -25,6 +26,8 @@ from app.errors import (
     TooManyErrors,
 )
 from app.ingest import commit
+from app.ingest.landing import ATTEMPT
+from app.ingest.threshold import over_threshold
 from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
 from app.values import (
@@ -91,7 +94,7 @@ class BatchService:
         failpoints.hit("claimed")
         try:
             return self._load(batch, batch_files)
-        except (AutoloaderError, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt, Interrupted):  # whatever it is, the process lives and can say so
             with suppress(AutoloaderError):  # the first error is the one to tell
                 self.ledger.answered(batch)
             raise
@@ -114,24 +117,41 @@ class BatchService:
         """Write until the table's columns hold still, then publish; outcomes if it is our attempt that landed."""
         for _ in range(_REWRITES):
             written = self._write(batch, batch_files)
-            self._check_errors(batch_files, written)
-            failpoints.hit("written")
-            self.ctx.lease.check()
-            self._unsent.discard(batch.id)
             try:
-                landing = commit.publish(
-                    self.engine, batch, batch_files, written, self.ctx.run_id, self.ctx.clock.now()
-                )
+                with self._thrown_away_unless_sent(written):
+                    landing = self._publish(batch, batch_files, written)
             except TableChanged:
                 continue
             summary = landing.snapshot.summary if landing.snapshot else {}
-            ours = summary.get(commit.ATTEMPT) == written.attempt
-            return landing, written.outcomes if ours else None
+            if summary.get(ATTEMPT) == written.attempt:
+                return landing, written.outcomes
+            self._discard(written)
+            return landing, None
         raise TableChanged(
             f"The columns of {self.ctx.ingestion.table_name} changed {_REWRITES} times"
             f" while batch {batch.id} was written.",
             hint="Somebody alters the table all the time; run again when it holds still.",
         )
+
+    def _publish(self, batch: Batch, batch_files: Sequence[BatchFile], written: WriteResult) -> Landing:
+        self._check_errors(batch_files, written)
+        failpoints.hit("written")
+        self.ctx.lease.check()
+        self._unsent.discard(batch.id)
+        return commit.publish(self.engine, batch, batch_files, written, self.ctx.run_id, self.ctx.clock.now())
+
+    @contextmanager
+    def _thrown_away_unless_sent(self, written: WriteResult) -> Iterator[None]:
+        """However the attempt ends, files that no commit was sent with are nobody's, and nobody would remove them."""
+        try:
+            yield
+        except (AutoloaderError, _Refused, KeyboardInterrupt):
+            self._discard(written)
+            raise
+
+    def _discard(self, written: WriteResult) -> None:
+        with suppress(AutoloaderError):  # what stays behind harms nobody; what came before is what counts
+            self.engine.discard(written)
 
     def _write(self, batch: Batch, batch_files: Sequence[BatchFile]) -> WriteResult:
         """Write, adding new columns first where the ingestion says so (protocol, point 3)."""
@@ -143,7 +163,7 @@ class BatchService:
             # What was added and is asked for again does not fit its column: it stays rescued.
             if mode == "rescue" or asked <= added:
                 return written
-            self.engine.discard(written)
+            self._discard(written)
             if mode == "fail":
                 raise _Refused(
                     SchemaChangeRefused(
@@ -162,9 +182,8 @@ class BatchService:
         """Under `on_error: fail`, refuse the whole batch before anything is published."""
         policies = self.ctx.ingestion.shape.policies
         records = written.rows + written.rejected
-        if policies.on_error != "fail" or not commit.over_threshold(written.rejected, records, policies.max_errors):
+        if policies.on_error != "fail" or not over_threshold(written.rejected, records, policies.max_errors):
             return
-        self.engine.discard(written)
         bad = {outcome.file_id: outcome for outcome in written.outcomes if outcome.rejected}
         paths = [file.path for file in batch_files if file.file_id in bad]
         error = TooManyErrors(
@@ -181,7 +200,7 @@ class BatchService:
             return self.engine.ensure_table()
         hint = f"To go on with new files only: autoloader ingestions resolve {self.ctx.ingestion.name} --accept-table"
         try:
-            state = self.engine.table_state()
+            state = self.engine.table_to_claim()
         except TableNotFound as gone:
             raise TableChanged(f"Table {name} was dropped after files had been loaded into it.", hint=hint) from gone
         if state.uuid != known:
@@ -229,9 +248,7 @@ class BatchService:
             outcomes = outcomes or commit.outcomes_of(self.engine, batch, landing)
             commit.complete_rejects(self.engine, batch, landing)
             report = self.ledger.settle(batch, outcomes, snapshot_id, landing.table_uuid)
-        except (CatalogError, FileMissing) as error:
-            if not commit.is_final(error):
-                raise
+        except LandingIncomplete as error:
             raise self._block(batch, f"It landed as snapshot {snapshot_id}, but {error.message}") from error
         failpoints.hit("settled")
         return report

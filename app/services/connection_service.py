@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from app.config import Settings
 from app.database import Database
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, InvalidInput, NotFound, SecretUnreadable
 from app.ingest.ports import Clock, SystemClock
 from app.log import register_secret
 from app.models import DEFAULT_TENANT, Connection
@@ -35,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionView:
-    """A connection as people may see it: of the secret only the names of its parts."""
+    """A connection as people may see it: of the secret only the names of its parts, or why it cannot be read."""
 
     name: str
     kind: str
@@ -43,6 +43,7 @@ class ConnectionView:
     secret_names: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
+    unreadable: str = ""
 
 
 class ConnectionService:
@@ -84,9 +85,9 @@ class ConnectionService:
             return _view(row, tuple(sorted(secret_part)))
 
     def listed(self) -> list[ConnectionView]:
+        """All connections; one whose secret cannot be read hides none of the others."""
         with self.database.session_scope() as session:
-            rows = connections.listed(session, self.tenant_id)
-            return [_view(row, tuple(sorted(self._secrets(row)))) for row in rows]
+            return [self._shown(row) for row in connections.listed(session, self.tenant_id)]
 
     def options(self, name: str, kinds: tuple[str, ...] = KINDS) -> dict[str, str]:
         """Options and secrets together, for the process that opens the store. Raises NotFound, InvalidInput."""
@@ -128,6 +129,12 @@ class ConnectionService:
                 )
             connections.remove(session, row)
 
+    def _shown(self, row: Connection) -> ConnectionView:
+        try:
+            return _view(row, tuple(sorted(self._secrets(row))))
+        except SecretUnreadable as error:
+            return _view(row, (), unreadable=str(error))
+
     def _encrypt(self, name: str, secrets: Mapping[str, str]) -> str | None:
         if not secrets:
             return None
@@ -160,6 +167,6 @@ def _check(name: str, kind: str) -> None:
         )
 
 
-def _view(row: Connection, secret_names: tuple[str, ...]) -> ConnectionView:
+def _view(row: Connection, secret_names: tuple[str, ...], *, unreadable: str = "") -> ConnectionView:
     shown = {key: str(value) for key, value in row.options.items()}
-    return ConnectionView(row.name, row.kind, shown, secret_names, row.created_at, row.updated_at)
+    return ConnectionView(row.name, row.kind, shown, secret_names, row.created_at, row.updated_at, unreadable)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from app.config import Settings
@@ -14,6 +15,11 @@ from app.ingest.ports import Clock, Engine, Progress
 from app.models import Ingestion
 from app.schemas.ingestion import IngestionShape
 from app.services.lease_service import HeldLease
+
+
+def config_of(row: Ingestion) -> dict[str, Any]:
+    """The whole configuration. Whether it is paused stands in its column alone: so it changes without the rest."""
+    return {**row.config, "paused": row.paused}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class IngestionInfo:
             id=row.id,
             tenant_id=row.tenant_id,
             name=row.name,
-            shape=IngestionShape.model_validate(row.config),
+            shape=IngestionShape.model_validate(config_of(row)),
             schema=parse_schema(row.schema_text) if row.schema_text else None,
             table_name=row.table_name,
             table_uuid=row.table_uuid,

@@ -1,11 +1,12 @@
-"""Files of the ledger for people: list them, tell where one is, move one by hand.
+"""Files of the ledger for people: list them, tell where one is, move some by hand.
 
 A move takes the ingestion's lease first: while a run is active the file may already be on its way to the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -16,12 +17,15 @@ from app.errors import IllegalTransition, InvalidInput, NotFound
 from app.ingest import ledger
 from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, ProcessedFile
-from app.repositories import batches, file_removal, file_views, files, ingestions
-from app.repositories.file_views import FileQuery
+from app.repositories import batches, file_moves, file_removal, file_views, ingestions
+from app.repositories.file_views import FileQuery, Scope
 from app.services import lease_service
 from app.values import BatchState, FileState
 
 _MOST_MATCHES = 20
+_SHOWN = 100  # files that a move of a whole state answers
+_HIGHEST_ID = 2**63 - 1
+_LONGEST_ID = len(str(_HIGHEST_ID))
 _ENDED = {BatchState.SETTLED, BatchState.SPENT}
 
 
@@ -67,6 +71,14 @@ class FileView:
     history: tuple[FileEventView, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How many files were moved by hand, and the files: all that were named, or the first of a whole state."""
+
+    count: int
+    files: tuple[FileView, ...] = ()
+
+
 class FileService:
     def __init__(
         self, database: Database, settings: Settings, clock: Clock | None = None, tenant_id: str = DEFAULT_TENANT
@@ -85,60 +97,66 @@ class FileService:
         limit: int = 100,
     ) -> list[FileView]:
         """In order of discovery, beginning after the file with id `after`. Raises NotFound for the ingestion."""
-        with self.database.session_scope() as session:
-            query = FileQuery(self._ingestion_id(session, ingestion), tuple(states), path_like, None, after, limit)
+        with self.database.read_scope() as session:
+            scope = self._scope(session, ingestion)
+            query = FileQuery(scope, tuple(states), path_like, None, min(after, _HIGHEST_ID), limit)
             return self._views(session, file_views.listed(session, query))
 
     def show(self, file: str, ingestion: str | None = None) -> list[FileView]:
         """The versions that an id, a full path or the end of a path names, with history; empty when unknown."""
-        with self.database.session_scope() as session:
-            rows = self._matching(session, file, self._ingestion_id(session, ingestion))
+        with self.database.read_scope() as session:
+            rows = self._matching(session, file, self._scope(session, ingestion))
             return self._views(session, rows, history=True)
 
     # --- by hand -----------------------------------------------------------------------------
 
-    def retry(self, names: Sequence[str], ingestion: str | None = None) -> list[FileView]:
+    def retry(self, names: Sequence[str], ingestion: str | None = None) -> Moved:
         """The files wait for the next run again. Raises NotFound, IllegalTransition, LeaseHeld; then none is moved."""
         return self._move(names, ingestion, FileState.DISCOVERED)
 
-    def skip(self, names: Sequence[str], ingestion: str | None = None) -> list[FileView]:
+    def skip(self, names: Sequence[str], ingestion: str | None = None) -> Moved:
         """The files are left out from now on. Raises as `retry` does."""
         return self._move(names, ingestion, FileState.SKIPPED)
 
-    def forget(self, names: Sequence[str], ingestion: str | None = None) -> list[FileView]:
+    def forget(self, names: Sequence[str], ingestion: str | None = None) -> Moved:
         """Take files that were never loaded out of the ledger: a listing that shows them finds them new."""
         return self._move(names, ingestion, None)
 
-    def retry_all(self, ingestion: str, states: Sequence[str]) -> list[FileView]:
-        """Every file of the ingestion in one of these states. Raises as `retry` does."""
-        with self.database.session_scope() as session:
-            ingestion_id = self._ingestion_id(session, ingestion)
-            if ingestion_id is None:
-                return []
-            found = [
-                row.id
-                for state in states
-                for row in file_views.in_state(session, ingestion_id, FileState(state), self.settings.batch_max_files)
-            ]
-        return self._moved(ingestion_id, found, FileState.DISCOVERED)
+    def retry_all(self, ingestion: str, states: Sequence[str]) -> Moved:
+        """Every file of the ingestion in one of these states waits again, but for those that a batch holds already.
 
-    def _move(self, names: Sequence[str], ingestion: str | None, target: FileState | None) -> list[FileView]:
-        with self.database.session_scope() as session:
-            wanted = [self._one(session, name, ingestion) for name in names]
+        Raises NotFound, LeaseHeld, and IllegalTransition for a state that no person can end.
+        """
+        wanted = [FileState(state) for state in states]
+        for state in wanted:
+            if state not in file_moves.RETRIABLE:
+                raise IllegalTransition(
+                    f"Files that are {state} cannot be tried again: they are loaded, in a batch, or waiting already.",
+                    hint=f"Give one of {', '.join(sorted(file_moves.RETRIABLE))}.",
+                )
+        with self.database.read_scope() as session:
+            scope = self._scope(session, ingestion)
+        if scope.ingestion_id is None:
+            return Moved(0)
+        with self._leased(scope.ingestion_id) as session:
+            freed = file_moves.let_wait_again(session, scope.ingestion_id, wanted, self.clock.now(), _SHOWN)
+            return Moved(freed.count, tuple(self._views(session, file_views.by_ids(session, freed.first, scope))))
+
+    def _move(self, names: Sequence[str], ingestion: str | None, target: FileState | None) -> Moved:
+        with self.database.read_scope() as session:
+            scope = self._scope(session, ingestion)
+            wanted = [self._one(session, name, scope) for name in names]
+            for row in wanted:  # before any is moved: they may belong to several ingestions
+                _require(session, row, target)
         moved: list[FileView] = []
         for ingestion_id in dict.fromkeys(row.ingestion_id for row in wanted):
-            ids = [row.id for row in wanted if row.ingestion_id == ingestion_id]
-            moved += self._moved(ingestion_id, ids, target)
-        return moved
+            ids = dict.fromkeys(row.id for row in wanted if row.ingestion_id == ingestion_id)
+            moved += self._moved(Scope(self.tenant_id, ingestion_id), ingestion_id, list(ids), target)
+        return Moved(len(moved), tuple(moved))
 
-    def _moved(self, ingestion_id: UUID, ids: Sequence[int], target: FileState | None) -> list[FileView]:
-        if not ids:
-            return []
-        with (
-            lease_service.hold(self.database, self.settings, ingestion_id, uuid4(), SilentProgress()) as lease,
-            lease.transaction() as session,
-        ):
-            rows = [row for at in range(0, len(ids), 500) for row in file_views.by_ids(session, ids[at : at + 500])]
+    def _moved(self, scope: Scope, ingestion_id: UUID, ids: Sequence[int], target: FileState | None) -> list[FileView]:
+        with self._leased(ingestion_id) as session:
+            rows = file_views.by_ids(session, ids, scope)
             for row in rows:
                 _require(session, row, target)
             before = self._views(session, rows)
@@ -147,31 +165,40 @@ class FileService:
                 return before
             note = None if target is FileState.DISCOVERED else "Left out by hand."
             reason = None if target is FileState.DISCOVERED else ledger.BY_HAND
-            files.move(session, ids, target, self.clock.now(), reason=reason, error=note)
+            file_moves.move(session, ids, target, self.clock.now(), reason=reason, error=note)
             session.expire_all()  # `move` works past the session's own objects
             return self._views(session, rows)
 
+    @contextmanager
+    def _leased(self, ingestion_id: UUID) -> Iterator[Session]:
+        """One ledger transaction, as the only one who works on the ingestion. Raises LeaseHeld."""
+        with (
+            lease_service.hold(self.database, self.settings, ingestion_id, uuid4(), SilentProgress()) as lease,
+            lease.transaction() as session,
+        ):
+            yield session
+
     # --- finding -----------------------------------------------------------------------------
 
-    def _ingestion_id(self, session: Session, name: str | None) -> UUID | None:
-        if name is None:
-            return None
-        row = ingestions.by_name(session, self.tenant_id, name)
+    def _scope(self, session: Session, ingestion: str | None) -> Scope:
+        if ingestion is None:
+            return Scope(self.tenant_id)
+        row = ingestions.by_name(session, self.tenant_id, ingestion)
         if row is None:
-            raise NotFound(f"There is no ingestion {name!r}.", hint="See: autoloader ingestions list")
-        return row.id
+            raise NotFound(f"There is no ingestion {ingestion!r}.", hint="See: autoloader ingestions list")
+        return Scope(self.tenant_id, row.id)
 
-    def _matching(self, session: Session, file: str, ingestion_id: UUID | None) -> Sequence[ProcessedFile]:
-        if file.isdecimal():
-            rows = file_views.by_ids(session, [int(file)])
+    def _matching(self, session: Session, file: str, scope: Scope) -> Sequence[ProcessedFile]:
+        if file.isdecimal() and len(file) <= _LONGEST_ID and int(file) <= _HIGHEST_ID:
+            rows = file_views.by_ids(session, [int(file)], scope)
             if rows:
                 return rows
-        exact = file_views.versions(session, file, ingestion_id)
-        return exact or file_views.ending_with(session, file, ingestion_id, _MOST_MATCHES)
+        exact = file_views.versions(session, file, scope)
+        return exact or file_views.ending_with(session, file, scope, _MOST_MATCHES)
 
-    def _one(self, session: Session, name: str, ingestion: str | None) -> ProcessedFile:
+    def _one(self, session: Session, name: str, scope: Scope) -> ProcessedFile:
         """The one file that the name means; of several versions the newest that is not loaded."""
-        rows = self._matching(session, name, self._ingestion_id(session, ingestion))
+        rows = self._matching(session, name, scope)
         if not rows:
             raise NotFound(
                 f"The ledger knows no file {name!r}.", hint=f"Ask why it is not loaded: autoloader files show {name}"

@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -72,7 +72,7 @@ class HealthService:
         options = self.connections.options(name)
         if kind == "catalog":
             return [_as_step(_tried("open", lambda: self._catalog(name)))]
-        address = url or next(iter(self._addresses(name)), None)
+        address = url or next(iter(self.ingestions.sources().get(name, ())), None)
         if address is None:
             raise InvalidInput(
                 f"Connection {name!r} is not used by an ingestion yet: say which address to try.",
@@ -135,15 +135,19 @@ class HealthService:
         except AutoloaderError as error:
             yield Check("connections", BROKEN, error.message, error.hint)
             return
+        used = self.ingestions.sources()
         for connection in known:
             if connection.kind == "catalog":
                 yield _tried(f"catalog {connection.name}", partial(self._catalog, connection.name))
             else:
-                yield from self._stores(connection)
+                yield from self._stores(connection, used.get(connection.name, ()))
 
-    def _stores(self, connection: ConnectionView) -> Iterator[Check]:
+    def _stores(self, connection: ConnectionView, addresses: Sequence[str]) -> Iterator[Check]:
         title = f"connection {connection.name}"
-        addresses = self._addresses(connection.name)
+        if connection.unreadable:
+            anew = f"Store it anew: autoloader connections add {connection.name} {connection.kind}"
+            yield Check(title, BROKEN, connection.unreadable, anew)
+            return
         if not addresses:
             yield Check(
                 title,
@@ -163,17 +167,9 @@ class HealthService:
         return Check(f"connection {name}", OK, f"{url}: {steps[-1].detail}")
 
     def _blocked(self) -> Iterator[Check]:
-        for view in self.ingestions.listed():
-            if view.blocked is not None:
-                hint = f"See the evidence and decide: autoloader ingestions resolve {view.name}"
-                yield Check(f"ingestion {view.name}", BROKEN, f"blocked: {view.blocked}", hint)
-
-    def _addresses(self, connection: str) -> list[str]:
-        """Where ingestions read with this connection."""
-        used = [
-            view.source_url for view in self.ingestions.listed() if view.config["source"]["connection"] == connection
-        ]
-        return list(dict.fromkeys(used))
+        for name, evidence in self.ingestions.blocked().items():
+            hint = f"See the evidence and decide: autoloader ingestions resolve {name}"
+            yield Check(f"ingestion {name}", BROKEN, f"blocked: {evidence}", hint)
 
 
 def _versions() -> Check:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from app.config import Settings
 from app.database import Database, Session
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, InvalidInput, NotFound, StaleRevision
 from app.ingest.discovery import split_source
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestions, runs
+from app.repositories.runs import LastRun
 from app.schemas.ingestion import IngestionShape
-from app.services.context import IngestionInfo
+from app.services import overlap
+from app.services.context import IngestionInfo, config_of
+from app.services.overlap import Wanted
 from app.storage import parse_address
 
 LOCAL_CATALOG = "local"
@@ -57,87 +59,105 @@ class IngestionService:
         """Store a new ingestion, or adopt the ledger of a deleted one with the same source and table.
 
         Raises Conflict when the name is taken, or when another ingestion's source overlaps into the same
-        table (both would load the same files) and `policies.allow_overlap` is not set.
+        table (both would load the same files) and `policies.allow_overlap` is not set, or is shown to be wrong.
         """
-        table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
+        wanted = self._wanted(shape)
         _require_engine(shape)
-        now = self.clock.now()
         with self.database.session_scope() as session:
-            ingestions.lock_table(session, table_name)
+            ingestions.lock_table(session, wanted.table_name)
             self._refuse_name(session, shape.name)
-            adopted = self._refuse_overlap(session, shape, table_name, base, None)
-            row = adopted or Ingestion(
-                id=uuid4(), tenant_id=self.tenant_id, created_at=now, schema_evidence=[], revision=0
+            row = overlap.adopted(session, wanted) or Ingestion(
+                id=uuid4(), tenant_id=self.tenant_id, schema_evidence=[], revision=0
             )
-            row.deleted_at = None
+            row.created_at, row.deleted_at = wanted.now, None  # `start: now` means this creation
+            row.paused = shape.paused
             row.revision += 1
-            _fill(row, shape, table_name, base, now)
+            _fill(row, wanted)
             ingestions.add(session, row)
             return IngestionInfo.of(row)
 
-    def change(self, name: str, shape: IngestionShape) -> IngestionInfo:
+    def change(self, name: str, shape: IngestionShape, *, revision: int | None = None) -> IngestionInfo:
         """Replace the configuration, the name too. Source and table stay: the ledger belongs to them.
 
-        Raises NotFound, Conflict.
+        `revision` is what the change was made from, where that matters. Raises NotFound, Conflict, StaleRevision.
         """
-        table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
+        wanted = self._wanted(shape)
         _require_engine(shape)
         with self.database.session_scope() as session:
-            ingestions.lock_table(session, table_name)
-            row = self._row(session, name)
+            ingestions.lock_table(session, wanted.table_name)
+            row = self._locked_row(session, name, revision)
             if shape.name != row.name:
                 self._refuse_name(session, shape.name)
-            if (row.table_name, row.source_url) != (table_name, base):
+            if (row.table_name, row.source_url) != (wanted.table_name, wanted.base):
                 raise Conflict(
                     f"{name} loads {row.source_url} into {row.table_name}; neither can be changed,"
                     " for its ledger says what of that source is in that table.",
                     hint="Make another ingestion for the other source or table.",
                 )
-            self._refuse_overlap(session, shape, table_name, base, row.id)
-            _fill(row, shape, table_name, base, self.clock.now())
+            overlap.refuse_change(session, replace(wanted, created_at=row.created_at), row)
+            _fill(row, wanted)
             row.revision += 1
             ingestions.add(session, row)
             return IngestionInfo.of(row)
 
     def find(self, name_or_id: str) -> IngestionInfo:
         """The ingestion by its name or id. Raises NotFound."""
-        with self.database.session_scope() as session:
+        with self.database.read_scope() as session:
             return IngestionInfo.of(self._row(session, name_or_id))
 
     def into(self, source_url: str, table: str) -> IngestionInfo | None:
         """The ingestion that loads exactly this source into this table."""
         table_name = full_table_name(table)
-        with self.database.session_scope() as session:
-            for row in ingestions.listed(session, self.tenant_id):
-                if row.table_name == table_name and row.config["source"]["url"] == source_url:
+        with self.database.read_scope() as session:
+            for row in ingestions.into_table(session, table_name):
+                ours = row.deleted_at is None and row.tenant_id == self.tenant_id
+                if ours and row.config["source"]["url"] == source_url:
                     return IngestionInfo.of(row)
         return None
 
     def names(self) -> list[str]:
-        with self.database.session_scope() as session:
-            return [row.name for row in ingestions.listed(session, self.tenant_id)]
+        with self.database.read_scope() as session:
+            return ingestions.names(session, self.tenant_id)
+
+    def sources(self) -> dict[str, list[str]]:
+        """Map connection → the addresses that ingestions read with it, each once."""
+        found: dict[str, list[str]] = {}
+        with self.database.read_scope() as session:
+            for row in ingestions.listed(session, self.tenant_id):
+                source = row.config["source"]
+                if source["connection"] and source["url"] not in found.setdefault(source["connection"], []):
+                    found[source["connection"]].append(source["url"])
+        return found
+
+    def blocked(self) -> dict[str, str]:
+        """Map ingestion → the evidence, of those that wait for a person."""
+        with self.database.read_scope() as session:
+            rows = ingestions.listed(session, self.tenant_id)
+            evidence = batches.evidence_of(session, [row.id for row in rows])
+            return {row.name: evidence[row.id] for row in rows if row.id in evidence}
 
     def listed(self) -> list[IngestionView]:
-        with self.database.session_scope() as session:
-            return [self._view(session, row) for row in ingestions.listed(session, self.tenant_id)]
+        with self.database.read_scope() as session:
+            return self._views(session, ingestions.listed(session, self.tenant_id))
 
     def show(self, name: str) -> IngestionView:
-        with self.database.session_scope() as session:
-            return self._view(session, self._row(session, name))
+        with self.database.read_scope() as session:
+            return self._views(session, [self._row(session, name)])[0]
 
-    def pause(self, name: str, *, paused: bool) -> IngestionInfo:
+    def pause(self, name: str, *, paused: bool, revision: int | None = None) -> IngestionInfo:
         """A paused ingestion refuses to run; a run that is active goes on to its end."""
         with self.database.session_scope() as session:
-            row = self._row(session, name)
-            row.paused = paused
-            row.config = {**row.config, "paused": paused}
-            row.updated_at = self.clock.now()
+            row = self._locked_row(session, name, revision)
+            if row.paused != paused:  # said twice, it is one change
+                row.paused = paused
+                row.revision += 1
+                row.updated_at = self.clock.now()
             return IngestionInfo.of(row)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, revision: int | None = None) -> None:
         """Forget the configuration; table and ledger stay, so that re-creating it loads nothing twice."""
         with self.database.session_scope() as session:
-            row = self._row(session, name)
+            row = self._locked_row(session, name, revision)
             row.deleted_at = row.updated_at = self.clock.now()
 
     # --- inside a transaction ----------------------------------------------------------------
@@ -153,6 +173,19 @@ class IngestionService:
             raise NotFound(f"There is no ingestion {name_or_id!r}.", hint="See: autoloader ingestions list")
         return row
 
+    def _locked_row(self, session: Session, name_or_id: str, revision: int | None) -> Ingestion:
+        """The row, for a change: until the transaction ends nobody else changes or deletes it."""
+        row = self._row(session, name_or_id)
+        ingestions.lock(session, row)
+        if row.deleted_at is not None:  # while we waited
+            raise NotFound(f"There is no ingestion {name_or_id!r}.", hint="See: autoloader ingestions list")
+        if revision is not None and revision != row.revision:
+            raise StaleRevision(
+                f"{row.name} was changed meanwhile: it is at revision {row.revision}, not {revision}.",
+                hint="Read it again, then change what you see.",
+            )
+        return row
+
     def _refuse_name(self, session: Session, name: str) -> None:
         if ingestions.by_name(session, self.tenant_id, name):
             raise Conflict(
@@ -160,48 +193,17 @@ class IngestionService:
                 hint="Choose another name, or change it with: autoloader apply",
             )
 
-    def _refuse_overlap(
-        self, session: Session, shape: IngestionShape, table_name: str, base: str, own: UUID | None
-    ) -> Ingestion | None:
-        """Promise P1. Answers the deleted ingestion whose ledger is to be adopted, if there is one."""
-        adopted = None
-        for other in ingestions.into_table(session, table_name):
-            if other.id == own or not _overlap(base, other.source_url):
-                continue
-            same = other.source_url == base and other.tenant_id == self.tenant_id
-            if other.deleted_at is not None and same:
-                adopted = other
-                continue
-            if shape.policies.allow_overlap:
-                continue
-            what = "deleted, but its rows are in the table" if other.deleted_at else "active"
-            raise Conflict(
-                f"Ingestion {other.name!r} ({what}) loads {other.source_url} into {table_name} too:"
-                " files below both would be loaded twice.",
-                hint="Use that ingestion, another table, or --allow-overlap if their files surely differ.",
-            )
-        return adopted
+    def _wanted(self, shape: IngestionShape, created_at: datetime | None = None) -> Wanted:
+        now = self.clock.now()
+        table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
+        return Wanted(self.tenant_id, shape, base, table_name, created_at or now, now)
 
-    def _view(self, session: Session, row: Ingestion) -> IngestionView:
-        last = next(iter(runs.listed(session, row.tenant_id, row.id, 1)), None)
-        blocked = next(iter(batches.unknown(session, row.id)), None)
-        return IngestionView(
-            id=row.id,
-            name=row.name,
-            source_url=row.config["source"]["url"],
-            table_name=row.table_name,
-            paused=row.paused,
-            blocked=blocked.error if blocked else None,
-            schema_text=row.schema_text,
-            schema_evidence=list(row.schema_evidence or ()),
-            config=row.config,
-            files=files.counts(session, row.id),
-            last_run_id=last.id if last else None,
-            last_run_state=last.state if last else None,
-            last_run_at=last.started_at if last else None,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-        )
+    def _views(self, session: Session, rows: Sequence[Ingestion]) -> list[IngestionView]:
+        """Three queries, however many ingestions there are."""
+        ids = [row.id for row in rows]
+        last_runs = {run.ingestion_id: run for run in runs.newest_of(session, ids)}
+        blocked, counted = batches.evidence_of(session, ids), files.counts_of(session, ids)
+        return [_view(row, blocked.get(row.id), counted.get(row.id, {}), last_runs.get(row.id)) for row in rows]
 
 
 def full_table_name(table: str) -> str:
@@ -229,30 +231,42 @@ def free_name(wanted: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether one address is the other, or lies below it; folders also by where their links lead."""
-    return _below(one, other) or _below(_followed(one), _followed(other))
-
-
-def _below(one: str, other: str) -> bool:
-    return one == other or one.startswith(other.rstrip("/") + "/") or other.startswith(one.rstrip("/") + "/")
-
-
-def _followed(address: str) -> str:
-    return os.path.realpath(address) if address.startswith("/") else address
-
-
 def _require_engine(shape: IngestionShape) -> None:
     if shape.engine != "embedded":
         raise InvalidInput(f"There is no cluster {shape.engine!r}.", hint="Use engine: embedded.")
 
 
-def _fill(row: Ingestion, shape: IngestionShape, table_name: str, base: str, now: datetime) -> None:
+def _fill(row: Ingestion, wanted: Wanted) -> None:
+    """Bring the row to what is wanted; whether it is paused stays unless the shape speaks of it."""
+    shape, before = wanted.shape, row.config or {}
     row.name = shape.name
-    row.source_url = base
-    row.table_name = table_name
-    row.config = shape.model_dump(mode="json")
-    row.paused = shape.paused
-    row.updated_at = now
+    row.source_url = wanted.base
+    row.table_name = wanted.table_name
+    row.config = shape.model_dump(mode="json", exclude={"paused"})
+    if "paused" in shape.model_fields_set:
+        row.paused = shape.paused
+    row.updated_at = wanted.now
     if shape.columns.columns is not None:
         row.schema_text = shape.columns.columns
+    elif row.table_uuid is None and before.get("columns", {}).get("columns") is not None:
+        row.schema_text = None  # they were given and are not any more: the first run infers them
+
+
+def _view(row: Ingestion, blocked: str | None, counted: dict[str, int], last: LastRun | None) -> IngestionView:
+    return IngestionView(
+        id=row.id,
+        name=row.name,
+        source_url=row.config["source"]["url"],
+        table_name=row.table_name,
+        paused=row.paused,
+        blocked=blocked,
+        schema_text=row.schema_text,
+        schema_evidence=list(row.schema_evidence or ()),
+        config=config_of(row),
+        files=counted,
+        last_run_id=last.run_id if last else None,
+        last_run_state=last.state if last else None,
+        last_run_at=last.started_at if last else None,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

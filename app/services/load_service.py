@@ -13,7 +13,7 @@ from app.ingest import discovery, ledger
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
 from app.repositories import files
-from app.schemas.ingestion import SourceShape
+from app.schemas.ingestion import IngestionShape, SourceShape
 from app.services import shape_service, wiring
 from app.services.context import IngestionInfo
 from app.services.format_service import infer_format
@@ -81,11 +81,11 @@ class LoadService:
         return Prepared(info, created=True, notes=tuple(notes))
 
     def _changed(self, known: IngestionInfo, wanted: dict[str, Any]) -> Prepared:
-        before = known.shape.model_dump(mode="json")
+        before = _unpaused(known.shape)
         stored = known.shape.destination.table
         wanted = shape_service.merged(wanted, {"destination": {"table": stored}})
         shape = shape_service.shape_of(shape_service.merged(before, wanted))
-        changes = shape_service.differences(before, shape.model_dump(mode="json"))
+        changes = shape_service.differences(before, _unpaused(shape))
         if not changes:
             return Prepared(known, created=False, notes=())
         info = self.ingestions.change(known.name, shape)
@@ -101,7 +101,7 @@ class LoadService:
         on_change = ingestion.shape.policies.on_change
         with wiring.opened_source(self.database, self.settings, ingestion) as store:
             for page in discovery.discover(store, rules, now=self.clock.now(), created_at=ingestion.created_at):
-                with self.database.session_scope() as session:
+                with self.database.read_scope() as session:
                     counts = ledger.RecordCounts()
                     if ledger.compare(session, ingestion.id, page, on_change, counts):
                         return True
@@ -109,7 +109,7 @@ class LoadService:
 
     def waiting(self, ingestion: IngestionInfo) -> int:
         """Files in the ledger that are neither loaded nor given up."""
-        with self.database.session_scope() as session:
+        with self.database.read_scope() as session:
             return files.waiting_count(session, ingestion.id)
 
 
@@ -120,6 +120,12 @@ def _without_times(source: SourceShape) -> SourceShape:
     """The source with all its files: those that are too old or too young to be loaded tell the format as well."""
     times = {"modified_after": None, "modified_before": None, "min_age_seconds": 0.0, "start": "everything"}
     return source.model_copy(update=times)
+
+
+def _unpaused(shape: IngestionShape) -> dict[str, Any]:
+    """The shape but for `paused`: loading neither pauses nor resumes, whatever somebody else does meanwhile."""
+    fields: dict[str, Any] = shape.model_dump(mode="json", exclude={"paused"})
+    return fields
 
 
 def told(value: object) -> str:

@@ -15,7 +15,9 @@ from app.ingest.ledger import RecordCounts
 from app.models import Run
 from app.repositories import batches, files, runs
 from app.services.context import RunContext
-from app.values import BatchState, ListedPage, RunState
+from app.values import ListedPage, RunState
+
+_SHOWN_SNAPSHOTS = 100  # in the run's record: one a batch, and nobody reads ten thousand
 
 
 @contextmanager
@@ -75,23 +77,25 @@ def store(session: Session, run_id: UUID, name: str, value: dict[str, Any]) -> N
 
 
 def of_run(session: Session, run: Run) -> dict[str, Any]:
-    """Metrics of a run by what is stored: its discovery, and the batches it ended."""
-    ended = batches.ended_by(session, run.id)
-    landed = [batch for batch in ended if batch.snapshot_id is not None and batch.state == BatchState.SETTLED]
+    """Metrics of a run by what is stored: its discovery, and the batches it ended.
+
+    `batches` counts those that landed; `snapshots` are the newest of theirs.
+    """
+    total = batches.totals_of(session, run.id)
     return {
         "discovered": run.metrics.get("discovered", {}),
         "files": {
-            "loaded": sum(batch.loaded_count for batch in ended),
-            "failed": sum(batch.failed_count for batch in ended),
-            "quarantined": sum(batch.quarantined_count for batch in ended),
-            "skipped": sum(batch.skipped_count for batch in ended),
+            "loaded": total.loaded,
+            "failed": total.failed,
+            "quarantined": total.quarantined,
+            "skipped": total.skipped,
         },
         "loaded_bytes": files.loaded_bytes(session, run.id),
-        "rows": sum(batch.row_count or 0 for batch in landed),
-        "rescued": sum(batch.rescued_count or 0 for batch in landed),
-        "rejected": sum(batch.rejected_count or 0 for batch in landed),
-        "batches": len(landed),
-        "snapshots": [batch.snapshot_id for batch in landed],
+        "rows": total.rows,
+        "rescued": total.rescued,
+        "rejected": total.rejected,
+        "batches": total.landed,
+        "snapshots": batches.newest_snapshots(session, run.id, _SHOWN_SNAPSHOTS),
         "waiting": files.waiting_count(session, run.ingestion_id),
         "seconds": run.metrics.get("seconds", {}),
     }

@@ -1,21 +1,28 @@
-"""What no machine can decide, shown to a person and decided by them."""
+"""What no machine can decide, shown to a person and decided by them.
+
+A decision holds the lease and is kept as a run whose trigger is `decision`; it leaves the table's history as it is,
+for that is the evidence of what is still undecided.
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from app.config import Settings
 from app.database import Database
-from app.errors import CatalogError, Conflict, FileMissing, NotFound, TableNotFound
+from app.errors import Conflict, LandingIncomplete, NotFound, TableNotFound
 from app.ingest import commit
-from app.repositories import batches, ingestions
+from app.ingest.ports import Engine
+from app.repositories import batches, files, ingestions
+from app.services import wiring
 from app.services.batch_ledger import BatchLedger, BatchReport
-from app.services.context import RunContext
+from app.services.context import IngestionInfo, RunContext
 from app.services.ingestion_service import IngestionService
 from app.services.run_service import RunService
-from app.values import Batch, BatchState, FileOutcome, FileState, Landing, LandingKind
+from app.values import Batch, BatchFile, BatchState, FileOutcome, FileState, Landing, LandingKind, Trigger
 
 _SHOWN_FILES = 5
 
@@ -41,22 +48,24 @@ class ResolveService:
         self.settings = settings
 
     def evidence(self, name: str) -> list[Evidence]:
-        """The batches that block the ingestion; empty when none does. Changes nothing but a run record."""
-        with self._run(name) as ctx:
-            ledger = BatchLedger(ctx)
-            with ctx.lease.transaction() as session:
-                rows = [(batches.as_value(row), row.error or "") for row in batches.unknown(session, ctx.ingestion.id)]
-            found = [self._evidence(ctx, ledger, batch, error) for batch, error in rows]
-            RunService(self.database, self.settings).finish(ctx)
-            return found
+        """The batches that block the ingestion; empty when none does. Changes nothing, and needs no lease."""
+        with self._looking(name) as (ingestion, engine):
+            with self.database.read_scope() as session:
+                rows = [
+                    (batches.as_value(row), row.error or "", files.of_batch(session, row.id, _SHOWN_FILES))
+                    for row in batches.unknown(session, ingestion.id)
+                ]
+            return [self._evidence(ingestion, engine, *row) for row in rows]
 
-    def _evidence(self, ctx: RunContext, ledger: BatchLedger, batch: Batch, error: str) -> Evidence:
+    def _evidence(
+        self, ingestion: IngestionInfo, engine: Engine, batch: Batch, error: str, first_files: list[BatchFile]
+    ) -> Evidence:
         try:
-            state, landing = ctx.engine.table_state(), ctx.engine.landing(batch)
+            state, landing = engine.table_state(), engine.landing(batch)
             now = f"{state.name} has UUID {state.uuid} and head {state.head}; the batch is {landing.kind} there."
             now = f"{now} {landing.evidence}".rstrip()
         except TableNotFound:
-            now = f"{ctx.ingestion.table_name} does not exist."
+            now = f"{ingestion.table_name} does not exist."
         return Evidence(
             batch_id=batch.id,
             file_count=batch.file_count,
@@ -66,7 +75,7 @@ class ResolveService:
             base_snapshot_id=batch.base_snapshot_id,
             found=error,
             table_now=now,
-            files=tuple(file.path for file in ledger.files(batch)[:_SHOWN_FILES]),
+            files=tuple(file.path for file in first_files),
         )
 
     def decide(self, name: str, batch_id: UUID, *, landed: bool) -> BatchReport:
@@ -82,23 +91,28 @@ class ResolveService:
             if batch.state is not BatchState.UNKNOWN:
                 raise Conflict(f"Batch {batch_id} is {batch.state}, not UNKNOWN: there is nothing to decide.")
             report = self._landed(ctx, ledger, batch) if landed else self._not_landed(ctx, ledger, batch)
-            RunService(self.database, self.settings).finish(ctx)
+            self._end(ctx)
             return report
 
     def _landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
         landing = self._as_of_now(ctx, batch)
-        note = "A person said that the batch had landed."
-        loaded = [FileOutcome(f.file_id, FileState.SUCCESS, reason="by-hand", error=note) for f in ledger.files(batch)]
         if landing is None or landing.kind is not LandingKind.LANDED or landing.snapshot is None:
-            return ledger.settle(batch, loaded, None, None)
+            return ledger.settle(batch, _by_hand(ledger.files(batch)), None, None)
+        outcomes = self._outcomes(ctx, ledger.files(batch), batch, landing)
+        with suppress(LandingIncomplete):  # its rejects are gone: what is in the table is settled without them
+            commit.complete_rejects(ctx.engine, batch, landing)
+        return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
+
+    def _outcomes(
+        self, ctx: RunContext, files: Sequence[BatchFile], batch: Batch, landing: Landing
+    ) -> Sequence[FileOutcome]:
+        """What the receipt says; the person's word for all files where it is gone or of other files."""
         try:
             outcomes = commit.outcomes_of(ctx.engine, batch, landing)
-            commit.complete_rejects(ctx.engine, batch, landing)
-        except (CatalogError, FileMissing) as error:
-            if not commit.is_final(error):
-                raise
-            outcomes = tuple(loaded)  # its receipt or its rejects are gone: the person's word stands for all files
-        return ledger.settle(batch, outcomes, landing.snapshot.snapshot_id, landing.table_uuid)
+        except LandingIncomplete:
+            return _by_hand(files)
+        same = {outcome.file_id for outcome in outcomes} == {file.file_id for file in files}
+        return outcomes if same else _by_hand(files)
 
     def _not_landed(self, ctx: RunContext, ledger: BatchLedger, batch: Batch) -> BatchReport:
         landing = self._as_of_now(ctx, batch)
@@ -123,7 +137,7 @@ class ResolveService:
             return None
 
     def _rebased(self, ctx: RunContext, batch: Batch) -> Batch:
-        state = ctx.engine.table_state()
+        state = ctx.engine.table_to_claim()
         return replace(batch, table_uuid=state.uuid, base_snapshot_id=state.head)
 
     def accept_table(self, name: str) -> UUID | None:
@@ -141,9 +155,27 @@ class ResolveService:
                 if row is None:
                     raise NotFound(f"There is no ingestion {name!r}.")
                 row.table_uuid = uuid
-            RunService(self.database, self.settings).finish(ctx)
+            self._end(ctx)
             return uuid
 
     def _run(self, name: str) -> AbstractContextManager[RunContext]:
         found = IngestionService(self.database, self.settings).find(name)
-        return RunService(self.database, self.settings).start(found.id, even_paused=True)
+        return RunService(self.database, self.settings).start(found.id, Trigger.DECISION, even_paused=True)
+
+    def _end(self, ctx: RunContext) -> None:
+        RunService(self.database, self.settings).finish(ctx, upkeep=False)
+
+    @contextmanager
+    def _looking(self, name: str) -> Iterator[tuple[IngestionInfo, Engine]]:
+        """The ingestion, and its engine to ask about the table."""
+        found = IngestionService(self.database, self.settings).find(name)
+        with (
+            wiring.opened_sandbox(self.settings) as sandbox,
+            wiring.opened_engine(self.database, self.settings, found, sandbox) as engine,
+        ):
+            yield found, engine
+
+
+def _by_hand(files: Sequence[BatchFile]) -> list[FileOutcome]:
+    note = "A person said that the batch had landed."
+    return [FileOutcome(file.file_id, FileState.SUCCESS, reason="by-hand", error=note) for file in files]

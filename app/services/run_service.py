@@ -10,15 +10,14 @@ from uuid import UUID, uuid4
 
 from app import failpoints
 from app.config import Settings
-from app.database import Database
+from app.database import Database, Session
 from app.errors import AutoloaderError, Conflict, IngestionBlocked, Interrupted, LeaseLost, NotFound
 from app.ingest import discovery, ledger, planning
 from app.ingest.ports import Clock, Progress, SilentProgress, SystemClock
 from app.log import bound, get_logger
 from app.models import Batch as BatchRow
-from app.models import Run
 from app.repositories import batches, files, ingestions, runs
-from app.services import lease_service, metrics, wiring
+from app.services import lease_service, metrics, run_record, wiring
 from app.services.batch_ledger import BatchReport
 from app.services.batch_service import BatchService
 from app.services.context import IngestionInfo, RunContext
@@ -60,8 +59,9 @@ class RunService:
     ) -> Iterator[RunContext]:
         """Take the lease and store a run record; both end with the block.
 
-        `external_key` makes starting idempotent: a key whose run has ended raises Conflict. Raises NotFound,
-        Conflict (paused), LeaseHeld. Runs that an earlier owner left RUNNING become FAILED.
+        `external_key` makes starting idempotent: while its run is active that raises LeaseHeld, once it has ended
+        Conflict, and a run whose owner died goes on under the same id. Raises NotFound, Conflict (paused, a key of
+        another ingestion), LeaseHeld. Runs that an earlier owner left RUNNING become FAILED.
         """
         progress = progress or SilentProgress()
         ingestion = self._ingestion(ingestion_id)
@@ -69,15 +69,13 @@ class RunService:
             raise Conflict(
                 f"{ingestion.name} is paused.", hint=f"Resume it: autoloader ingestions resume {ingestion.name}"
             )
-        run_id = self._run_id(external_key)
-        with (
-            lease_service.hold(self.database, self.settings, ingestion_id, run_id, progress) as lease,
-            bound(run_id=str(run_id), ingestion_id=str(ingestion_id)),
-        ):
+        run_id = self._expected_id(ingestion_id, external_key)
+        with lease_service.hold(self.database, self.settings, ingestion_id, run_id, progress) as lease:
             ingestion = self._ingestion(ingestion_id)  # the owner before us may have learned schema and table
-            self._record_start(lease, ingestion, run_id, trigger, external_key)
+            run_id = run_record.begin(lease, ingestion, run_id, trigger, external_key, self.clock.now())
             try:
                 with (
+                    bound(run_id=str(run_id), ingestion_id=str(ingestion_id)),
                     wiring.opened_sandbox(self.settings) as sandbox,
                     wiring.opened_engine(self.database, self.settings, ingestion, sandbox) as engine,
                 ):
@@ -103,44 +101,11 @@ class RunService:
                 raise NotFound(f"There is no ingestion {ingestion_id}.", hint="See: autoloader ingestions list")
             return IngestionInfo.of(row)
 
-    def _run_id(self, external_key: str | None) -> UUID:
-        if external_key is None:
-            return uuid4()
-        with self.database.session_scope() as session:
-            run = runs.by_key(session, external_key)
-            if run is None:
-                return uuid4()
-            if run.state != RunState.RUNNING:
-                raise Conflict(f"Run {run.id} of key {external_key} has ended: {run.state}.")
-            return run.id
-
-    def _record_start(
-        self,
-        lease: lease_service.HeldLease,
-        ingestion: IngestionInfo,
-        run_id: UUID,
-        trigger: Trigger,
-        external_key: str | None,
-    ) -> None:
-        now = self.clock.now()
-        with lease.transaction() as session:
-            for left in runs.running(session, ingestion.id):
-                if left.id != run_id:
-                    left.state, left.finished_at, left.error_code = RunState.FAILED.value, now, "abandoned"
-                    left.error = "The process that ran it died; the next run finished its batches."
-            if runs.by_id(session, run_id) is None:
-                run = Run(
-                    id=run_id,
-                    tenant_id=ingestion.tenant_id,
-                    ingestion_id=ingestion.id,
-                    trigger=trigger.value,
-                    state=RunState.RUNNING.value,
-                    external_key=external_key,
-                    lease_epoch=lease.epoch,
-                    started_at=now,
-                    metrics={},
-                )
-                runs.add(session, run)
+    def _expected_id(self, ingestion_id: UUID, external_key: str | None) -> UUID:
+        """The id to take the lease with. What the key says now may change until it is taken; `begin` decides."""
+        with self.database.read_scope() as session:
+            run = run_record.keyed(session, ingestion_id, external_key)
+            return run.id if run is not None else uuid4()
 
     # --- discover ----------------------------------------------------------------------------
 
@@ -185,16 +150,25 @@ class RunService:
         with metrics.timed(ctx.seconds, "plan"):
             self._refuse_blocked(ctx)
             with ctx.lease.transaction() as session:
-                old = [
-                    (row.id, row.file_count, row.byte_count) for row in batches.unfinished(session, ctx.ingestion.id)
-                ]
+                old = batches.unfinished(session, ctx.ingestion.id)
                 waiting = bool(files.waiting(session, ctx.ingestion.id, 0, 1))
             if waiting and ctx.ingestion.table_uuid is None and ctx.ingestion.schema is None:
                 ctx.ingestion = SchemaService(self.database, self.settings).learn(ctx)
                 ctx.engine.schema = ctx.ingestion.schema
             old += self._cut(ctx)
+            if old:
+                self._tell_of_table(ctx)
         failpoints.hit("planned")
         return Plan(tuple(i for i, _, _ in old), sum(n for _, n, _ in old), sum(b for _, _, b in old))
+
+    def _tell_of_table(self, ctx: RunContext) -> None:
+        """What a person should know of the table before it is loaded. Told where something is loaded: once in a run."""
+        if warning := ctx.engine.retention_warning():
+            log.warning("the table's own retention is short", warning=warning)
+            ctx.progress.note(warning)
+        # Later runs meet a table that the ingestion has loaded: then it was told.
+        if ctx.ingestion.table_uuid is None and (ignored := ctx.engine.ignored_settings()):
+            ctx.progress.note(ignored)
 
     def _refuse_blocked(self, ctx: RunContext) -> None:
         name = ctx.ingestion.name
@@ -215,28 +189,36 @@ class RunService:
 
     def _cut(self, ctx: RunContext) -> list[tuple[UUID, int, int]]:
         policies = ctx.ingestion.shape.policies
-        made = []
+        made: list[tuple[UUID, int, int]] = []
         cuts = planning.cut(
             self._waiting(ctx),
             policies.batch_max_files or self.settings.batch_max_files,
             policies.batch_max_bytes or self.settings.batch_max_bytes,
         )
         for cut in cuts:
-            batch_id = uuid4()
             with ctx.lease.transaction() as session:
-                batch = BatchRow(
-                    id=batch_id,
-                    ingestion_id=ctx.ingestion.id,
-                    run_id=ctx.run_id,
-                    state=BatchState.PLANNED.value,
-                    file_count=cut.files,
-                    byte_count=cut.size,
-                    created_at=self.clock.now(),
-                )
-                batches.add(session, batch)
-                batch.file_count = files.assign(session, ctx.ingestion.id, batch_id, cut.first, cut.last)
-            made.append((batch_id, cut.files, cut.size))
+                stored = self._store_batch(session, ctx, cut)
+            if stored is not None:
+                made.append(stored)
         return made
+
+    def _store_batch(self, session: Session, ctx: RunContext, cut: planning.Cut) -> tuple[UUID, int, int] | None:
+        """A batch of those files of the cut that still wait: it was made from what was read before. None: no one."""
+        count, size = files.waiting_between(session, ctx.ingestion.id, cut.first, cut.last)
+        if not count:
+            return None
+        batch = BatchRow(
+            id=uuid4(),
+            ingestion_id=ctx.ingestion.id,
+            run_id=ctx.run_id,
+            state=BatchState.PLANNED.value,
+            file_count=count,
+            byte_count=size,
+            created_at=self.clock.now(),
+        )
+        batches.add(session, batch)
+        files.assign(session, ctx.ingestion.id, batch.id, cut.first, cut.last)
+        return batch.id, count, size
 
     def _waiting(self, ctx: RunContext) -> Iterator[tuple[int, int]]:
         after = 0
@@ -257,10 +239,14 @@ class RunService:
 
     # --- finish ------------------------------------------------------------------------------
 
-    def finish(self, ctx: RunContext, *, stopped_early: bool = False) -> metrics.RunSummary:
-        """End the run with its metrics: SUCCESS, or PARTIAL when a file was not loaded or work still waits."""
+    def finish(self, ctx: RunContext, *, stopped_early: bool = False, upkeep: bool = True) -> metrics.RunSummary:
+        """End the run with its metrics: SUCCESS, or PARTIAL when a file was not loaded or work still waits.
+
+        Without `upkeep` the table's history is left as it is.
+        """
         ctx.progress.step("finish")
-        self._expire(ctx)
+        if upkeep:
+            self._expire(ctx)
         with ctx.lease.transaction() as session:
             summary = metrics.summarize(session, ctx, stopped_early=stopped_early)
             run = runs.by_id(session, ctx.run_id)
@@ -293,7 +279,7 @@ class RunService:
         if isinstance(error, LeaseLost):
             return
         cancelled = isinstance(error, Interrupted | KeyboardInterrupt)
-        known = error if isinstance(error, AutoloaderError) else None
+        known = error if isinstance(error, AutoloaderError | Interrupted) else None
         try:
             with lease.transaction() as session:
                 run = runs.by_id(session, run_id)

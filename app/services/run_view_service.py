@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,7 +31,7 @@ class NotLoaded:
 
 @dataclass(frozen=True, slots=True)
 class BatchView:
-    """A batch that a run ended. `outcome`: landed, released (no commit was sent) or split."""
+    """A batch that a run ended. `outcome`: landed, released (no commit was sent), split or quarantined."""
 
     id: UUID
     state: str
@@ -49,7 +49,7 @@ class BatchView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run as stored. `seconds` is its length, or its age while it is active; `batches` are filled by `show` alone."""
+    """A run as stored. `show` alone fills the last three: `batches` are the first of `batch_count` that it ended."""
 
     id: UUID
     ingestion: str
@@ -61,6 +61,7 @@ class RunView:
     error_code: str | None
     error: str | None
     metrics: dict[str, Any]
+    batch_count: int = 0
     batches: tuple[BatchView, ...] = field(default=())
     not_loaded: tuple[NotLoaded, ...] = field(default=())
 
@@ -72,7 +73,7 @@ class RunViewService:
 
     def listed(self, ingestion: str | None = None, limit: int = 20) -> list[RunView]:
         """The newest first. Raises NotFound for the ingestion."""
-        with self.database.session_scope() as session:
+        with self.database.read_scope() as session:
             ingestion_id = None
             if ingestion is not None:
                 row = ingestions.by_name(session, self.tenant_id, ingestion)
@@ -81,16 +82,26 @@ class RunViewService:
                 ingestion_id = row.id
             return [_view(session, run) for run in runs.listed(session, self.tenant_id, ingestion_id, limit)]
 
-    def show(self, run: str, most_files: int = 20) -> RunView:
+    def newest(self) -> RunView | None:
+        """The last run; a person's decision about a batch is none."""
+        with self.database.read_scope() as session:
+            row = runs.newest(session, self.tenant_id)
+            return _view(session, row) if row is not None else None
+
+    def show(self, run: str, most_files: int = 20, most_batches: int = 100) -> RunView:
         """The run of that id, or of an id that begins so. Raises NotFound, InvalidInput when several do."""
-        with self.database.session_scope() as session:
+        with self.database.read_scope() as session:
             row = self._find(session, run)
-            ended = tuple(_batch(batch) for batch in batches.ended_by(session, row.id))
-            return _view(session, row, ended, _not_loaded(session, row, most_files))
+            return replace(
+                _view(session, row),
+                batch_count=batches.totals_of(session, row.id).ended,
+                batches=tuple(_batch(batch) for batch in batches.ended_by(session, row.id, most_batches)),
+                not_loaded=_not_loaded(session, row, most_files),
+            )
 
     def not_loaded(self, run_id: UUID, most: int = 5) -> tuple[NotLoaded, ...]:
         """Files that the run left out, and files of its ingestion that failed and will be tried again."""
-        with self.database.session_scope() as session:
+        with self.database.read_scope() as session:
             row = runs.by_id(session, run_id)
             return _not_loaded(session, row, most) if row is not None else ()
 
@@ -107,16 +118,14 @@ class RunViewService:
     def _beginning(self, session: Session, text: str) -> Run | None:
         if len(text) < _SHORTEST:
             return None
-        recent = runs.listed(session, self.tenant_id, None, _RECENT)
-        found = [row for row in recent if str(row.id).startswith(text)]
+        recent = runs.newest_ids(session, self.tenant_id, _RECENT)
+        found = [run_id for run_id in recent if str(run_id).startswith(text)]
         if len(found) > 1:
             raise InvalidInput(f"{len(found)} runs begin with {text!r}.", hint="Give more of the id.")
-        return found[0] if found else None
+        return runs.by_id(session, found[0]) if found else None
 
 
-def _view(
-    session: Session, run: Run, ended: tuple[BatchView, ...] = (), not_loaded: tuple[NotLoaded, ...] = ()
-) -> RunView:
+def _view(session: Session, run: Run) -> RunView:
     ingestion = ingestions.by_id(session, run.ingestion_id)
     return RunView(
         id=run.id,
@@ -129,8 +138,6 @@ def _view(
         error_code=run.error_code,
         error=run.error,
         metrics=run.metrics,
-        batches=ended,
-        not_loaded=not_loaded,
     )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from app.config import Settings
 from app.database import Database
@@ -17,6 +15,7 @@ from app.repositories import files, ingestions
 from app.schemas.ingestion import FormatShape
 from app.services import wiring
 from app.services.context import IngestionInfo, RunContext
+from app.spool import scratch
 from app.storage import Store
 from app.values import BatchFile
 
@@ -54,10 +53,8 @@ class SchemaService:
 
         Files that are gone or cannot be fetched are left out; those that cannot be read are in `problems`.
         """
-        home = self.settings.home / "spool"
-        home.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="sample-", dir=home) as folder:
-            found = wiring.local_sample(self.settings, store, sample, shape, Path(folder))
+        with scratch(self.settings.home / "spool") as folder:
+            found = wiring.local_sample(self.settings, store, sample, shape, folder)
             request = InferRequest(
                 files=tuple(found),
                 format=shape.type,
@@ -65,6 +62,7 @@ class SchemaService:
                 max_bytes=self.settings.inference_max_bytes,
                 sample_rows=_PREVIEW_ROWS,
                 limits=parse_limits(self.settings),
+                output_dir=str(folder / "parsed"),
             )
             return sandbox.infer(request)
 

@@ -9,8 +9,11 @@ from app.config import Settings
 from app.database import Database
 from app.models import DEFAULT_TENANT
 from app.services import wiring
+from app.spool import scratch
 
-__all__ = ["Description", "Rows", "TableService"]
+__all__ = ["MOST_ROWS", "Description", "Rows", "TableService"]
+
+MOST_ROWS = 1000  # of an answer that nobody bounds: it is held in memory
 
 
 class TableService:
@@ -32,8 +35,14 @@ class TableService:
         with wiring.catalog_of(self.database, self.settings, str(name), self.tenant_id) as catalog:
             return read.head(catalog.table(name).look(), count, snapshot_id)
 
-    def sql(self, table: str, query: str, snapshot_id: int | None = None) -> Rows:
-        """The answer to one SELECT over the table, which has its name there. Raises InvalidInput."""
+    def sql(self, table: str, query: str, snapshot_id: int | None = None, *, most: int = MOST_ROWS) -> Rows:
+        """The first `most` rows of the answer to one SELECT over the table, which has its name there.
+
+        Raises InvalidInput.
+        """
         name = parse_table_name(table)
-        with wiring.catalog_of(self.database, self.settings, str(name), self.tenant_id) as catalog:
-            return read.sql(catalog.table(name).look(), query, snapshot_id)
+        with (
+            wiring.catalog_of(self.database, self.settings, str(name), self.tenant_id) as catalog,
+            scratch(self.settings.home / "spool") as folder,
+        ):
+            return read.sql(catalog.table(name).look(), query, snapshot_id, most=most, scratch=folder)

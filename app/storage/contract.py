@@ -45,8 +45,9 @@ class Store(Protocol):
     def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[list[ObjectInfo]]:
         """Everything below `base`/`prefix`, page by page, in no promised order of pages.
 
-        What is no file is counted into `left_out` by reason (`symlink`, `not-a-file`, `bad-name`). A bucket or
-        a folder that does not exist raises SourceNotFound; a remote prefix without objects is just empty.
+        What is no file is counted into `left_out` by reason (`symlink`, `not-a-file`, `bad-name`): the counts only
+        grow, also by threads while a page is looked at, and are whole when the listing has ended. A bucket or a folder
+        that does not exist raises SourceNotFound; a remote prefix without objects is just empty.
         """
 
     def stat(self, path: str) -> ObjectInfo:

@@ -186,6 +186,9 @@ def _groups(pieces: list[_Piece], wanted: int) -> Iterator[list[_Piece]]:
 
 
 def _is_text(key: str) -> bool:
+    """Whether a ledger can hold it: PostgreSQL has no place for NUL."""
+    if "\0" in key:
+        return False
     try:
         key.encode()
     except UnicodeEncodeError:

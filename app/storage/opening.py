@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.request import HTTPSHandler
 
+from app.config import ambient_http_allowed
 from app.storage.address import Address, parse_address
 from app.storage.contract import Store
 from app.storage.local import LocalStore
@@ -62,6 +63,9 @@ def _remote(
         "timeout": f"{int(_LONGEST_TRANSFER.total_seconds())} seconds",
         "pool_max_idle_per_host": _IDLE_CONNECTIONS,
     }
+    # Told options of a client, the library forgets what the environment says of it.
+    if "allow_http" not in client and "endpoint" not in options.store and ambient_http_allowed(address.kind):
+        client["allow_http"] = True
     retry = {"max_retries": retries, "retry_timeout": timedelta(seconds=timeout_seconds * (retries + 1))}
     with translated(address.base, options.secrets):
         native = _native(address.kind, address.bucket, options, client, retry)

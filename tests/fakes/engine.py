@@ -16,8 +16,7 @@ from uuid import uuid4
 
 from app.datatypes import Column, TableSchema, parse_schema
 from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, FileMissing, ParserDied, TableChanged
-from app.ingest.commit import REJECT_FILE
-from app.ingest.landing import BATCH_ID, OUTCOME, PUBLISHED_WAP_ID, SPENT, carries, decide
+from app.ingest.landing import BEGUN, OUTCOME, SPENT, decide, ids_of, reject_properties, rejects_landed
 from app.ingest.ledger import CHANGED, MISSING
 from app.values import (
     Batch,
@@ -26,6 +25,7 @@ from app.values import (
     FileState,
     Landing,
     LandingKind,
+    RejectFile,
     SnapshotInfo,
     TableState,
     WriteResult,
@@ -67,7 +67,7 @@ class Written:
 
     loaded: dict[int, int]
     schema_version: int
-    reject_file: str | None
+    reject_file: RejectFile | None
 
 
 def quiet(point: str) -> None:
@@ -88,6 +88,7 @@ class FakeEngine:
     picks: bool = False
     name: str = "fake"
     schema: TableSchema | None = None
+    sent: set[str] = field(default_factory=set)  # attempts
     discarded: list[str] = field(default_factory=list)
     closed: bool = False
 
@@ -97,11 +98,27 @@ class FakeEngine:
         self.at("create")
         self.table.create(_SCHEMA)
         self.at("created")
-        return self.table.look().state
+        return self._begun()
 
     def table_state(self) -> TableState:
         self.at("look")
         return self.table.look().state
+
+    def table_to_claim(self) -> TableState:
+        self.at("look")
+        return self._begun()
+
+    def _begun(self) -> TableState:
+        seen = self.table.look()
+        if not seen.lineage.ancestors and not seen.lineage.complete:
+            self.table.commit(seen, {}, {OUTCOME: BEGUN})
+        return self.table.look().state
+
+    def retention_warning(self) -> str:
+        return ""
+
+    def ignored_settings(self) -> str:
+        return ""
 
     def landing(self, batch: Batch) -> Landing:
         self.at("look")
@@ -119,20 +136,8 @@ class FakeEngine:
 
     def expire(self, protected: frozenset[int | None], before: datetime) -> int:
         self.at("expire")
-        if self.picks and self.table.in_flight:  # no request lives as long as snapshots are kept (point 11)
-            return 0
-        doomed = []
-        for snapshot in reversed(self.table.history()):
-            if snapshot.snapshot_id in protected or snapshot.snapshot_id == self.table.head:
-                break
-            if snapshot.committed_at >= before:
-                break
-            doomed.append(snapshot.snapshot_id)
-        known = {snapshot.snapshot_id for snapshot in self.table.history()}
-        if not protected <= known:
-            doomed = []
-        self.table.forget(doomed)
-        return len(doomed)
+        gone = self.table.expire(protected, before)
+        return gone if protected else gone + self.rejects.expire(protected, before)
 
     # --- a batch
 
@@ -146,8 +151,10 @@ class FakeEngine:
         attempt = uuid4().hex
         reject_file = None
         if any(outcome.rejected for outcome in loaded):
-            reject_file = f"rejects/{batch.id}.{attempt}"
-            self.table.objects[reject_file] = json.dumps({o.file_id: o.rejected for o in loaded if o.rejected})
+            self.rejects.create(_SCHEMA)
+            before = self.rejects.look().state
+            reject_file = RejectFile(f"rejects/{batch.id}.{attempt}", before.uuid, before.head)
+            self.table.objects[reject_file.path] = json.dumps({o.file_id: o.rejected for o in loaded if o.rejected})
         result = WriteResult(
             attempt=attempt,
             outcomes=outcomes,
@@ -181,18 +188,19 @@ class FakeEngine:
     def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
         handle = written.handle
         assert isinstance(handle, Written)
-        summary = {**properties, **_ids(batch)}
-        if handle.reject_file:
-            summary[REJECT_FILE] = handle.reject_file
+        about_rejects = reject_properties(handle.reject_file) if handle.reject_file else {}
+        summary = {**properties, **ids_of(batch), **about_rejects}
 
         def require_same(seen: Look) -> None:
             if seen.schema_version != handle.schema_version:
                 raise TableChanged("The columns changed.")
 
+            self.sent.add(written.attempt)
+
         return self._until_answered("publish", batch, handle.loaded, summary, require_same)
 
     def spend(self, batch: Batch) -> Landing:
-        return self._until_answered("spend", batch, {}, {**_ids(batch), OUTCOME: SPENT}, lambda seen: None)
+        return self._until_answered("spend", batch, {}, {**ids_of(batch), OUTCOME: SPENT}, lambda seen: None)
 
     def _until_answered(
         self,
@@ -258,36 +266,39 @@ class FakeEngine:
         found: dict[str, object] = json.loads(self.table.objects[path])
         return found
 
-    def publish_rejects(self, batch: Batch, reject_file: str) -> None:
+    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
         """Append by compare-and-swap with the look inside."""
-        if reject_file not in self.table.objects:
-            raise FileMissing(f"{reject_file} is gone.")
-        loaded = {int(k): int(v) for k, v in json.loads(self.table.objects[reject_file]).items()}
         for _ in range(_ATTEMPTS):
             self.at("rejects-look")
             self.rejects.create(_SCHEMA)
             seen = self.rejects.look()
-            if any(carries(snapshot.summary, batch.id) for snapshot in seen.lineage.ancestors):
+            landed = rejects_landed(seen.lineage, batch, reject_file)
+            if landed or (landed is None and self._has_rejects_of(batch)):
                 return
+            if reject_file.path not in self.table.objects:
+                raise FileMissing(f"{reject_file.path} is gone.")
+            loaded = {int(k): int(v) for k, v in json.loads(self.table.objects[reject_file.path]).items()}
             self.at("rejects-commit")
             try:
-                self.rejects.commit(seen, loaded, _ids(batch))
+                self.rejects.commit(seen, loaded, ids_of(batch))
             except CommitConflict:
                 continue
             self.at("rejects-committed")
             return
         raise CommitConflict("The reject table is too busy.")
 
+    def _has_rejects_of(self, batch: Batch) -> bool:
+        """By the rows, whose `batch_id` the fake keeps as the files that the batch's reject files name."""
+        named = [text for path, text in self.table.objects.items() if path.startswith(f"rejects/{batch.id}.")]
+        return any(int(file_id) in self.rejects.content() for text in named for file_id in json.loads(text))
+
     def discard(self, written: WriteResult) -> None:
         self.at("discard")
-        self.discarded.append(written.attempt)
+        if written.attempt not in self.sent:
+            self.discarded.append(written.attempt)
 
     def close(self) -> None:
         self.closed = True
 
     def reject_counts(self) -> Counter[int]:
         return self.rejects.content()
-
-
-def _ids(batch: Batch) -> dict[str, str]:
-    return {BATCH_ID: str(batch.id), PUBLISHED_WAP_ID: str(batch.id)}

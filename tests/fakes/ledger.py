@@ -114,6 +114,11 @@ class Pipeline:
             found_rows = session.execute(text("SELECT * FROM processed_files ORDER BY id")).mappings()
             return [dict(row) for row in found_rows]
 
+    def counts(self) -> dict[str, int]:
+        """Map state → files."""
+        with self.database.read_scope() as session:
+            return files.counts_of(session, [self.ingestion_id]).get(self.ingestion_id, {})
+
     def events(self, file_id: int) -> list[str]:
         """The states of the file's history."""
         with self.database.session_scope() as session:

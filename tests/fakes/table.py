@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from app.datatypes import TableSchema
 from app.errors import CommitConflict, TableNotFound
-from app.ingest.landing import carries
+from app.ingest.landing import BATCH_ID, carries
 from app.values import Lineage, SnapshotInfo, TableState
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -72,7 +72,7 @@ class FakeTable:
         lineage = Lineage(
             table_uuid=self.uuid,
             ancestors=tuple(chain),
-            complete=not chain or chain[-1].parent_id is None,
+            complete=chain[-1].snapshot_id == min(self.rows) if chain else not self.rows,
             outside=frozenset(self.snapshots) - known,
         )
         state = TableState(self.name, self.uuid, self.head, f"fake://{self.name}", self.schema)
@@ -88,7 +88,7 @@ class FakeTable:
         """Append to whatever main is now, unless the id was published: what Spark does with a staged snapshot."""
         if self.uuid != seen.state.uuid:
             raise CommitConflict(f"{self.name} is another table now.")
-        batch_id = UUID(summary["autoloader.batch-id"])
+        batch_id = UUID(summary[BATCH_ID])
         if any(carries(snapshot.summary, batch_id) for snapshot in self._chain()):
             raise CommitConflict(f"{batch_id} was published.")
         return self._append(loaded, summary)
@@ -100,6 +100,18 @@ class FakeTable:
         self.head = info.snapshot_id
         return info
 
+    def expire(self, protected: frozenset[int | None], before: datetime) -> int:
+        """Our own upkeep; see app.ingest.ports.Engine."""
+        doomed = []
+        for snapshot in reversed(self.history()):
+            if snapshot.snapshot_id in {*protected, self.head} or snapshot.committed_at >= before:
+                break
+            doomed.append(snapshot.snapshot_id)
+        if not protected <= {snapshot.snapshot_id for snapshot in self.history()}:
+            return 0
+        self.forget(doomed)
+        return len(doomed)
+
     # --- what foreign hands do
 
     def foreign_append(self) -> None:
@@ -110,6 +122,10 @@ class FakeTable:
 
     def rollback(self, to: int | None) -> None:
         self.head = to
+
+    def replace(self) -> None:
+        """REPLACE TABLE: the same table, and nothing in it."""
+        self.head = None
 
     def drop(self) -> None:
         self.uuid, self.head, self.snapshots, self.rows = None, None, {}, {}

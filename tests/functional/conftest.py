@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from app.database import Database, upgrade
+from tests.functional.loading import Loader
 
 KINDS = ["sqlite", "postgresql"]
 
@@ -40,13 +41,30 @@ def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]
 
 
 @pytest.fixture
-def postgresql_database(postgres_port: int, postgresql_template: str) -> Iterator[Database]:
-    name = f"t_{uuid4().hex[:16]}"
-    _administer(postgres_port, f'CREATE DATABASE "{name}" TEMPLATE "{postgresql_template}"')
-    made = Database(_address(postgres_port, name))
-    yield made
-    made.close()
-    _administer(postgres_port, f'DROP DATABASE "{name}" WITH (FORCE)')
+def postgresql_database(new_postgresql_database: Callable[[], Database]) -> Database:
+    return new_postgresql_database()
+
+
+@pytest.fixture
+def new_postgresql_database(postgres_port: int, postgresql_template: str) -> Iterator[Callable[[], Database]]:
+    """Makes databases of their own, as many as a test needs."""
+    made: list[tuple[str, Database]] = []
+
+    def make() -> Database:
+        name = f"t_{uuid4().hex[:16]}"
+        _administer(postgres_port, f'CREATE DATABASE "{name}" TEMPLATE "{postgresql_template}"')
+        made.append((name, Database(_address(postgres_port, name))))
+        return made[-1][1]
+
+    yield make
+    for name, database in made:
+        database.close()
+        _administer(postgres_port, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def loader(sqlite_database: Database, tmp_path: Path) -> Loader:
+    return Loader(sqlite_database, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,14 @@ def test_a_new_database_has_an_epoch_of_its_own_for_file_ids(db, tmp_path):
     assert len(epochs) == 2
 
 
+def test_a_transaction_that_only_reads_refuses_to_write(db):
+    db.upgrade()
+    with pytest.raises(DatabaseUnavailable, match=r"readonly|read-only"), db.read_scope() as session:
+        session.execute(text("UPDATE file_id_source SET epoch = 1"))
+    with db.session_scope() as session:
+        session.execute(text("UPDATE file_id_source SET epoch = 1"))
+
+
 # --- PostgreSQL alone
 
 

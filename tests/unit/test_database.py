@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import database
 from app.database import Database, known_revisions, make_engine, migrate, opening, revisions, session_scope, upgrade
-from app.errors import DatabaseNotMigrated, DatabaseUnavailable, InvalidInput
+from app.errors import DatabaseError, DatabaseNotMigrated, DatabaseUnavailable, InvalidInput
 
 
 @pytest.fixture
@@ -85,6 +85,27 @@ def test_a_transaction_that_only_reads_takes_the_write_lock_too(numbers):
     assert count(numbers) == 2
 
 
+def test_a_reader_waits_for_no_writer_and_sees_what_was_there_before(numbers):
+    with numbers.session_scope() as writer:
+        writer.execute(text("INSERT INTO numbers VALUES (1, NULL)"))
+        with numbers.read_scope() as reader:
+            assert reader.execute(text("SELECT count(*) FROM numbers")).scalar() == 0
+    with numbers.read_scope() as reader:
+        before = reader.execute(text("SELECT count(*) FROM numbers")).scalar()
+        with numbers.session_scope() as writer:  # nor does a writer wait for a reader
+            writer.execute(text("INSERT INTO numbers VALUES (2, NULL)"))
+        assert reader.execute(text("SELECT count(*) FROM numbers")).scalar() == before == 1
+
+
+def test_a_connection_that_only_read_may_write_for_the_next_one(numbers):
+    with numbers.read_scope() as reader:
+        first = reader.connection().connection.driver_connection
+    with numbers.session_scope() as writer:
+        assert writer.connection().connection.driver_connection is first
+        writer.execute(text("INSERT INTO numbers VALUES (1, NULL)"))
+    assert count(numbers) == 1
+
+
 def test_what_sqlite_is_told_on_every_connection(numbers):
     with numbers.session_scope() as session:
         told = {name: session.execute(text(f"PRAGMA {name}")).scalar() for name in ("synchronous", "foreign_keys")}
@@ -153,6 +174,16 @@ def test_an_error_does_not_show_the_values_of_the_statement(numbers):
     with pytest.raises(DatabaseNotMigrated) as caught, numbers.session_scope() as session:
         session.execute(text("INSERT INTO absent VALUES (:secret)"), {"secret": "canary"})
     assert "canary" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_a_statement_that_is_refused_is_told_without_the_statement(numbers):
+    with (
+        pytest.raises(DatabaseError, match="refused a statement of ours") as caught,
+        numbers.session_scope() as session,
+    ):
+        session.execute(text("SELECT 'canary'; SELECT 2"))
+    assert "canary" not in str(caught.value)
+    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "mysql://h/db", "sqlite://", "sqlite:///:memory:", "duckdb:///x"])

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import inspect
 import re
+from contextlib import suppress
 
 import pytest
 
 from app import errors
-from app.errors import AutoloaderError, LeaseHeld
+from app.errors import AutoloaderError, Interrupted, LeaseHeld
 
-CLASSES = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, AutoloaderError)]
+ROOTS = (AutoloaderError, Interrupted)
+CLASSES = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, ROOTS)]
 
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda item: item.__name__)
@@ -18,7 +20,7 @@ def test_every_error_stands_in_the_tree_below_its_parent(error):
     order = list(depth)
 
     assert error.__name__ in depth
-    if error is not AutoloaderError:
+    if error not in ROOTS:
         above = [name for name in order[: order.index(error.__name__)] if depth[name] < depth[error.__name__]]
         assert above[-1] == error.__mro__[1].__name__
 
@@ -40,6 +42,11 @@ def test_codes_are_words_and_belong_to_one_error_each():
 def test_the_text_is_what_happened_and_the_next_step():
     assert str(AutoloaderError("The file is gone.", hint="Look again.")) == "The file is gone. Look again."
     assert str(AutoloaderError("The file is gone.")) == "The file is gone."
+
+
+def test_an_interrupt_is_no_error_that_a_handler_could_swallow():
+    with pytest.raises(Interrupted, match=r"Stopped\. Again\."), suppress(Exception):
+        raise Interrupted("Stopped.", hint="Again.")
 
 
 def test_a_held_lease_says_how_long():

@@ -23,7 +23,7 @@ from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
 from app.config import Settings
 from app.datatypes import Column, TableSchema, parse_schema
-from app.errors import CatalogError, CommitConflict, InvalidInput, ParserDied
+from app.errors import CommitConflict, InvalidInput, LandingIncomplete, ParserDied, TableNotFound
 from app.ingest.engines import embedded_publish
 from app.ingest.engines.embedded_input import (
     LocalFiles,
@@ -41,7 +41,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
 from app.spool import Spool
 from app.storage import Store
-from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, TableState, WriteResult
+from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, RejectFile, TableState, WriteResult
 
 _UNKNOWN = {"add_columns": "add", "rescue": "rescue", "fail": "fail"}
 
@@ -68,7 +68,7 @@ class _Attempt:
     rejects: list[Path] = field(default_factory=list)
     parsed: list[ParsedFile] = field(default_factory=list)
     new_columns: list[NewColumn] = field(default_factory=list)
-    reject_file: str | None = None
+    reject_file: RejectFile | None = None
 
     def staged(self) -> Staged:
         metadata = self.look.loaded.metadata
@@ -119,7 +119,10 @@ class EmbeddedEngine:
         more = wanted.columns if self.shape.columns.on_new_columns == "add_columns" else ()
         state = self.table.add_columns((*more, *added.columns))
         row_columns(self.shape.row_columns, state.schema)
-        return state
+        return state if state.head is not None else self.table_to_claim()
+
+    def table_to_claim(self) -> TableState:
+        return embedded_publish.begin(self.table, self.settings.commit_attempts)
 
     def table_state(self) -> TableState:
         return self.table.state()
@@ -128,15 +131,25 @@ class EmbeddedEngine:
         return self.table.add_columns(columns)
 
     def expire(self, protected: frozenset[int | None], before: datetime) -> int:
-        try:
-            return self.table.expire(protected, before)
-        except CommitConflict:
-            return 0  # somebody commits right now: the next run has the time
+        gone = _expired(self.table, protected, before)
+        if not protected:
+            gone += _expired(self.table.catalog.table(self.table.name.rejects), protected, before)
+        return gone
 
     def retention_warning(self) -> str:
-        """A sentence when the table's own retention is shorter than ours; else empty (protocol, point 11)."""
         needed = timedelta(seconds=self.settings.snapshot_retention_seconds)
-        return expire.retention_warning(str(self.table.name), self.table.look().properties, needed)
+        try:
+            properties = self.table.look().properties
+        except TableNotFound:
+            properties = self.shape.destination.properties  # it will be made with them
+        return expire.retention_warning(str(self.table.name), properties, needed)
+
+    def ignored_settings(self) -> str:
+        destination = self.shape.destination
+        try:
+            return self.table.look().lacks(destination.partition_by, destination.properties)
+        except TableNotFound:
+            return ""
 
     # --- one batch ---------------------------------------------------------------------------
 
@@ -166,7 +179,7 @@ class EmbeddedEngine:
     def spend(self, batch: Batch) -> Landing:
         return embedded_publish.spend(self.table, batch, self.settings.commit_attempts)
 
-    def publish_rejects(self, batch: Batch, reject_file: str) -> None:
+    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
         embedded_publish.publish_rejects(self.table, batch, reject_file, self.settings.commit_attempts)
 
     def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
@@ -181,11 +194,11 @@ class EmbeddedEngine:
         try:
             receipt = json.loads(gzip.decompress(data))
         except (OSError, EOFError, ValueError) as error:
-            raise CatalogError(
-                f"The receipt {path} cannot be read: {error}.", hint="Do not change receipts."
+            raise LandingIncomplete(
+                f"The receipt {path} cannot be read: {error}.", hint="Do not change receipts by hand."
             ) from error
         if not isinstance(receipt, dict):
-            raise CatalogError(f"The receipt {path} is not an object.", hint="Do not change receipts by hand.")
+            raise LandingIncomplete(f"The receipt {path} is not an object.", hint="Do not change receipts by hand.")
         return receipt
 
     def discard(self, written: WriteResult) -> None:
@@ -231,7 +244,17 @@ class EmbeddedEngine:
     def _write_rejects(self, batch: Batch, attempt: _Attempt) -> None:
         if attempt.rejects:
             look = rejects.ensure(self.table.catalog, self.table.name)
-            attempt.reject_file = rejects.write(look, attempt.rejects, batch, attempt.name, attempt.at)
+            path = rejects.write(look, attempt.rejects, batch, attempt.name, attempt.at)
+            attempt.reject_file = RejectFile(path, look.state.uuid, look.state.head)
+
+
+def _expired(table: Table, protected: frozenset[int | None], before: datetime) -> int:
+    try:
+        return table.expire(protected, before)
+    except TableNotFound:
+        return 0
+    except CommitConflict:
+        return 0  # somebody commits right now: the next run has the time
 
 
 def _poison(group: Sequence[ParseFile]) -> Callable[[int], None] | None:

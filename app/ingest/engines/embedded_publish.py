@@ -19,33 +19,37 @@ from app.catalog import rejects
 from app.catalog.objects import Objects
 from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
-from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
-from app.ingest.landing import BATCH_ID, OUTCOME, PUBLISHED_WAP_ID, SPENT, carries, decide
-from app.values import Batch, Landing, LandingKind, SnapshotInfo
+from app.errors import CatalogRefused, CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
+from app.ingest.landing import BEGUN, OUTCOME, SPENT, decide, ids_of, reject_properties, rejects_landed
+from app.values import Batch, Landing, LandingKind, RejectFile, SnapshotInfo, TableState
 
-REJECT_FILE = "autoloader.reject-file"
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Staged:
-    """What a write attempt left at the table's location, and what it relied on when it wrote."""
+    """What a write attempt left at the table's location, and what it relied on when it wrote.
+
+    `sent` once a commit with these files is under way: whatever its answer, they may be the table's from then on.
+    """
 
     files: tuple[DataFile, ...]
     field_types: Mapping[int, str]
     spec_id: int
     objects: Objects
-    reject_file: str | None = None
+    reject_file: RejectFile | None = None
+    sent: bool = False
 
     def remove(self) -> None:
-        """Take the files away again. Never after a commit that may have used them was sent."""
-        self.objects.remove(self.paths)
+        """Take the files away again, unless they were sent."""
+        if not self.sent:
+            self.objects.remove(self.paths)
 
     @property
     def paths(self) -> tuple[str, ...]:
         data = tuple(str(file.file_path) for file in self.files)
-        return (*data, self.reject_file) if self.reject_file else data
+        return (*data, self.reject_file.path) if self.reject_file else data
 
     def require_same(self, look: Look) -> None:
         """Raises TableChanged when a column that was written has gone or has another type, or the partition changed:
@@ -66,19 +70,33 @@ class Staged:
             )
 
 
+def begin(table: Table, attempts: int) -> TableState:
+    """The table, with an empty snapshot to count from where main is empty and its history is not certain."""
+    lost: CommitConflict | CommitUnknown | None = None
+    for attempt in range(attempts + 1):
+        look = table.look()
+        if look.lineage.ancestors or look.lineage.complete:
+            return look.state
+        try:
+            look.append((), {OUTCOME: BEGUN})
+        except (CommitConflict, CommitUnknown) as error:  # the next look tells; one more of them does no harm
+            lost = error
+            _pause(attempt)
+    raise lost or CommitConflict(f"{table.name} took an empty snapshot, and does not show it.")
+
+
 def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str, str], attempts: int) -> Landing:
     """Land the batch with these files, or learn where it is. LANDED may be another attempt's.
 
     Raises TableChanged when the files must be written again, CommitConflict when the table stayed too busy,
     CommitUnknown when an answer was lost and the table cannot be asked, or does not show the batch.
     """
-    summary = {**properties, **_ids(batch)}
-    if staged.reject_file:
-        summary[REJECT_FILE] = staged.reject_file
+    summary = {**properties, **ids_of(batch), **(reject_properties(staged.reject_file) if staged.reject_file else {})}
 
     def once(look: Look) -> SnapshotInfo:
         staged.require_same(look)
         failpoints.hit("before-commit")
+        staged.sent = True
         snapshot = look.append(staged.files, summary)
         failpoints.hit("commit-landed")
         return snapshot
@@ -97,7 +115,7 @@ def spend(table: Table, batch: Batch, attempts: int) -> Landing:
 
     def once(look: Look) -> SnapshotInfo:
         failpoints.hit("spending")
-        return look.append((), {**_ids(batch), OUTCOME: SPENT})
+        return look.append((), {**ids_of(batch), OUTCOME: SPENT})
 
     landing = _until_answered(table, batch, attempts, once)
     if isinstance(landing, Landing):
@@ -105,35 +123,31 @@ def spend(table: Table, batch: Batch, attempts: int) -> Landing:
     return decide(_look_again(table, attempts).lineage, batch)
 
 
-def publish_rejects(table: Table, batch: Batch, reject_file: str, attempts: int) -> None:
+def publish_rejects(table: Table, batch: Batch, file: RejectFile, attempts: int) -> None:
     """Append the reject file to the reject table unless the batch's rejects are there. May be repeated.
 
-    Raises FileMissing when the file is gone, CommitConflict, CommitUnknown.
+    Raises FileMissing when the file is gone, LandingIncomplete when it is broken, CommitConflict, CommitUnknown.
     """
     lost: CommitConflict | CommitUnknown | None = None
     for attempt in range(attempts):
         look = rejects.ensure(table.catalog, table.name)
-        if any(carries(snapshot.summary, batch.id) for snapshot in look.lineage.ancestors):
+        if _rejects_are_in(look, batch, file):
             return
         try:
-            rejects.append(look, reject_file, _ids(batch))
+            rejects.append(look, file.path, ids_of(batch))
         except (CommitConflict, CommitUnknown) as error:
             lost = error
             _pause(attempt)
         else:
             return
-    look = rejects.ensure(table.catalog, table.name)
-    if not any(carries(snapshot.summary, batch.id) for snapshot in look.lineage.ancestors) and lost:
+    if not _rejects_are_in(rejects.ensure(table.catalog, table.name), batch, file) and lost:
         raise lost
 
 
-def _ids(batch: Batch) -> dict[str, str]:
-    # Under both, so that a Spark publish of the same batch is refused, too.
-    return {
-        BATCH_ID: str(batch.id),
-        PUBLISHED_WAP_ID: str(batch.id),
-        "autoloader.ingestion-id": str(batch.ingestion_id),
-    }
+def _rejects_are_in(look: Look, batch: Batch, file: RejectFile) -> bool:
+    """By the table's history; where that cannot tell, by its rows, which takes a scan."""
+    landed = rejects_landed(look.lineage, batch, file)
+    return rejects.has_rows_of(look, batch) if landed is None else landed
 
 
 def _until_answered(
@@ -165,7 +179,7 @@ def _look_again(table: Table, attempts: int) -> Look:
     for attempt in range(attempts):
         try:
             return table.look()
-        except CatalogUnavailable as error:
+        except (CatalogUnavailable, CatalogRefused) as error:  # a token may expire while a commit is under way
             silent = error
             _pause(attempt)
     raise CommitUnknown(

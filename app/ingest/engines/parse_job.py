@@ -15,6 +15,7 @@ from app.ingest.engines.parse_session import session
 from app.ingest.formats.base import FILE, RESCUED, Format, InferJob, Job, NewColumn, Reading, ReadJob, Verifies
 from app.ingest.formats.contract import InferRequest, InferResult, ParsedFile, ParseFile, ParseRequest, ParseResult
 from app.ingest.formats.streams import BadFile, precheck, unchanged
+from app.ingest.threshold import over_threshold
 
 _HOMES = {
     "jsonl": ("jsonl", "JSONL"),
@@ -120,8 +121,9 @@ class _Parse:
             return
         for file in self.job.files:
             count = self.counts.get(file.file_id, Counts())
-            if passed(count, self.request.max_errors):
-                part = f"{count.rejected} of {count.rows + count.rejected} records were rejected"
+            records = count.rows + count.rejected
+            if over_threshold(count.rejected, records, self.request.max_errors):
+                part = f"{count.rejected} of {records} records were rejected"
                 sentence = f"{file.path}: {part}, more than {self.request.max_errors}."
                 self.job.fail(file, "too-many-errors", sentence, "SKIPPED")
 
@@ -149,13 +151,6 @@ class _Parse:
         if failed:
             return replace(failed, rejected=count.rejected) if failed.state == "SKIPPED" else failed
         return ParsedFile(file.file_id, "SUCCESS", count.rows, count.rescued, count.rejected)
-
-
-def passed(count: Counts, threshold: str) -> bool:
-    """Whether more was rejected than `threshold` (`10` or `5%`) allows."""
-    if threshold.endswith("%"):
-        return count.rejected * 100 > float(threshold[:-1]) * (count.rows + count.rejected)
-    return count.rejected > int(threshold)
 
 
 def _present(job: Job) -> tuple[ParseFile, ...]:

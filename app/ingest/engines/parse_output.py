@@ -15,10 +15,11 @@ import duckdb
 import pyarrow as pa
 
 from app.datatypes import Column, duckdb_name, duckdb_text
-from app.ingest.formats.base import FILE, REJECT, RESCUED
+from app.ingest.formats.base import FILE, REJECT, RESCUED, TOKEN
 from app.ingest.formats.contract import ParseFile, ParseRequest
 
 _PATHS = "__autoloader_paths"
+_ID, _PATH = f"__autoloader_id_{TOKEN}", f"__autoloader_path_{TOKEN}"  # strangers' columns stand beside them
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +129,14 @@ class Output:
         columns = [duckdb_name(column.name) for column in self._request.schema]
         columns.append(f"CASE WHEN {reject} IS NULL THEN {FILE} ELSE -{FILE} END AS {self._file_id}")
         if names.source_file:
-            columns.append(f"path AS {duckdb_name(names.source_file[0])}")
+            columns.append(f"{_PATH} AS {duckdb_name(names.source_file[0])}")
         if names.ingested_at:
             stamp = duckdb_text(self._request.ingested_at)
             columns.append(f"CAST({stamp} AS TIMESTAMPTZ) AS {duckdb_name(names.ingested_at[0])}")
         if self._rescued:
             columns.append(f"{RESCUED} AS {self._rescued}")
-        join = f" JOIN {_PATHS} ON {FILE} = file_id" if names.source_file else ""
+        paths = f"(SELECT file_id AS {_ID}, path AS {_PATH} FROM {_PATHS})"
+        join = f" JOIN {paths} ON {FILE} = {_ID}" if names.source_file else ""
         return f"SELECT {', '.join(columns)} FROM ({select}){join}"
 
     def _write(self, body: str) -> list[str]:

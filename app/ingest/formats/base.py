@@ -47,6 +47,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from app.datatypes import TableSchema, duckdb_name
@@ -67,6 +68,7 @@ __all__ = [
     "RAW_LIMIT",
     "REJECT",
     "RESCUED",
+    "TOKEN",
     "Evidence",
     "Format",
     "InferJob",
@@ -81,9 +83,11 @@ __all__ = [
     "file_id_sql",
 ]
 
-FILE = "__autoloader_file"
-RESCUED = "__autoloader_rescued"
-REJECT = "__autoloader_reject"
+# They stand beside columns that strangers name: nobody outside this process can guess them.
+TOKEN = token_hex(8)
+FILE = f"__autoloader_file_{TOKEN}"
+RESCUED = f"__autoloader_rescued_{TOKEN}"
+REJECT = f"__autoloader_reject_{TOKEN}"
 RAW_LIMIT = 64 * 1024  # bytes of a rejected record that are kept
 
 

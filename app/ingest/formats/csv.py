@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.datatypes import can_be_named
 from app.ingest.formats.base import InferJob, InferResult, NewColumn, ParseFile, ReadJob
 from app.ingest.formats.csv_exact import store
 from app.ingest.formats.csv_head import CsvHead, HeadReader, column_names
@@ -172,7 +173,7 @@ class CsvReading:
     def new_columns(self, relation: str) -> Sequence[NewColumn]:
         known = {name.lower() for name in self.job.schema.names}
         names = dict.fromkeys(name for opened in self.opened.values() for name in opened.part.names)
-        fresh = [name for name in names if name.lower() not in known]
+        fresh = [name for name in names if name.lower() not in known and can_be_named(name)]
         return columns_in_rescued(self.job.connection, relation, fresh, self.dialect.formats)
 
     def blame(self, file: ParseFile, error: str) -> tuple[str, str]:

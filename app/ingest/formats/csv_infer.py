@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from app.datatypes import Column, DataType, TableSchema, primitive
+from app.datatypes import Column, DataType, TableSchema, can_be_named, primitive
 from app.ingest.formats.base import InferJob, InferResult, ParseFile
 from app.ingest.formats.contract import Evidence
 from app.ingest.formats.csv_head import CsvHead, HeadReader, column_names
@@ -155,7 +155,7 @@ def _type(seen: _Seen) -> DataType:
 def _one_case_each(columns: dict[str, _Seen]) -> list[str]:
     """Names that differ only in case cannot all be columns; the first is, the others are rescued when loading."""
     first: dict[str, str] = {}
-    for name in columns:
+    for name in filter(can_be_named, columns):
         first.setdefault(name.lower(), name)
     return list(first.values())
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from app.datatypes import Column, DataType
+from app.datatypes import Column, DataType, can_be_named
 from app.ingest.formats.base import NewColumn, ReadJob
 from app.ingest.formats.json_types import Shape, spoken_once
 
@@ -88,4 +88,4 @@ def _inside(value: object, kind: DataType, parent: tuple[str, ...]) -> Iterator[
 
 
 def _taken(name: str, columns: tuple[Column, ...]) -> bool:
-    return not name or "\0" in name or name.lower() in {column.name.lower() for column in columns}
+    return not can_be_named(name) or name.lower() in {column.name.lower() for column in columns}

@@ -54,7 +54,8 @@ class RecordSql:
 
     def _judged(self, source: str, *, located: bool = False) -> str:
         more = ', line, "offset", raw' if located else ""
-        shape = duckdb_text(json.dumps({column.name: structure(column.type) for column in self.columns}))
+        wanted = {column.name: structure(column.type) for column in self.columns}
+        shape = duckdb_text(json.dumps(wanted or "JSON"))  # DuckDB takes no object without members
         # TRY is dear where it catches: the whole vector is parsed once more, row by row.
         sound = "CASE WHEN doubt AND NOT json_valid(text) THEN NULL ELSE text END"
         parsed = f"SELECT file, text, keys, flaw{more}, TRY(from_json({sound}, {shape})) AS x FROM {source}"
@@ -66,6 +67,8 @@ class RecordSql:
         return f"SELECT *, ({self._odd()}) AS odd FROM ({layer})"
 
     def _odd(self) -> str:
+        if not self.columns:
+            return "true"
         found = balanced(
             [f"CAST({any_value(_parsed(path), path[-1].type)} AS INTEGER)" for path in _known(self.columns)], "+", "0"
         )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from app.datatypes import Column, DataType, array, decimal, mapping, primitive, struct
+from app.datatypes import Column, DataType, array, can_be_named, decimal, mapping, primitive, struct
 
 _MAX_MEMBERS = 200  # an object with more keys is a map
 _MAX_DEPTH = 30  # deeper values are kept as JSON text
@@ -74,10 +74,10 @@ class Shape:
 
 
 def spoken_once(members: Mapping[str, Shape]) -> Iterator[tuple[str, Shape]]:
-    """Members that can be columns: named, and of names that differ only in case the first."""
+    """Members that can be columns: those with a possible name, and of names that differ only in case the first."""
     taken: set[str] = set()
     for name, member in members.items():
-        if name and "\0" not in name and name.lower() not in taken:
+        if can_be_named(name) and name.lower() not in taken:
             taken.add(name.lower())
             yield name, member
 

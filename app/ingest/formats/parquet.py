@@ -15,13 +15,14 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from app.datatypes import Column, DataType, TableSchema, duckdb_name, duckdb_text, duckdb_type
+from app.datatypes import Column, DataType, TableSchema, can_be_named, duckdb_name, duckdb_text, duckdb_type
 from app.errors import InvalidInput
 from app.ingest.formats.base import (
     FILE,
     RAW_LIMIT,
     REJECT,
     RESCUED,
+    TOKEN,
     InferJob,
     InferResult,
     Job,
@@ -196,7 +197,7 @@ def _unknown(columns: Sequence[Column], layout: Layout) -> Iterator[tuple[tuple[
     for name, source in zip(layout.names, layout.types, strict=True):
         if name in known:
             yield from _unknown_members(known[name].type, source, (name,))
-        elif name.lower() not in lowered and source.type:
+        elif name.lower() not in lowered and source.type and can_be_named(name):
             yield (name,), source.type
 
 
@@ -210,7 +211,7 @@ def _unknown_members(
     for name, inner in source.members if source.duck.startswith("STRUCT(") else ():
         if name in known:
             yield from _unknown_members(known[name].type, inner, (*path, name))
-        elif name.lower() not in lowered and inner.type:
+        elif name.lower() not in lowered and inner.type and can_be_named(name):
             yield (*path, name), inner.type
 
 
@@ -240,7 +241,7 @@ def _select(layout: Layout, paths: Sequence[str], schema: TableSchema, *, locate
     values += [f"{file_id_sql('filepath')} AS {FILE}", f"{rescued(entries)} AS {RESCUED}"]
     rejected = f"CASE {' '.join(reject)} END" if reject else "CAST(NULL AS VARCHAR)"
     columns = [f"c{index}" for index in range(len(layout.names))]
-    extra = ", filename='__autoloader_path'" + (", file_row_number=true" if located else "")
+    extra = f", filename='__autoloader_path_{TOKEN}'" + (", file_row_number=true" if located else "")
     names = ", ".join([*columns, *(["rownumber"] if located else []), "filepath"])
     more = ", line, raw" if located else ""
     if located:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 
-from app.datatypes import Column, DataType, TableSchema, duckdb_text, primitive
+from app.datatypes import Column, DataType, TableSchema, can_be_named, duckdb_text, primitive
 from app.ingest.formats.base import InferJob, InferResult, ParseFile
 from app.ingest.formats.contract import Evidence
 from app.ingest.formats.streams import BadFile
@@ -43,7 +43,7 @@ def infer_parquet(job: InferJob, layouts: Sequence[_Layout]) -> InferResult:
                 evidence.setdefault((name, shown), Evidence(name, shown, files[file_id].path, example))
         rows += sample
     first: dict[str, str] = {}  # names that differ only in case: the first is a column, the others are rescued
-    for name in types:
+    for name in filter(can_be_named, types):
         first.setdefault(name.lower(), name)
     kept = set(first.values())
     columns = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from app.datatypes import Column, DataType, array, decimal, mapping, primitive, struct
+from app.datatypes import Column, DataType, array, can_be_named, decimal, mapping, primitive, struct
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
@@ -57,7 +57,7 @@ def source_type(kind: DuckDBPyType) -> SourceType:
     duck = str(kind)
     if kind.id == "struct":
         members = tuple((name, source_type(member)) for name, member in _children(kind))
-        fields = tuple(Column(name, member.type) for name, member in members if member.type)
+        fields = tuple(Column(name, member.type) for name, member in members if member.type and can_be_named(name))
         return SourceType(duck, struct(*fields) if fields else None, members)
     if kind.id in {"list", "array"}:
         item = source_type(_children(kind)[0][1])

@@ -14,6 +14,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from app.catalog.open import local_options, open_catalog
 from app.datatypes import Column, parse_schema, primitive
 from app.errors import CommitConflict, CommitUnknown, TableNotFound
+from tests.functional import hands
 
 RETRIES = {"commit.retry.num-retries": "20", "commit.retry.min-wait-ms": "1"}
 
@@ -62,7 +63,7 @@ def test_a_first_commit_upon_an_empty_table_is_refused_when_another_was_first(ta
 def test_an_empty_table_made_again_takes_no_commit_that_was_meant_for_the_old_one(catalog, table, writer, rows):
     old = table.look()
     files = writer.land(old, [{"id": 1}])
-    table.drop()
+    hands.drop(table)
     catalog.create("db.events", parse_schema("id bigint, name string"))
     with pytest.raises(CommitConflict):
         old.append(files, {})
@@ -71,7 +72,7 @@ def test_an_empty_table_made_again_takes_no_commit_that_was_meant_for_the_old_on
 
 def test_a_dropped_table_takes_no_commit(table):
     old = table.look()
-    table.drop()
+    hands.drop(table)
     with pytest.raises((CommitConflict, TableNotFound)):
         old.append((), {})
     with pytest.raises(TableNotFound):

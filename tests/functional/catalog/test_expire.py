@@ -9,6 +9,7 @@ import pytest
 from app.catalog.expire import retention_warning
 from app.ingest.landing import decide
 from app.values import LandingKind
+from tests.functional import hands
 from tests.functional.catalog.conftest import batch_of
 
 LATER = datetime.now(UTC) + timedelta(days=1)
@@ -97,10 +98,9 @@ class TestWhatExpiryDoesToAnswers:
 
     def test_a_staged_snapshot_before_the_first_commit_does_not_cast_doubt(self, table):
         batch = batch_of(table)
-        staged = table.look().loaded.transaction()
-        staged.update_snapshot(snapshot_properties={"wap.id": str(batch.id)}, branch=None).fast_append().commit()
-        staged.commit_transaction()
+        hands.stage(table, batch.id)
         assert table.lineage().ancestors == ()
+        assert decide(table.lineage(), batch).kind is LandingKind.NOT_LANDED
         table.look().append((), {})
         found = table.lineage()
         assert found.complete
@@ -110,9 +110,9 @@ class TestWhatExpiryDoesToAnswers:
     def test_a_rollback_past_the_base_is_unknown_and_one_to_the_base_is_not(self, table, chain):
         batch = batch_of(table)
         table.look().append((), {"autoloader.batch-id": str(batch.id)})
-        table.look().loaded.manage_snapshots().rollback_to_snapshot(batch.base_snapshot_id).commit()
+        hands.roll_back(table, batch.base_snapshot_id)
         assert decide(table.lineage(), batch).kind is LandingKind.NOT_LANDED
-        table.look().loaded.manage_snapshots().rollback_to_snapshot(chain[1]).commit()
+        hands.roll_back(table, chain[1])
         answer = decide(table.lineage(), batch)
         assert answer.kind is LandingKind.UNKNOWN
         assert "rolled back" in answer.evidence
@@ -120,7 +120,7 @@ class TestWhatExpiryDoesToAnswers:
     def test_a_table_made_again_is_unknown(self, catalog, table, chain):
         batch = batch_of(table)
         schema = table.state().schema
-        table.drop()
+        hands.drop(table)
         catalog.create("db.events", schema)
         assert decide(table.lineage(), batch).kind is LandingKind.UNKNOWN
 

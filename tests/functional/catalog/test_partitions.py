@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.catalog import files, split
-from app.catalog.read import partition_texts
+from app.catalog.partitions import partition_texts
 from app.datatypes import Column, duckdb_name, parse_schema
 from app.errors import CatalogError, InvalidInput
 
@@ -76,7 +76,7 @@ def test_every_row_is_found_again_through_its_partition(catalog, writer, partiti
     july = look.loaded.scan(row_filter="at < '2026-01-03T00:00:00+00:00'").to_arrow().num_rows
     assert july == 10
     assert len({str(file.partition) for file in landed}) == len(landed)
-    assert [text.replace("months", "month") for text in partition_by] == list(partition_texts(look))
+    assert [text.replace("months", "month") for text in partition_by] == list(partition_texts(look.loaded.metadata))
     assert not list((writer.folder / "cut").iterdir())
 
 

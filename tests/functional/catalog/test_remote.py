@@ -14,7 +14,7 @@ from app.catalog import rejects
 from app.catalog.open import open_catalog
 from app.catalog.table import Catalog
 from app.datatypes import parse_schema
-from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, FileMissing
+from app.errors import CatalogRefused, CatalogUnavailable, CommitConflict, CommitUnknown, FileMissing
 
 
 @pytest.fixture
@@ -108,11 +108,13 @@ def test_a_connection_cut_while_it_commits_leaves_the_outcome_unknown(remote, wr
     assert len(table.look().append(files, {}).summary) > 1
 
 
-def test_wrong_credentials_are_told_and_not_taken_for_an_empty_table(options, remote):
+@pytest.mark.parametrize("wrong", ["s3.secret-access-key", "s3.access-key-id"])
+def test_wrong_credentials_are_told_and_not_taken_for_an_empty_table(options, remote, wrong):
     remote.create("db.t", parse_schema("id bigint"))
-    from app.errors import CatalogError
-
-    with open_catalog("prod", {**options, "s3.secret-access-key": "wrong"}) as other, pytest.raises(CatalogError):
+    with (
+        open_catalog("prod", {**options, wrong: "wrong"}) as other,
+        pytest.raises(CatalogRefused, match="Check the credentials"),
+    ):
         other.table("db.t").look()
 
 

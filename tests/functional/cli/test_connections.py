@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 from app.storage import open_store
 from tests.functional.cli.conftest import rows
@@ -51,6 +52,27 @@ def test_a_name_that_is_taken_needs_replace(cli):
         "Error: There is a connection 'store' already.\nNext: Use --replace to change it.\n"
     )
     assert cli("connections", "add", "store", "s3", "--replace").code == 0
+
+
+def test_a_secret_that_cannot_be_read_hides_no_other_connection(cli, home):
+    cli("connections", "add", "bad", "s3", "--secret", "secret_access_key=abcd")
+    (home / "secret.key").unlink()
+    cli("connections", "add", "good", "s3", "--secret", "secret_access_key=abcd")
+    cli("connections", "add", "open", "s3", "-o", "region=x")
+
+    listed = cli("connections", "list")
+    views = {view["name"]: view for view in cli("connections", "list", "--json").answer["connections"]}
+    checks = {check["name"]: check for check in cli("doctor", "--json").answer["checks"]}
+
+    assert listed.code == 0
+    assert re.search(r"^bad +s3 +cannot be read ", listed.out, re.MULTILINE)
+    assert "another key" in listed.out.splitlines()[-1]
+    assert {name: view["secret_names"] for name, view in views.items()} == {
+        "bad": [],
+        "good": ["secret_access_key"],
+        "open": [],
+    }
+    assert (views["good"]["unreadable"], checks["connection bad"]["state"]) == ("", "broken")
 
 
 def test_a_connection_that_is_used_is_not_removed(cli, s3):

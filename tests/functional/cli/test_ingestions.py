@@ -67,7 +67,20 @@ def test_resolve_says_when_there_is_nothing_to_decide(cli, loaded):
     )
 
     assert shown.out == ("shop.orders is not blocked by a batch. Run it: autoloader ingestions run shop.orders\n")
+    assert len(cli("runs", "list", "--json").answer["runs"]) == 1, "looking is no run"
     assert wrong.err.startswith("Error: One decision at a time.\n")
+
+
+def test_a_decision_is_listed_as_such_and_is_not_the_last_run(cli, loaded):
+    (loading,) = cli("runs", "list", "--json").answer["runs"]
+
+    accepted = cli("ingestions", "resolve", "shop.orders", "--accept-table")
+    decided, _ = cli("runs", "list", "--json").answer["runs"]
+
+    assert accepted.code == 0
+    assert (decided["trigger"], decided["state"]) == ("decision", "SUCCESS")
+    assert cli("runs", "show", "--json").answer["id"] == loading["id"]
+    assert cli("ingestions", "show", "shop.orders", "--json").answer["last_run_id"] == loading["id"]
 
 
 def test_runs_are_listed_and_shown_by_the_beginning_of_their_id(cli, loaded):
@@ -111,3 +124,19 @@ def test_a_preview_shows_schema_and_rows_and_writes_nothing(cli, landing, home):
     assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
     assert not (home / "warehouse").exists()
     assert list((home / "spool").iterdir()) == []
+
+
+def test_two_deleted_patterns_of_a_folder_are_not_loaded_again_by_the_whole_folder(cli, landing):
+    put(landing, "a.jsonl", rows(0, 5))
+    put(landing, "b.ndjson", rows(5, 5))
+    assert cli("load", "landing/*.jsonl", "shop.t", "--name", "one").code == 0
+    assert cli("load", "landing/*.ndjson", "shop.t", "--name", "two", "--allow-overlap").code == 0
+    for name in ("one", "two"):
+        cli("ingestions", "delete", name, "--yes")
+
+    refused = cli("load", "landing", "shop.t")
+    insisted = cli("load", "landing", "shop.t", "--allow-overlap")
+
+    assert (refused.code, insisted.code) == (1, 1)
+    assert "its rows would be there twice" in insisted.err
+    assert cli("table", "show", "shop.t", "--json").answer["records"] == 10

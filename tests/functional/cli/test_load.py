@@ -63,6 +63,29 @@ def test_a_broken_file_is_told_with_its_reason_and_makes_the_exit_code_3(cli, la
     assert ran.out.endswith("See all: autoloader files list shop.orders --state QUARANTINED\n")
 
 
+def test_a_new_file_that_cannot_be_loaded_is_not_told_as_nothing_new(cli, landing):
+    put(landing, "bad.jsonl.gz", gzip.compress(rows(5, 500).encode(), mtime=0)[:100])
+
+    first, second = cli("load", "landing", "shop.orders"), cli("load", "landing", "shop.orders")
+
+    assert re.match(r"No file was loaded into local\.shop\.orders \(1 object listed, [\d.]+ s\)\.\n", first.out)
+    assert "PARTIAL: 1 quarantined\n" in first.out
+    assert second.out.startswith("Nothing new for local.shop.orders: 1 file known already (1 object listed")
+
+
+def test_good_files_load_though_the_first_ones_told_no_column(cli, landing):
+    put(landing, "bad.jsonl.gz", gzip.compress(rows(5, 500).encode(), mtime=0)[:100])
+    first = cli("load", "landing", "shop.orders", "--json").answer
+    put(landing, "good.jsonl", rows(0, 5))
+
+    second = cli("load", "landing", "shop.orders", "--json").answer
+    head = cli("table", "head", "shop.orders", "--json").answer["rows"]
+
+    assert [file["reason"] for file in first["not_loaded"]] == ["truncated"]
+    assert (second["state"], second["metrics"]["rows"]) == ("SUCCESS", 5)
+    assert sorted(row["name"] for row in head) == ["n0", "n1", "n2", "n3", "n4"]
+
+
 def test_rejected_and_rescued_records_are_counted_and_shown_where_they_are(cli, landing):
     put(landing, "a.jsonl", rows(0, 5) + '{"id": 7, "name": [1]}\n{"id": broken\n')
 

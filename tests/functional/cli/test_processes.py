@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from app.ingest.engines.embedded import EmbeddedEngine
+from app.vault import Vault
 from tests.functional.cli.conftest import put, rows, start
 
 
@@ -41,6 +46,24 @@ def test_a_stopped_run_ends_cancelled_and_the_next_one_goes_on(cli, landing, tmp
     assert [run["state"] for run in cli("runs", "list", "--json").answer["runs"]] == ["CANCELLED"]
     again = cli("load", "landing", "shop.orders", "--json").answer
     assert (again["state"], again["metrics"]["rows"]) == ("SUCCESS", 5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_meets_upkeep_ends_the_run_like_any_other(cli, landing, monkeypatch, number):
+    put(landing, "a.jsonl", rows(0, 5))
+    monkeypatch.setattr(EmbeddedEngine, "expire", lambda *arguments: signal.raise_signal(number))
+
+    ran = cli("load", "landing", "shop.orders")
+
+    assert ran.code == 128 + number
+    assert [run["state"] for run in cli("runs", "list", "--json").answer["runs"]] == ["CANCELLED"]
+    assert [run["error_code"] for run in cli("runs", "list", "--json").answer["runs"]] == ["interrupted"]
+
+
+def test_a_signal_ends_the_checks_and_is_no_result_of_one(cli, monkeypatch):
+    monkeypatch.setattr(Vault, "from_settings", lambda *arguments: signal.raise_signal(signal.SIGINT))
+
+    assert cli("doctor", "--json").code == 130
 
 
 def test_a_second_signal_kills_at_once(home, landing, tmp_path):
@@ -90,6 +113,26 @@ def test_a_reader_that_goes_away_gets_no_traceback(cli, landing):
     assert err == ""
 
 
+@pytest.mark.parametrize("level", ["WARNING", "DEBUG"])
+def test_a_run_whose_notes_nobody_reads_goes_on(cli, landing, level):
+    put(landing, "a.jsonl", rows(0, 5))
+
+    with start("load", "landing", "shop.orders", LOG_LEVEL=level) as process:
+        process.stderr.close()
+        out = process.stdout.read()
+
+    assert process.returncode == 0
+    assert out.startswith("Loaded 1 file (120 B), 5 rows, into local.shop.orders")
+    assert [run["state"] for run in cli("runs", "list", "--json").answer["runs"]] == ["SUCCESS"]
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code(home):
+    with start("load", "nowhere", "shop.orders") as process:
+        process.stderr.close()
+
+    assert process.returncode == 1
+
+
 def test_without_a_terminal_there_is_no_bar(home, landing):
     put(landing, "a.jsonl", rows(0, 5))
 
@@ -103,6 +146,21 @@ def test_without_a_terminal_there_is_no_bar(home, landing):
         "Format jsonl: 1 file ends in .jsonl.",
         "Reading a sample to infer the schema.",
     ]
+
+
+def test_the_sample_of_a_process_that_was_killed_goes_with_the_next_run(cli, home, landing):
+    put(landing, "a.jsonl", rows(0, 5))
+    killed = (
+        "import os; from app.cli.main import run; from app.ingest.engines.sandbox import Sandbox;"
+        "Sandbox.infer = lambda *_: os._exit(9); run(['load', 'landing', 'shop.orders'])"
+    )
+    root = str(Path(__file__).parents[3])
+    subprocess.run([sys.executable, "-c", killed], env={**os.environ, "PYTHONPATH": root}, check=False)
+    left = list((home / "spool").iterdir())
+
+    assert cli("load", "landing", "shop.orders").code == 0
+    assert left
+    assert list((home / "spool").iterdir()) == []
 
 
 def test_a_ledger_comes_to_be_by_itself(landing, tmp_path, monkeypatch):

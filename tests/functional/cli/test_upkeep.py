@@ -35,7 +35,7 @@ def test_the_doctor_tells_of_a_secret_that_the_key_does_not_open(cli, home, monk
 
     broken = [check for check in ran.answer["checks"] if check["state"] == "broken"]
     assert ran.code == 1
-    assert [check["name"] for check in broken] == ["connections"]
+    assert [check["name"] for check in broken] == ["connection store"]
     assert broken[0]["hint"]
 
 

@@ -73,7 +73,7 @@ def request(paths: Sequence[Path], schema: str, folder: Path, **changes: object)
         files=files_of(paths, in_place=in_place),
         format="jsonl",
         options={},
-        schema=numbered(parse_schema(schema)),
+        schema=numbered(parse_schema(schema) if schema else TableSchema()),
         row_columns=RowColumns(("_file_id", 101), ("_source_file", 102), ("_ingested_at", 103), rescued),
         ingested_at="2026-01-31T12:00:00+00:00",
         unknown="rescue",

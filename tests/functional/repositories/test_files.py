@@ -2,20 +2,22 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
-from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from app.ingest import ledger
-from app.repositories import batches, files, leases
+from app.models import DEFAULT_TENANT
+from app.repositories import batches, file_views, files, leases, runs
+from app.repositories.file_views import Scope
 from app.repositories.files import NewFile
 from app.repositories.leases import Holder
-from app.values import BatchState, FileOutcome, FileState, ListedPage
+from app.values import BatchState, FileState, ListedPage
 from tests.fakes.ledger import NOON, Pipeline, add_ingestion, found, many, shape
+from tests.fakes.statements import plan_of, statements
 
 S = FileState
 # What a path can hold: any Unicode but NUL, which PostgreSQL has no place for, and half characters.
@@ -27,35 +29,6 @@ PATHS = st.text(
 ON_A_SHARED_DATABASE = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@pytest.fixture
-def pipeline(database) -> Pipeline:
-    return Pipeline.new(database)
-
-
-@contextmanager
-def statements(database):
-    """Collect what is sent to the database: (text, parameters)."""
-    sent: list[tuple[str, object]] = []
-
-    def note(connection, cursor, statement, parameters, context, executemany):
-        if not statement.startswith(("BEGIN", "SAVEPOINT")):
-            sent.append((statement, parameters))
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
-
-
-def plan_of(database, sent) -> str:
-    """How SQLite would carry out the only statement that was sent."""
-    [(statement, parameters)] = sent
-    with database.session_scope() as session:
-        rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        return "; ".join(row[3] for row in rows)
 
 
 # --- ids
@@ -82,6 +55,19 @@ def test_ids_of_the_highest_epoch_fit_a_signed_64_bit_column(database):
 
     assert file_id == 2**63 - 1
     assert pipeline.rows()[0]["id"] == file_id
+
+
+def test_when_the_sequence_is_used_up_another_epoch_begins_and_no_id_repeats(database, monkeypatch):
+    with database.session_scope() as session:
+        session.execute(text(f"UPDATE file_id_source SET epoch = 5, next_sequence = {2**32 - 4}"))
+    drawn = iter([5, 5, 2**31 - 1])
+    monkeypatch.setattr("app.repositories.files.secrets.randbits", lambda bits: next(drawn))
+    given_out = []
+    for count in (3, 2, 1):
+        with database.session_scope() as session:
+            given_out.append(list(files.allocate_ids(session, count)))
+    old, new = 5 << 32, (2**31 - 1) << 32
+    assert given_out == [[old + 2**32 - 4, old + 2**32 - 3, old + 2**32 - 2], [new + 1, new + 2], [new + 3]]
 
 
 def test_ids_given_at_the_same_time_are_different(database):
@@ -195,136 +181,54 @@ def test_known_files_are_compared_page_by_page_in_bounded_memory(pipeline):
 # --- indexes
 
 
-def test_the_queries_that_run_each_time_use_their_indexes(sqlite_database):
-    pipeline = Pipeline.new(sqlite_database)
-    pipeline.record(*many(3))
-    with sqlite_database.session_scope() as session:
-        with statements(sqlite_database) as waiting:
-            files.waiting(session, pipeline.ingestion_id, 0, 10)
-        with statements(sqlite_database) as between:
-            files.known_between(session, pipeline.ingestion_id, "/a", "/b", 10)
-        with statements(sqlite_database) as unfinished:
-            batches.unfinished(session, pipeline.ingestion_id)
-        with statements(sqlite_database) as not_loaded:
-            files.waiting_count(session, pipeline.ingestion_id)
-        with statements(sqlite_database) as of_batch:
-            files.of_batch(session, uuid4())
-
-    waits = plan_of(sqlite_database, waiting)
-    assert "ix_processed_files_waiting (ingestion_id=? AND id>?)" in waits
-    assert "TEMP B-TREE" not in waits
-    assert "(ingestion_id=? AND path>? AND path<?)" in plan_of(sqlite_database, between)
-    assert "ix_batches_unfinished (ingestion_id=?)" in plan_of(sqlite_database, unfinished)
-    assert "ix_processed_files_not_loaded (ingestion_id=?" in plan_of(sqlite_database, not_loaded)
-    assert "ix_processed_files_batch_id (batch_id=?)" in plan_of(sqlite_database, of_batch)
+# What is asked → (SQLite's way, PostgreSQL's way).
+INDEXED = {
+    "waiting": ("ix_processed_files_waiting (ingestion_id=? AND id>?)", "ix_processed_files_waiting"),
+    "known_between": (" (ingestion_id=? AND path>? AND path<?)", "uq_processed_files_ingestion_path_version"),
+    "unfinished": ("ix_batches_unfinished (ingestion_id=?)", "ix_batches_unfinished"),
+    "unknown": ("ix_batches_unfinished (ingestion_id=?)", "ix_batches_unfinished"),
+    "waiting_count": ("ix_processed_files_not_loaded (ingestion_id=?", "ix_processed_files_not_loaded"),
+    "count_with_reason": (
+        "ix_processed_files_not_loaded (ingestion_id=? AND state=?)",
+        "ix_processed_files_not_loaded",
+    ),
+    "of_batch": ("ix_processed_files_batch_id (batch_id=?)", "ix_processed_files_batch_id"),
+    "running": ("ix_runs_running (ingestion_id=?)", "ix_runs_running"),
+    "runs": ("ix_runs_tenant_id_started_at (tenant_id=?)", "ix_runs_tenant_id_started_at"),
+    "versions": (" (ingestion_id=? AND path=?)", "uq_processed_files_ingestion_path_version"),
+    "versions of one": (" (ingestion_id=? AND path=?)", "uq_processed_files_ingestion_path_version"),
+}
 
 
-# --- the way of a file
+def ask(session, name: str, own) -> object:
+    asked = {
+        "waiting": lambda: files.waiting(session, own, 0, 10),
+        "known_between": lambda: files.known_between(session, own, "/a", "/b", 10),
+        "unfinished": lambda: batches.unfinished(session, own),
+        "unknown": lambda: batches.unknown(session, own),
+        "waiting_count": lambda: files.waiting_count(session, own),
+        "count_with_reason": lambda: files.count_with_reason(session, own, S.QUARANTINED, ledger.ON_CHANGE_FAIL),
+        "of_batch": lambda: files.of_batch(session, uuid4()),
+        "running": lambda: runs.running(session, own),
+        "runs": lambda: runs.listed(session, DEFAULT_TENANT, None, 20),
+        "versions": lambda: file_views.versions(session, "/a", Scope(DEFAULT_TENANT)),
+        "versions of one": lambda: file_views.versions(session, "/a", Scope(DEFAULT_TENANT, own)),
+    }
+    return asked[name]()
 
 
-def test_the_way_of_a_file_from_discovery_to_its_history(pipeline):
-    database = pipeline.database
-    ids = pipeline.record(*many(3))
-    with database.session_scope() as session:
-        assert files.waiting(session, pipeline.ingestion_id, 0, 10) == [(file_id, 10) for file_id in ids]
-        batch = pipeline.plan(session, ids[0], ids[1])
-        assert batch.file_count == 2
-        assert files.waiting(session, pipeline.ingestion_id, 0, 10) == [(ids[2], 10)]
-    with database.session_scope() as session:
-        row = batches.by_id(session, batch.id)
-        batches.claim(session, row, epoch=1, table_uuid=uuid4(), head=None, now=NOON)
-        files.claim(session, batch.id, pipeline.run_id, NOON, first=True)
-    assert [r["state"] for r in pipeline.rows()] == ["PROCESSING", "PROCESSING", "DISCOVERED"]
-    outcomes = [
-        FileOutcome(ids[0], S.SUCCESS, rows=7, rescued=2, rejected=1),
-        FileOutcome(ids[1], S.FAILED, reason="denied", error="No access."),
-    ]
-    with database.session_scope() as session:
-        files.settle(session, batch.id, outcomes, 4711, NOON)
-        files.settled_events(session, batch.id, pipeline.run_id, NOON)
-
-    loaded, failed, waiting = pipeline.rows()
-    assert (loaded["state"], loaded["row_count"], loaded["rescued_count"], loaded["rejected_count"]) == (
-        "SUCCESS",
-        7,
-        2,
-        1,
-    )
-    assert (loaded["snapshot_id"], loaded["attempts"], loaded["batch_id"] is None) == (4711, 1, False)
-    assert (failed["state"], failed["reason"], failed["error"]) == ("FAILED", "denied", "No access.")
-    assert (failed["snapshot_id"], failed["batch_id"], failed["attempts"]) == (None, None, 1)
-    assert (waiting["state"], waiting["attempts"]) == ("DISCOVERED", 0)
-    assert pipeline.events(ids[0]) == ["PROCESSING", "SUCCESS"]
-    assert pipeline.events(ids[1]) == ["PROCESSING", "FAILED"]
-    assert pipeline.events(ids[2]) == []
-    with database.session_scope() as session:
-        assert [i for i, _ in files.waiting(session, pipeline.ingestion_id, 0, 10)] == ids[1:], "it is tried again"
-        assert files.counts(session, pipeline.ingestion_id) == {"SUCCESS": 1, "FAILED": 1, "DISCOVERED": 1}
+@pytest.mark.parametrize("name", INDEXED)
+def test_the_queries_that_run_each_time_use_their_indexes(database, name):
+    pipeline = Pipeline.new(database)
+    with database.session_scope() as session, statements(database) as sent:
+        ask(session, name, pipeline.ingestion_id)
+    plan = plan_of(database, sent)
+    assert INDEXED[name][database.kind == "postgresql"] in plan
+    if name in {"waiting", "runs"} and database.kind == "sqlite":
+        assert "FOR ORDER BY" not in plan, "they come in order"
 
 
-def test_settling_touches_no_file_of_another_batch(pipeline):
-    ids = pipeline.record(*many(2))
-    with pipeline.database.session_scope() as session:
-        mine, other = (pipeline.plan(session, file_id, file_id) for file_id in ids)
-        files.settle(session, mine.id, [FileOutcome(file_id, S.SUCCESS) for file_id in ids], 1, NOON)
-    assert [row["state"] for row in pipeline.rows()] == ["SUCCESS", "DISCOVERED"]
-    assert other.file_count == 1
-
-
-def test_an_attempt_in_a_batch_that_is_split_or_released_is_counted_once(pipeline):
-    """A file is not to blame for its neighbour: halving a batch must not use up the attempts of all its files."""
-    ids = pipeline.record(*many(2))
-    with pipeline.database.session_scope() as session:
-        parent = pipeline.plan(session, ids[0], ids[1])
-        files.claim(session, parent.id, pipeline.run_id, NOON, first=True)
-        files.claim(session, parent.id, pipeline.run_id, NOON, first=False)
-        child = pipeline.plan(session, 0, 0)
-        files.hand_over(session, parent.id, child.id, ids[0], ids[1])
-        files.claim(session, child.id, pipeline.run_id, NOON, first=True)
-        assert files.attempts_of(session, child.id) == dict.fromkeys(ids, 1)
-        files.set_free(session, child.id)
-    assert [(row["state"], row["attempts"]) for row in pipeline.rows()] == [("DISCOVERED", 0)] * 2
-
-
-def test_a_skipped_version_that_is_listed_again_is_revived_with_its_history(pipeline):
-    one = found("/data/orders/a")
-    [file_id] = pipeline.record(one)
-    with pipeline.database.session_scope() as session:
-        batch = pipeline.plan(session, file_id, file_id)
-        files.claim(session, batch.id, pipeline.run_id, NOON, first=True)
-        gone = [FileOutcome(file_id, S.SKIPPED, reason=ledger.MISSING, error="It was gone.")]
-        files.settle(session, batch.id, gone, None, NOON)
-        files.settled_events(session, batch.id, pipeline.run_id, NOON)
-    assert pipeline.rows()[0]["state"] == "SKIPPED"
-
-    counts = ledger.RecordCounts()
-    with pipeline.database.session_scope() as session:
-        page = ListedPage(files=(one,))
-        verdicts = ledger.compare(session, pipeline.ingestion_id, page, "ignore", counts)
-        ledger.store(session, pipeline.ingestion_id, pipeline.run_id, verdicts, NOON)
-    [row] = pipeline.rows()
-    assert (row["id"], row["state"], row["reason"], row["error"], row["batch_id"]) == (
-        file_id,
-        "DISCOVERED",
-        None,
-        None,
-        None,
-    )
-    assert row["settled_at"] is None
-    assert counts.new == 1
-    assert pipeline.events(file_id) == ["PROCESSING", "SKIPPED", "DISCOVERED"]
-    with pipeline.database.session_scope() as session:
-        assert files.waiting(session, pipeline.ingestion_id, 0, 10) == [(file_id, 10)]
-
-
-def test_a_newer_version_takes_the_place_of_one_that_never_got_in(pipeline):
-    [old] = pipeline.record(found("/data/orders/a", "v1"))
-    with pipeline.database.session_scope() as session:
-        page = ListedPage(files=(found("/data/orders/a", "v2"),))
-        verdicts = ledger.compare(session, pipeline.ingestion_id, page, "fail", ledger.RecordCounts())
-        ledger.store(session, pipeline.ingestion_id, pipeline.run_id, verdicts, NOON)
-    assert pipeline.states() == {"/data/orders/a@v1": "SKIPPED", "/data/orders/a@v2": "DISCOVERED"}
-    assert pipeline.events(old) == ["SKIPPED"]
+# --- samples
 
 
 def test_the_sample_of_waiting_files_has_the_first_the_last_and_some_between(pipeline):
@@ -341,40 +245,6 @@ def test_the_sample_of_waiting_files_has_the_first_the_last_and_some_between(pip
 
 
 # --- sets, not files
-
-
-def test_claiming_and_settling_ten_thousand_files_takes_a_handful_of_statements(pipeline):
-    ids = pipeline.record(*many(10_000))
-    outcomes = [FileOutcome(i, S.FAILED if i % 100 == 0 else S.SUCCESS, rows=3) for i in ids]
-    with statements(pipeline.database) as sent, pipeline.database.session_scope() as session:
-        batch = pipeline.plan(session, ids[0], ids[-1])
-        files.claim(session, batch.id, pipeline.run_id, NOON, first=True)
-        files.settle(session, batch.id, outcomes, 1, NOON)
-        files.settled_events(session, batch.id, pipeline.run_id, NOON)
-
-    assert len(sent) <= 8, [statement for statement, _ in sent]
-    with pipeline.database.session_scope() as session:
-        assert files.counts(session, pipeline.ingestion_id) == {"SUCCESS": 9900, "FAILED": 100}
-        assert session.execute(text("SELECT count(*) FROM file_events")).scalar() == 20_000
-
-
-def test_settling_finds_each_file_by_its_key_also_with_statistics_of_before_the_batch(pipeline):
-    """By the batch's index instead, 10,000 files of one batch took 90 s."""
-    database = pipeline.database
-    ids = pipeline.record(*many(2000))
-    with database.session_scope() as session:
-        session.execute(text("ANALYZE"))  # no file is in a batch yet
-    with database.session_scope() as session:
-        batch = pipeline.plan(session, ids[0], ids[-1])
-    with database.session_scope() as session:
-        with statements(database) as sent:
-            files.settle(session, batch.id, [FileOutcome(i, S.SUCCESS) for i in ids], 1, NOON)
-        [(statement, parameters)] = sent
-        explain = "EXPLAIN" if database.kind == "postgresql" else "EXPLAIN QUERY PLAN"
-        rows = session.connection().exec_driver_sql(f"{explain} {statement}", parameters[0]).all()
-    plan = " ".join(str(row) for row in rows)
-    assert "pk_processed_files" in plan or "(id=?)" in plan
-    assert "ix_processed_files_batch_id" not in plan
 
 
 def test_recording_a_page_of_new_files_takes_two_statements(pipeline):
@@ -417,8 +287,7 @@ def test_two_ingestions_that_record_at_once_both_get_through(database):
 
     assert failures == []
     for pipeline in pipelines:
-        with database.session_scope() as session:
-            assert files.counts(session, pipeline.ingestion_id) == {"DISCOVERED": 1600, "SKIPPED": 1600}
+        assert pipeline.counts() == {"DISCOVERED": 1600, "SKIPPED": 1600}
     ids = [row["id"] for row in pipelines[0].rows()]
     assert len(ids) == len(set(ids)) == 6400
 

@@ -1,32 +1,33 @@
-"""Worlds on a migrated SQLite file: see tests/fakes/world.py."""
+"""Worlds on a migrated database: see tests/fakes/world.py. On SQLite, unless a test asks for PostgreSQL."""
 
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from app.config import Settings
-from app.services.prefect_service import PrefectService
+from app.database import Database
 from tests.fakes.world import WatchedDatabase, World
-from tests.services.fixtures import PrefectServer
 
 WorldMaker = Callable[..., World]
-Until = Callable[[Callable[[], bool]], None]
-_PATIENCE = 60.0
 
 
 @pytest.fixture
-def new_world(sqlite_template: Path, tmp_path: Path) -> Iterator[WorldMaker]:
+def new_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorldMaker]:
     """Makes worlds, one after the other, each with the database anew."""
-    path = tmp_path / "world.db"
+    kind = getattr(request, "param", "sqlite")
+    if kind == "sqlite":
+        yield from _sqlite_worlds(request.getfixturevalue("sqlite_template"), tmp_path / "world.db")
+    else:
+        yield from _postgresql_worlds(request.getfixturevalue("new_postgresql_database"))
 
+
+def _sqlite_worlds(template: Path, path: Path) -> Iterator[WorldMaker]:
     def make(**options: object) -> World:
         close()
-        shutil.copy(sqlite_template, path)
+        shutil.copy(template, path)
         return World(f"sqlite:///{path}", **options)
 
     def close() -> None:
@@ -38,28 +39,13 @@ def new_world(sqlite_template: Path, tmp_path: Path) -> Iterator[WorldMaker]:
     close()
 
 
-@pytest.fixture
-def prefect_settings(prefect_server: PrefectServer, tmp_path: Path) -> Settings:
-    """Settings of a product that has this server, and a work pool of its own there."""
-    return Settings(
-        autoloader_home=tmp_path / "home", min_age_seconds=0, prefect_request_timeout_seconds=30, _env_file=None
-    )
+def _postgresql_worlds(new_database: Callable[[], Database]) -> Iterator[WorldMaker]:
+    made: list[str] = []
 
+    def make(**options: object) -> World:
+        made.append(new_database().url)
+        return World(made[-1], **options)
 
-@pytest.fixture
-def prefect(prefect_settings: Settings) -> Iterator[PrefectService]:
-    with PrefectService(prefect_settings) as service:
-        yield service
-
-
-@pytest.fixture
-def until() -> Until:
-    """Waits for what another process brings about."""
-
-    def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, "the condition never came true"
-            time.sleep(0.1)
-
-    return wait
+    yield make
+    for url in made:
+        WatchedDatabase(url).engine.dispose()

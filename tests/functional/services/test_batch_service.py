@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID, uuid4
 
 import pytest
 
 from app.errors import (
     CatalogError,
+    CatalogRefused,
     CatalogUnavailable,
     CommitUnknown,
     Conflict,
     IngestionBlocked,
+    Interrupted,
     LeaseLost,
     NotFound,
     SchemaChangeRefused,
@@ -346,11 +349,14 @@ def test_an_error_between_deaths_counts_as_a_sign_of_life(world):
     assert not world.batches("SPENT")
 
 
-def test_a_person_who_interrupts_is_no_death_of_a_parser(world):
+@pytest.mark.parametrize(
+    "end", [KeyboardInterrupt(), Interrupted("Stopped by Ctrl-C."), RuntimeError("a fault of the program")]
+)
+def test_a_process_that_could_say_how_it_ended_is_no_death_of_a_parser(world, end):
     fill(world, 2)
     for _ in range(4):
-        with pytest.raises(KeyboardInterrupt):
-            world.run(at("write", KeyboardInterrupt()))
+        with pytest.raises(type(end)):
+            world.run(at("write", end))
     assert only_batch(world)["unanswered"] == 0
 
 
@@ -358,10 +364,10 @@ def test_trying_again_in_the_same_run_does_not_make_a_batch_unsent(world):
     """A commit may be on its way though this object knows of none: the step may be repeated within one run."""
     world.settings = world.settings.model_copy(update={"max_attempts": 1})
     fill(world, 2)
-    with world.process(at("publish-commit", RequestLost(RuntimeError("a bug")))) as ctx:
+    with world.process(at("publish-commit", RequestLost(Killed()))) as ctx:
         steps = RunService(ctx.database, world.settings, world.clock)
         [batch_id] = steps.plan(ctx).batch_ids
-        with pytest.raises(RuntimeError):
+        with pytest.raises(Killed):
             steps.process(ctx, batch_id)
         todo = list(steps.process(ctx, batch_id).children)
         world.table.deliver()
@@ -409,8 +415,55 @@ def test_a_batch_that_landed_but_whose_receipt_or_rejects_are_gone_waits_for_a_p
     Person(world).decide("orders", batch_id, landed=True)
     assert world.counts() == {"SUCCESS": 3}
     assert only_batch(world)["snapshot_id"] == 1
+    assert only_batch(world)["row_count"] == (9 if lost == "rejects/" else 0), (
+        "the receipt tells as long as it is there"
+    )
+    assert sum(world.rejects.content().values()) == (0 if lost == "rejects/" else 3)
     world.run()
-    world.check_always()
+
+
+@pytest.mark.parametrize("point", ["read-receipt", "rejects-look", "rejects-commit"])
+@pytest.mark.parametrize("error", [CatalogRefused("The token has expired."), CatalogError("A library is missing.")])
+def test_what_can_be_mended_between_data_and_rejects_blocks_nothing_and_loses_nothing(world, point, error):
+    fill(world, rejected=2)
+    world.survive(at("publish-committed", Killed()))
+    with pytest.raises(type(error), match=re.escape(error.message)):
+        world.run(at(point, error))
+    assert only_batch(world)["state"] == "LANDED"
+    world.heal()
+    world.check_healed()
+    assert only_batch(world)["row_count"] == 9
+    assert set(world.rejects.content().values()) == {2}
+
+
+def test_a_person_who_decides_while_the_catalog_refuses_us_is_told_and_decides_again(world):
+    batch_id = blocked_and_then_landed(world)
+
+    class Refused(Person):
+        def _run(self, name):
+            return self.world.process(at("rejects-look", CatalogRefused("The token has expired.")))
+
+    with pytest.raises(CatalogRefused):
+        Refused(world).decide("orders", batch_id, landed=True)
+    assert only_batch(world)["state"] == "UNKNOWN"
+    Person(world).decide("orders", batch_id, landed=True)
+    assert only_batch(world)["row_count"] == 9
+    assert set(world.rejects.content().values()) == {2}
+
+
+def blocked_and_then_landed(world: World) -> UUID:
+    """Its history was expired by others while its commit was on the way, which then arrived."""
+    world.table.create(world.table.schema)
+    world.table.foreign_append()
+    fill(world, rejected=2)
+    world.picks = True
+    world.survive(at("publish-commit", RequestLost(Killed())))
+    world.table.foreign_append()
+    world.table.forget([s.snapshot_id for s in world.table.history()[1:]])
+    world.survive(lambda point: None)
+    world.table.deliver()
+    [batch_id] = world.batches("UNKNOWN")
+    return batch_id
 
 
 def test_a_receipt_that_cannot_be_read_at_the_moment_blocks_nothing(world):
@@ -432,6 +485,9 @@ def test_a_receipt_that_names_other_files_than_the_ledger_is_not_believed(world)
     with pytest.raises(IngestionBlocked, match="they differ"):
         world.run()
     assert world.counts() == {"PROCESSING": 3}
+    [batch_id] = world.batches("UNKNOWN")
+    Person(world).decide("orders", batch_id, landed=True)
+    assert {(row["state"], row["reason"]) for row in world.files()} == {("SUCCESS", "by-hand")}
 
 
 # --- what nobody can tell
@@ -615,9 +671,78 @@ def test_a_table_recreated_under_an_unfinished_batch_is_unknown(world):
     assert world.counts() == {"SUCCESS": 3}
 
 
+def test_a_table_replaced_under_its_first_batch_waits_for_a_person_who_can_decide(world):
+    fill(world)
+    world.survive(at("publish-committed", Killed()))
+    world.table.replace()
+    with pytest.raises(IngestionBlocked, match="or the table was replaced"):
+        world.run()
+    [batch_id] = world.batches("UNKNOWN")
+    Person(world).decide("orders", batch_id, landed=False)
+    world.heal()
+    world.check_healed()
+    assert world.counts() == {"SUCCESS": 3}
+
+
+def test_a_table_that_was_replaced_between_two_runs_is_loaded_with_what_is_new(world):
+    fill(world)
+    world.run()
+    world.removed = set(file_ids(world).values())
+    world.table.replace()
+    world.deliver("/d/new", FakeFile())
+    world.run()
+    world.check_healed()
+    assert world.table.content() == {file_ids(world)["/d/new"]: 1}
+
+
 def test_columns_that_change_while_a_batch_is_written_make_it_be_written_again(world):
     fill(world)
     world.run(doing("publish-look", world.table.foreign_column))
+    world.check_healed()
+
+
+def test_files_that_were_never_sent_are_removed_when_they_are_written_again(world):
+    fill(world)
+    with world.process(doing("publish-look", world.table.foreign_column)) as ctx:
+        world.steps(ctx)
+        assert len(ctx.engine.discarded) == 1
+    world.check_healed()
+
+
+def test_files_of_a_commit_that_may_still_arrive_are_kept_though_they_are_written_again(world):
+    fill(world)
+    change = doing("publish-commit", world.table.foreign_column)
+    send = at("publish-commit", RequestLost(CommitUnknown("no answer")))
+
+    def script(point: str) -> None:
+        change(point)
+        send(point)
+
+    with world.process(script) as ctx:
+        world.steps(ctx)
+        assert ctx.engine.discarded == []
+        assert len(ctx.engine.sent) == 2
+    world.table.deliver()
+    world.check_healed()
+
+
+@pytest.mark.parametrize("point", ["write-receipt", "publish-look"])
+def test_files_are_removed_when_the_catalog_falls_silent_before_the_commit(world, point):
+    fill(world)
+    with world.process(at(point, CatalogUnavailable("gone"))) as ctx:
+        with pytest.raises(CatalogUnavailable):
+            world.steps(ctx)
+        assert len(ctx.engine.discarded) == 1
+    world.heal()
+    world.check_healed()
+
+
+def test_files_are_removed_when_another_attempt_has_landed_before_they_were_sent(world):
+    fill(world)
+    world.survive(at("publish-commit", RequestLost(Killed())))
+    with world.process(doing("publish-look", world.table.deliver)) as ctx:
+        world.steps(ctx)
+        assert len(ctx.engine.discarded) == 1
     world.check_healed()
 
 
@@ -715,7 +840,7 @@ def test_too_many_errors_in_a_batch_that_may_have_been_sent_leave_a_child_that_w
         world.run()
     [child] = world.batches("PLANNED")
     [parent] = world.batches("SPENT")
-    assert world.batch(child)["parent_id"] == parent.hex
+    assert world.batch(child)["parent_id"] == parent
     world.table.deliver()
     world.heal()
     world.check_healed()
@@ -772,6 +897,7 @@ def test_who_lost_the_lease_publishes_nothing_once_it_knows(world):
         ctx.lease.lost.set()  # its heartbeat has found another owner
         with pytest.raises(LeaseLost):
             steps.process(ctx, batch_id)
+        assert len(ctx.engine.discarded) == 1, "its data files are nobody's"
     assert not world.table.history()
 
 

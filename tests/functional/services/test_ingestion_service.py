@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -9,12 +10,13 @@ from sqlalchemy import text
 from app.config import Settings
 from app.errors import Conflict, InvalidInput, NotFound
 from app.models import Batch
-from app.repositories import batches, files, ingestions
+from app.repositories import batches, files, ingestions, runs
 from app.repositories.files import NewFile
 from app.schemas.ingestion import IngestionShape
 from app.services.ingestion_service import IngestionService, free_name, full_table_name
 from app.values import BatchState, FileState
 from tests.fakes.ledger import NOON, add_run, found, shape
+from tests.fakes.statements import statements
 
 TABLE = "local.demo.orders"
 
@@ -33,6 +35,17 @@ def loads(name: str, url: str, table: str = TABLE, *, allow_overlap: bool = Fals
     config = shape(name, url, table).model_dump() | more
     config["policies"]["allow_overlap"] = allow_overlap
     return IngestionShape.model_validate(config)
+
+
+def block(database, ingestion_id):
+    """An UNKNOWN batch, and the run it is of."""
+    run_id = add_run(database.engine, ingestion_id)
+    with database.session_scope() as session:
+        state, error = BatchState.UNKNOWN.value, "Nobody can tell."
+        batch = Batch(id=uuid4(), ingestion_id=ingestion_id, run_id=run_id, state=state, file_count=1, byte_count=1)
+        batch.error, batch.created_at = error, NOON
+        batches.add(session, batch)
+    return run_id
 
 
 # --- overlap (promise P1)
@@ -159,7 +172,7 @@ def test_making_a_deleted_ingestion_again_adopts_its_ledger(service, database):
     assert adopted.id == made.id
     assert adopted.name == "two"
     assert (adopted.table_uuid, str(adopted.schema)) == (uuid, "n bigint")
-    assert adopted.created_at == made.created_at
+    assert adopted.created_at > made.created_at, "`start: now` means the making anew"
     assert service.show("two").files == {"SUCCESS": 1}
     with database.session_scope() as session:
         row = ingestions.by_id(session, made.id)
@@ -219,6 +232,22 @@ def test_everything_else_changes_and_the_revision_grows(service, database):
         assert ingestions.by_id(session, made.id).revision == 2
 
 
+def test_columns_that_are_not_given_any_more_are_inferred_again_unless_the_table_has_them(service, database):
+    made = service.create(loads("one", "/data/orders", columns={"columns": "n bigint"}))
+    assert service.change("one", loads("one", "/data/orders")).schema is None
+    service.change("one", loads("one", "/data/orders", columns={"columns": "n bigint"}))
+    with database.session_scope() as session:
+        ingestions.by_id(session, made.id).table_uuid = uuid4()
+    assert str(service.change("one", loads("one", "/data/orders")).schema) == "n bigint"
+
+
+def test_columns_that_were_inferred_stay_when_something_else_changes(service, database):
+    made = service.create(loads("one", "/data/orders"))
+    with database.session_scope() as session:
+        ingestions.by_id(session, made.id).schema_text = "n bigint"
+    assert str(service.change("one", loads("one", "/data/orders/*.gz")).schema) == "n bigint"
+
+
 def test_an_ingestion_that_overlaps_nobody_does_not_overlap_itself(service):
     service.create(loads("one", "/data/orders"))
     assert service.change("one", loads("one", "/data/orders")).name == "one"
@@ -251,7 +280,63 @@ def test_a_paused_ingestion_says_so_and_so_does_its_configuration(service):
     service.create(loads("one", "/data/orders"))
     assert service.pause("one", paused=True).paused
     assert service.find("one").shape.paused
+    assert service.show("one").config["paused"]
     assert not service.pause("one", paused=False).paused
+
+
+def test_pausing_and_resuming_are_changes_that_others_can_see(service, database):
+    made = service.create(loads("one", "/data/orders"))
+    service.pause("one", paused=True)
+    service.pause("one", paused=False)
+    with database.session_scope() as session:
+        assert ingestions.by_id(session, made.id).revision == 3
+
+
+def test_a_pause_at_the_moment_of_a_change_undoes_nothing_of_it_and_is_not_undone(service, database):
+    made = service.create(loads("one", "/data/orders"))
+    with database.session_scope() as session:
+        row = ingestions.by_id(session, made.id)
+        ingestions.lock(session, row)
+        pause = threading.Thread(target=lambda: service.pause("one", paused=True))
+        pause.start()
+        pause.join(0.5)  # it has read the ingestion, or waits for us
+        row.config = loads("one", "/data/orders/*.gz").model_dump(mode="json", exclude={"paused"})
+        row.revision += 1
+    pause.join(30)
+    found = service.find("one")
+    assert (found.shape.source.url, found.paused) == ("/data/orders/*.gz", True)
+    with database.session_scope() as session:
+        assert ingestions.by_id(session, made.id).revision == 3
+
+
+def test_a_change_that_does_not_speak_of_pausing_leaves_a_pause_that_came_before_it(service):
+    service.create(loads("one", "/data/orders"))
+    written = IngestionShape.model_validate(
+        {"name": "one", "source": {"url": "/data/orders/*.gz"}, "format": {"type": "jsonl"}}
+        | {"destination": {"table": TABLE}}
+    )
+    service.pause("one", paused=True)
+    assert service.change("one", written).paused
+
+
+def test_an_ingestion_deleted_at_the_moment_of_a_pause_is_gone(service, database):
+    made = service.create(loads("one", "/data/orders"))
+    ended = []
+
+    def pause() -> None:
+        with pytest.raises(NotFound):
+            service.pause("one", paused=True)
+        ended.append(True)
+
+    with database.session_scope() as session:
+        row = ingestions.by_id(session, made.id)
+        ingestions.lock(session, row)
+        thread = threading.Thread(target=pause)
+        thread.start()
+        thread.join(0.5)
+        row.deleted_at = NOON
+    thread.join(30)
+    assert ended
 
 
 def test_an_ingestion_is_found_by_name_by_id_and_by_what_it_loads(service):
@@ -276,12 +361,7 @@ def test_another_tenant_finds_nothing_but_cannot_load_the_same_files_into_the_ta
 
 def test_a_blocked_ingestion_shows_the_evidence(database, service):
     made = service.create(loads("one", "/data/orders"))
-    run_id = add_run(database.engine, made.id)
-    with database.session_scope() as session:
-        state, error = BatchState.UNKNOWN.value, "Nobody can tell."
-        batch = Batch(id=uuid4(), ingestion_id=made.id, run_id=run_id, state=state, file_count=1, byte_count=1)
-        batch.error, batch.created_at = error, NOON
-        batches.add(session, batch)
+    run_id = block(database, made.id)
     view = service.show("one")
     assert view.blocked == "Nobody can tell."
     assert view.last_run_id == run_id
@@ -305,3 +385,39 @@ def test_an_engine_that_is_not_there_is_refused(service):
 def test_a_free_name_is_the_wanted_one_or_the_next_number():
     assert free_name("a", []) == "a"
     assert free_name("a", ["a", "a-2"]) == "a-3"
+
+
+# --- many of them
+
+
+def test_listing_many_ingestions_takes_as_many_statements_as_listing_one(service, database):
+    for number in range(5):
+        made = service.create(loads(f"n{number}", f"/data/{number}"))
+        add_run(database.engine, made.id)
+        run_id = add_run(database.engine, made.id)
+        with database.session_scope() as session:
+            runs.by_id(session, run_id).started_at = NOON + timedelta(seconds=number + 1)
+            new = [NewFile(found(f"/data/{number}/{n}"), FileState.SUCCESS) for n in range(number)]
+            new.append(NewFile(found(f"/data/{number}/bad"), FileState.QUARANTINED))
+            files.insert_new(session, made.id, run_id, new, NOON)
+    with statements(database) as sent:
+        views = service.listed()
+    assert len(sent) == 4
+    assert [view.files.get("SUCCESS", 0) for view in views] == [0, 1, 2, 3, 4]
+    assert {view.files["QUARANTINED"] for view in views} == {1}
+    assert [(view.last_run_at - NOON).seconds for view in views] == [1, 2, 3, 4, 5]
+
+
+def test_the_sources_of_a_connection_are_listed_once_each(service):
+    with_connection = {"source": {"url": "s3://bucket/a", "connection": "lake"}}
+    for number, table in enumerate(("local.demo.a", "local.demo.b")):
+        service.create(IngestionShape.model_validate(shape(f"n{number}", table=table).model_dump() | with_connection))
+    service.create(loads("one", "/data/orders"))
+    assert service.sources() == {"lake": ["s3://bucket/a"]}
+
+
+def test_a_blocked_one_is_found_without_counting_anything(service, database):
+    made = service.create(loads("one", "/data/orders"))
+    service.create(loads("two", "/data/other"))
+    block(database, made.id)
+    assert service.blocked() == {"one": "Nobody can tell."}

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.errors import SourceAccessDenied, SourceNotFound, SourceUnavailable
+from app.ingest.discovery import DiscoveryRules, discover
 from app.storage import ObjectInfo, Store, check, open_store
 from tests.services.shared import free_ports
 
@@ -129,6 +131,24 @@ def test_an_object_that_only_shows_a_folder_is_counted_and_left_out(s3):
     found, counts = listed(open_store(f"{s3.url}/in", s3.options))
     assert [info.path for info in found] == [empty, path]
     assert set(counts) <= {"not-a-file"}
+
+
+def test_side_by_side_every_object_is_counted_that_a_plain_listing_counts(s3):
+    for n in range(24):
+        s3.put(f"in/{n:02d}/sub/", b"")
+        s3.put(f"in/{n:02d}/a.csv")
+    s3.put("in/empty/", b"")
+
+    def counted(concurrency):
+        store = open_store(f"{s3.url}/in", s3.options, page_size=3, list_concurrency=concurrency)
+        seen, skipped = 0, Counter()
+        for page in discover(store, DiscoveryRules(url=store.base), now=datetime.now(UTC)):
+            time.sleep(0.005)  # while a page is recorded, the threads go on
+            seen += page.seen
+            skipped.update(page.skipped)
+        return seen, skipped
+
+    assert counted(8) == counted(1)
 
 
 def test_a_prefix_with_nothing_below_is_empty(s3):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -8,6 +9,7 @@ from io import StringIO
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from app.cli import text
 from app.cli.exits import Exit
@@ -76,6 +78,14 @@ def test_json_is_one_document_and_notes_are_not_said(capsys):
     assert (json.loads(captured.out), captured.err) == ({"a": 1}, "")
 
 
+def test_an_error_of_the_database_is_told_without_the_statement(capsys):
+    report(IntegrityError("INSERT INTO canary VALUES (1)", {}, Exception("UNIQUE failed")), as_json=False)
+
+    told = capsys.readouterr().err
+    assert "IntegrityError: (builtins.Exception) UNIQUE failed\n" in told
+    assert "canary" not in told
+
+
 def test_an_error_carries_its_exit_code_and_no_secret(capsys):
     error = LeaseHeld("Active: password=hunter22", hint="Wait.")
 
@@ -122,6 +132,25 @@ def test_a_step_tells_files_bytes_rates_and_what_is_left(monkeypatch):
 )
 def test_amounts_are_readable(made, shown):
     assert made == shown
+
+
+class HungUp(StringIO):
+    """A terminal that is gone."""
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_terminal_that_hangs_up_ends_no_run(monkeypatch):
+    monkeypatch.setattr("sys.stderr", HungUp())
+
+    with Watcher(Output(as_json=False)) as progress:
+        progress.step("discover")
+        progress.advance("load", 1, 10, 2, 20)
+        progress.note("New columns.")
 
 
 def test_on_a_terminal_there_are_bars_and_a_step_ends_with_the_next(monkeypatch):

@@ -3,15 +3,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from fractions import Fraction
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import CatalogError
+from app.errors import CatalogError, FileMissing, LandingIncomplete
 from app.ingest import commit
+from app.ingest.landing import RECEIPT, REJECT_FILE
 from app.values import (
     Batch,
     BatchFile,
@@ -44,46 +44,21 @@ class ReceiptDesk:
         return path
 
     def read_receipt(self, path):
+        if path not in self.kept:
+            raise FileMissing(f"{path} is gone.")
         return json.loads(self.kept[path])
 
+    def publish_rejects(self, batch, reject_file) -> None:
+        raise FileMissing(f"{reject_file.path} is gone.")
+
     def publish(self, batch, written, properties) -> Landing:
-        assert properties[commit.RECEIPT] in self.kept, "the receipt is stored before the snapshot can name it"
+        assert properties[RECEIPT] in self.kept, "the receipt is stored before the snapshot can name it"
         snapshot = SnapshotInfo(1, None, NOON, {**properties, "autoloader.batch-id": str(batch.id)})
         return Landing(LandingKind.LANDED, uuid4(), 1, snapshot)
 
     def spend(self, batch) -> Landing:
         self.spends += 1
         return self.spending
-
-
-# --- the threshold of bad records
-
-
-@pytest.mark.parametrize(
-    ("rejected", "records", "allowed", "over"),
-    [
-        (0, 0, "0", False),
-        (1, 1, "0", True),
-        (10, 1000, "10", False),
-        (11, 1000, "10", True),
-        (0, 0, "0%", False),
-        (1, 10**9, "0%", True),
-        (5, 100, "5%", False),
-        (6, 100, "5%", True),
-        (5, 100, "5 %", False),
-        (100, 100, "100%", False),
-        (36575, 87500, "41.8%", False),  # exactly the allowed share; as a float it is a little less
-        (36576, 87500, "41.8%", True),
-    ],
-)
-def test_the_threshold_is_passed_only_above_it(rejected, records, allowed, over):
-    assert commit.over_threshold(rejected, records, allowed) is over
-
-
-@given(st.integers(0, 10**9), st.integers(1, 10**9), st.decimals(0, 100, places=2))
-def test_a_percentage_is_exact(rejected, records, percent):
-    exact = Fraction(rejected, records) > Fraction(percent) / 100
-    assert commit.over_threshold(rejected, records, f"{percent}%") is exact
 
 
 # --- receipts
@@ -124,7 +99,7 @@ def landed_with(summary) -> Landing:
 
 
 def test_a_snapshot_that_names_no_receipt_is_told_by_its_number():
-    with pytest.raises(CatalogError, match=r"Snapshot 7 carries batch .* but names no receipt"):
+    with pytest.raises(LandingIncomplete, match=r"Snapshot 7 carries batch .* but names no receipt"):
         commit.outcomes_of(ReceiptDesk(), BATCH, landed_with({}))
 
 
@@ -133,15 +108,32 @@ def test_a_receipt_of_another_batch_is_not_believed():
     other = replace(BATCH, id=uuid4())
     written = WriteResult("a1", (FileOutcome(1, FileState.SUCCESS),), 1, 0, 0, 0)
     landing = commit.publish(desk, other, [BatchFile(1, "/a", "v", 1)], written, uuid4(), NOON)
-    with pytest.raises(CatalogError, match="is not of batch"):
+    with pytest.raises(LandingIncomplete, match="is not of batch"):
         commit.outcomes_of(desk, BATCH, landing)
 
 
-def test_a_receipt_without_files_is_not_believed():
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (None, "has no list of files"),
+        ([{"id": 1}], "cannot be read: KeyError"),
+        ([{"id": "x", "state": "SUCCESS"}], "cannot be read: ValueError"),
+        ([1], "cannot be read: TypeError"),
+    ],
+)
+def test_a_receipt_without_readable_files_is_not_believed(files, says):
     desk = ReceiptDesk()
-    desk.kept["r"] = json.dumps({"batch_id": str(BATCH.id), "files": None})
-    with pytest.raises(CatalogError, match="has no list of files"):
-        commit.outcomes_of(desk, BATCH, landed_with({commit.RECEIPT: "r"}))
+    desk.kept["r"] = json.dumps({"batch_id": str(BATCH.id), "files": files})
+    with pytest.raises(LandingIncomplete, match=says):
+        commit.outcomes_of(desk, BATCH, landed_with({RECEIPT: "r"}))
+
+
+def test_a_receipt_that_is_gone_and_a_reject_file_that_is_gone_end_what_can_be_known():
+    desk = ReceiptDesk()
+    with pytest.raises(LandingIncomplete, match="is gone"):
+        commit.outcomes_of(desk, BATCH, landed_with({RECEIPT: "r"}))
+    with pytest.raises(LandingIncomplete, match="is gone"):
+        commit.complete_rejects(desk, BATCH, landed_with({REJECT_FILE: "r"}))
 
 
 # --- freeing an id

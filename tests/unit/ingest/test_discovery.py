@@ -169,6 +169,29 @@ def test_every_object_of_a_folder_is_a_file_or_counted_with_its_reason(tmp_path)
     assert sum(page.bytes for page in pages) == 3
 
 
+def test_what_a_thread_of_the_listing_counts_while_a_page_is_worked_on_is_not_lost():
+    class Listing:
+        base = BASE
+
+        def list(self, prefix="", *, left_out):
+            self.left_out = left_out
+            for name in ("a.csv", "b.csv"):
+                left_out["not-a-file"] += 1
+                yield [info(name)]
+
+    store = Listing()
+    skipped: Counter[str] = Counter()
+    seen = 0
+    for page in discover(store, RULES, now=NOW):
+        store.left_out["not-a-file"] += 10
+        skipped.update(page.skipped)
+        seen += page.seen
+        if not page.files:
+            break
+
+    assert (seen, skipped) == (2 + 22, {"not-a-file": 22})
+
+
 def test_the_pattern_of_an_address_reaches_the_files(tmp_path):
     for name in ("a.csv", "b.json"):
         (tmp_path / name).write_text("1")

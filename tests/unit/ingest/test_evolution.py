@@ -1,4 +1,4 @@
-"""What becomes of a schema when files bring other columns: widening, comparing, adding."""
+"""What becomes of a schema when files bring other columns: widening, adding."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from app.datatypes import Column, TableSchema, parse_schema, parse_type
-from app.ingest.evolution import Change, ChangeKind, compare, merge_new_columns, widest
+from app.ingest.evolution import merge_new_columns
 from app.ingest.formats.contract import NewColumn
+from app.ingest.formats.widest import widest
 
 
 def new(text: str, file_id: int = 1, parent: tuple[str, ...] = ()) -> NewColumn:
@@ -47,38 +48,6 @@ def test_the_widest_type_holds_the_values_of_both_whichever_came_first(a, b, exp
     assert str(widest(parse_type(a), parse_type(b))) == expected
     if not expected.startswith("struct"):
         assert str(widest(parse_type(b), parse_type(a))) == expected
-
-
-def test_comparing_tells_each_difference_with_its_path():
-    table = parse_schema("id bigint, at timestamp, home struct<lat: double, city: string>, gone int, tags array<int>")
-    came = parse_schema(
-        "ID bigint, id int, at string, home struct<lat: double, zip: string>, extra date, tags array<int>"
-    )
-    found = {(change.kind, change.path) for change in compare(table, came)}
-    assert found == {
-        (ChangeKind.CASE, ("ID",)),
-        (ChangeKind.FITS, ("id",)),
-        (ChangeKind.DIFFERS, ("at",)),
-        (ChangeKind.ADDED, ("home", "zip")),
-        (ChangeKind.ABSENT, ("home", "city")),
-        (ChangeKind.ADDED, ("extra",)),
-        (ChangeKind.ABSENT, ("gone",)),
-    }
-
-
-def test_comparing_looks_inside_arrays_and_maps():
-    table = parse_schema("a array<struct<x: int>>, m map<string, int>")
-    came = parse_schema("a array<struct<x: int, y: int>>, m map<string, double>")
-    assert compare(table, came) == (
-        Change(ChangeKind.ADDED, ("a", "element", "y"), incoming=parse_type("int")),
-        Change(ChangeKind.DIFFERS, ("m", "value"), parse_type("int"), parse_type("double")),
-    )
-
-
-def test_equal_schemas_have_no_difference_whatever_their_field_ids():
-    schema = parse_schema("id bigint, home struct<lat: double>")
-    numbered = TableSchema(tuple(replace(column, field_id=7) for column in schema))
-    assert compare(numbered, schema) == ()
 
 
 def test_new_columns_come_in_the_order_of_the_files_with_the_type_that_holds_all():

@@ -10,7 +10,7 @@ from app.errors import IllegalTransition
 from app.ingest import ledger
 from app.ingest.ledger import RecordCounts, Verdict, final_outcomes, judge
 from app.repositories.files import KnownFile, NewFile
-from app.values import BatchState, FileOutcome, FileState, FoundFile
+from app.values import BATCH_TRANSITIONS, FILE_TRANSITIONS, BatchState, FileOutcome, FileState, FoundFile
 
 S = FileState
 NOW = FoundFile("/data/a", "now", 10, datetime(2026, 3, 1, tzinfo=UTC))
@@ -177,7 +177,7 @@ def test_a_loaded_file_moves_nowhere(new):
 @pytest.mark.parametrize("old", S)
 @pytest.mark.parametrize("new", S)
 def test_a_file_moves_only_as_the_table_of_transitions_says(old, new):
-    if new in ledger.FILE_TRANSITIONS[old]:
+    if new in FILE_TRANSITIONS[old]:
         ledger.require_file_move("/data/a", old, new)
     else:
         with pytest.raises(IllegalTransition, match="/data/a"):
@@ -188,7 +188,7 @@ def test_a_file_moves_only_as_the_table_of_transitions_says(old, new):
 @pytest.mark.parametrize("new", BatchState)
 def test_a_batch_moves_only_as_the_table_of_transitions_says(old, new):
     batch_id = uuid4()
-    if new in ledger.BATCH_TRANSITIONS[old]:
+    if new in BATCH_TRANSITIONS[old]:
         ledger.require_batch_move(batch_id, old, new)
     else:
         with pytest.raises(IllegalTransition, match=str(batch_id)):
@@ -196,10 +196,10 @@ def test_a_batch_moves_only_as_the_table_of_transitions_says(old, new):
 
 
 def test_every_state_has_its_transitions_and_what_ended_stays_ended():
-    assert set(ledger.FILE_TRANSITIONS) == set(FileState)
-    assert set(ledger.BATCH_TRANSITIONS) == set(BatchState)
+    assert set(FILE_TRANSITIONS) == set(FileState)
+    assert set(BATCH_TRANSITIONS) == set(BatchState)
     for ended in (BatchState.SETTLED, BatchState.SPENT):
-        assert not ledger.BATCH_TRANSITIONS[ended]
+        assert not BATCH_TRANSITIONS[ended]
 
 
 # --- what a file ends as

@@ -122,6 +122,11 @@ def test_a_schema_text_that_does_not_parse_says_where():
         IngestionShape.model_validate(with_("columns.columns", "id numbr"))
 
 
+def test_a_column_whose_name_no_ledger_holds_is_refused():
+    with pytest.raises(ValidationError, match="a character that cannot be stored"):
+        IngestionShape.model_validate(with_("columns.columns", "id bigint, `a\0b` int"))
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [

@@ -7,13 +7,16 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pyiceberg.exceptions import AuthorizationExpiredError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from app import failpoints
+from app.catalog import rejects as reject_table
 from app.catalog.names import parse_table_name
 from app.catalog.open import local_options, open_catalog
 from app.config import Settings
@@ -24,13 +27,16 @@ from app.errors import (
     CommitUnknown,
     FileMissing,
     InvalidInput,
+    LandingIncomplete,
     TableChanged,
     TableNotFound,
 )
 from app.ingest import commit
 from app.ingest.engines import embedded_publish
+from app.ingest.landing import reject_file_of
 from app.storage import open_store
-from app.values import BatchFile, FileState, LandingKind
+from app.values import BatchFile, FileState, LandingKind, RejectFile
+from tests.functional import hands
 
 
 def tampered(monkeypatch, table, around):
@@ -57,9 +63,20 @@ def nth(number, act):
     return around
 
 
+def changed_meanwhile(monkeypatch, change):
+    """The columns change while a commit is under way, whose answer is lost."""
+    monkeypatch.undo()
+    change()
+    lost(None)
+
+
 def lost(real):
     message = "connection reset"
     raise RequestsConnectionError(message)
+
+
+def expired(*_):
+    raise AuthorizationExpiredError("the token has expired")
 
 
 def lands_but_lost(real):
@@ -189,10 +206,12 @@ class TestLoading:
         assert path.endswith(f"/autoloader/{batch.id}.a1.json.gz")
         with pytest.raises(FileMissing):
             one.engine.read_receipt(path + "x")
-        Path(path.removeprefix("file://")).write_bytes(b"junk")
-        from app.errors import CatalogError
-
-        with pytest.raises(CatalogError, match="cannot be read"):
+        for junk in (b"junk", gzip.compress(b"junk"), gzip.compress(b"{}")[:-1]):
+            Path(path.removeprefix("file://")).write_bytes(junk)
+            with pytest.raises(LandingIncomplete, match="cannot be read"):
+                one.engine.read_receipt(path)
+        Path(path.removeprefix("file://")).write_bytes(gzip.compress(b"[]"))
+        with pytest.raises(LandingIncomplete, match="is not an object"):
             one.engine.read_receipt(path)
 
 
@@ -343,6 +362,21 @@ class TestOnce:
         monkeypatch.setattr(library, "load_table", real_load)
         assert one.engine.landing(batch).kind is LandingKind.LANDED
 
+    def test_a_catalog_that_refuses_us_after_a_commit_was_sent_is_unknown(self, bench, monkeypatch):
+        one = bench()
+        file = one.put({"id": 1})
+        batch = one.batch([file])
+        written = one.engine.write(batch, [file])
+
+        def lands_and_the_token_expires(real):
+            real()
+            monkeypatch.setattr(one.table.catalog.library, "load_table", expired)
+            lost(real)
+
+        tampered(monkeypatch, one.table, nth(1, lands_and_the_token_expires))
+        with pytest.raises(CommitUnknown, match="whether it landed: The catalog refused us"):
+            embedded_publish.publish(one.table, batch, written.handle, {}, 2)
+
     def test_a_catalog_that_is_silent_from_the_start_is_unavailable_and_nothing_was_sent(self, bench, monkeypatch):
         one = bench()
         file = one.put({"id": 1})
@@ -460,7 +494,7 @@ class TestWhatCannotBeKnown:
         file = one.put({"id": 1})
         batch = one.batch([file])
         written = one.engine.write(batch, [file])
-        one.table.drop()
+        hands.drop(one.table)
         one.engine.ensure_table()
         assert one.publish(batch, [file], written).kind is LandingKind.UNKNOWN
         assert one.engine.spend(batch).kind is LandingKind.UNKNOWN
@@ -474,13 +508,37 @@ class TestWhatCannotBeKnown:
         file = one.put({"id": 3})
         batch = one.batch([file])
         written = one.engine.write(batch, [file])
-        one.table.look().loaded.manage_snapshots().rollback_to_snapshot(first).commit()
+        hands.roll_back(one.table, first)
         assert one.publish(batch, [file], written).kind is LandingKind.UNKNOWN
         assert one.ids() == [1]
 
-    def test_a_base_that_was_expired_is_unknown(self, bench):
-        from datetime import UTC, datetime, timedelta
+    def test_a_first_batch_whose_table_was_replaced_is_unknown(self, bench):
+        one = bench()
+        file = one.put({"id": 1})
+        batch = one.batch([file])
+        one.publish(batch, [file], one.engine.write(batch, [file]))
+        hands.replace(one.table)
+        assert one.engine.landing(batch).kind is LandingKind.UNKNOWN
+        assert one.engine.spend(batch).kind is LandingKind.UNKNOWN
 
+    def test_a_table_that_was_replaced_can_be_loaded_and_counts_from_a_snapshot_of_ours(self, bench):
+        one = bench()
+        one.load(one.put({"id": 1}))
+        hands.replace(one.table)
+        state = one.engine.table_to_claim()
+        assert state.head is not None
+        assert one.table.lineage().ancestors[0].summary["autoloader.outcome"] == "begun"
+        assert one.engine.ensure_table() == one.engine.table_to_claim() == state
+        _, landing = one.load(one.put({"id": 2}))
+        assert landing.kind is LandingKind.LANDED
+        assert one.ids() == [2]
+
+    def test_a_new_table_is_claimed_as_it_is(self, bench):
+        one = bench()
+        assert one.engine.ensure_table().head is None
+        assert one.engine.table_to_claim().head is None
+
+    def test_a_base_that_was_expired_is_unknown(self, bench):
         one = bench()
         one.load(one.put({"id": 1}))
         batch = one.batch()
@@ -507,6 +565,39 @@ class TestColumnsThatChangeMeanwhile:
         (row,) = one.rows()
         assert row["name"] is None
         assert "a" in row["_rescued_data"]
+
+    @pytest.mark.parametrize("sent", [False, True])
+    def test_files_that_must_be_written_again_are_thrown_away_only_if_no_commit_was_sent(
+        self, bench, monkeypatch, sent
+    ):
+        one = bench()
+        file = one.put({"id": 1, "name": "a"}, "broken")
+        batch = one.batch([file])
+        written = one.engine.write(batch, [file])
+
+        def drop_a_column(real=None):
+            with one.table.look().loaded.update_schema() as update:
+                update.delete_column("name")
+            return real() if real else None
+
+        if sent:
+            tampered(monkeypatch, one.table, nth(1, lambda real: changed_meanwhile(monkeypatch, drop_a_column)))
+        else:
+            drop_a_column()
+        with pytest.raises(TableChanged):
+            one.publish(batch, [file], written)
+        one.engine.discard(written)
+        there = [Path(path.removeprefix("file://")).exists() for path in written.handle.paths]
+        assert there == [sent, sent]
+
+    def test_files_of_the_table_are_never_thrown_away(self, bench):
+        one = bench()
+        file = one.put({"id": 1})
+        batch = one.batch([file])
+        written = one.engine.write(batch, [file])
+        one.publish(batch, [file], written)
+        one.engine.discard(written)
+        assert one.ids() == [1]
 
     def test_a_column_added_or_renamed_after_writing_does_no_harm(self, bench):
         one = bench()
@@ -584,11 +675,86 @@ class TestRejects:
         first, second = one.engine.write(batch, [file]), one.engine.write(batch, [file])
         assert first.handle.reject_file != second.handle.reject_file
         landing = one.publish(batch, [file], first)
-        assert landing.snapshot.summary["autoloader.reject-file"] == first.handle.reject_file
+        assert landing.snapshot.summary["autoloader.reject-file"] == first.handle.reject_file.path
         one.engine.discard(second)
         commit.complete_rejects(one.engine, batch, landing)
         rejects = one.table.catalog.table(one.table.name.rejects)
         assert len(one.rows(rejects)) == 1
+
+    def test_are_looked_for_among_the_rows_only_where_history_cannot_tell(self, landed, monkeypatch):
+        one, _, batch, landing, rejects = landed
+        monkeypatch.setattr(reject_table, "has_rows_of", None)
+        for _ in range(2):
+            commit.complete_rejects(one.engine, batch, landing)
+        assert len(one.rows(rejects)) == 2
+
+    @pytest.mark.parametrize("lost", ["expired", "copied", "replaced", "unnamed"])
+    def test_whose_snapshot_is_lost_are_not_published_again_as_long_as_their_rows_are_there(self, landed, lost):
+        one, _, batch, landing, rejects = landed
+        commit.complete_rejects(one.engine, batch, landing)
+        rows = rejects.look().loaded.scan().to_arrow()
+        if lost == "copied":  # CREATE TABLE … AS SELECT under another name, drop, rename
+            hands.drop(rejects)
+            reject_table.ensure(one.table.catalog, one.table.name)
+        if lost == "replaced":
+            hands.replace(rejects)
+        if lost in {"copied", "replaced"}:
+            rejects.look().loaded.append(rows)
+        hands.append_nothing(rejects)
+        first = rejects.lineage().ancestors[-1].snapshot_id
+        if lost in {"expired", "unnamed"}:
+            hands.forget(rejects, [first])
+        if lost == "unnamed":
+            one.engine.publish_rejects(batch, RejectFile(landing.snapshot.summary["autoloader.reject-file"]))
+        commit.complete_rejects(one.engine, batch, landing)
+        assert len(one.rows(rejects)) == 2
+
+    @pytest.mark.parametrize("lost", ["made again", "replaced", "rolled back", "rolled back past its base"])
+    def test_whose_rows_were_taken_away_before_the_batch_was_settled_come_back(self, bench, lost):
+        one = bench()
+        first, _ = one.load(file := one.put({"id": 0}, "broken"))
+        rejects = one.table.catalog.table(one.table.name.rejects)
+        oldest = hands.append_nothing(rejects)
+        one.engine.publish_rejects(first, reject_file_of(one.engine.landing(first).snapshot.summary))
+        base = rejects.state().head
+        batch, landing = one.load(file := one.put({"id": 1}, "also broken"))
+        commit.complete_rejects(one.engine, batch, landing)
+        if lost == "made again":
+            hands.drop(rejects)
+        elif lost == "replaced":
+            hands.replace(rejects)
+        else:
+            hands.roll_back(rejects, base if lost == "rolled back" else oldest)
+        for _ in range(2):
+            commit.complete_rejects(one.engine, batch, landing)
+        assert [row["file_id"] for row in one.rows(rejects)].count(file.file_id) == 1
+
+    def test_have_their_history_expired_with_the_tables_but_not_while_a_batch_is_unfinished(self, landed):
+        one, _, batch, landing, rejects = landed
+        commit.complete_rejects(one.engine, batch, landing)
+        base = one.table.state().head
+        hands.append_nothing(one.table)
+        hands.append_nothing(rejects)
+        later = datetime.now(UTC) + timedelta(days=1)
+        assert one.engine.expire(frozenset({base}), later) == 0
+        assert len(rejects.lineage().ancestors) == 2
+        assert one.engine.expire(frozenset(), datetime.now(UTC) - timedelta(days=5)) == 0
+        assert one.engine.expire(frozenset(), later) == 2
+        assert len(rejects.lineage().ancestors) == 1
+        assert len(one.rows(rejects)) == 2
+
+    def test_of_a_table_that_is_not_there_leave_nothing_to_expire(self, bench):
+        assert bench().engine.expire(frozenset(), datetime.now(UTC)) == 0
+
+    def test_whose_file_is_gone_or_broken_are_told_so(self, landed):
+        one, _, batch, landing, _ = landed
+        path = Path(landing.snapshot.summary["autoloader.reject-file"].removeprefix("file://"))
+        path.write_bytes(b"junk")
+        with pytest.raises(LandingIncomplete, match=r"The reject file .* cannot be read"):
+            commit.complete_rejects(one.engine, batch, landing)
+        path.unlink()
+        with pytest.raises(LandingIncomplete, match="There is no reject file"):
+            commit.complete_rejects(one.engine, batch, landing)
 
     def test_of_a_spent_batch_are_not_published(self, bench):
         one = bench()

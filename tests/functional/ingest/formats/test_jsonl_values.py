@@ -286,6 +286,14 @@ class TestNewColumns:
         assert again.rows("_rescued_data") == [(None,)]
 
 
+def test_a_table_without_columns_gets_them_from_the_first_good_file(load):
+    parsed = load('{"id": 1}\nbad\n[1]\n{}\n{"n": null}\n', "", unknown="add")
+
+    assert (parsed.state(), parsed.file().rows, parsed.file().rejected) == (("SUCCESS", ""), 3, 2)
+    assert [str(new.column) for new in parsed.result.new_columns] == ["id bigint"]
+    assert parsed.rows("_rescued_data") == [('{"id":1}',), (None,), (None,)]
+
+
 class TestSkipFile:
     TEXT = '{"id": 1}\nbad\n{"id": 2}\nbad\n'
 
@@ -293,6 +301,11 @@ class TestSkipFile:
     def test_keeps_a_file_within_the_threshold(self, load, threshold):
         parsed = load(self.TEXT, "id bigint", on_error="skip_file", max_errors=threshold)
         assert (parsed.state(), parsed.file().rows, parsed.file().rejected) == (("SUCCESS", ""), 2, 2)
+
+    def test_keeps_a_file_with_exactly_the_allowed_share(self, load):
+        text = '{"id": 1}\n' * 306 + "bad\n" * 69  # 69 of 375 are 18.4 %; as binary fractions a little more
+        parsed = load(text, "id bigint", on_error="skip_file", max_errors="18.4%")
+        assert (parsed.state(), parsed.file().rejected) == (("SUCCESS", ""), 69)
 
     @pytest.mark.parametrize("threshold", ["1", "49.9%"])
     def test_leaves_out_a_file_beyond_it_but_keeps_its_rejects(self, load, threshold):

@@ -1,0 +1,80 @@
+"""What a run does around its batches."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.datatypes import parse_schema
+
+
+@pytest.fixture
+def warnings(monkeypatch) -> list[str]:
+    """What the steps of a run warn of in the log."""
+    told: list[str] = []
+    monkeypatch.setattr(
+        "app.services.run_service.log.warning", lambda event, **values: told.append(f"{event} {values}")
+    )
+    return told
+
+
+def test_a_run_that_finds_nothing_for_a_table_that_is_yet_to_be_made_warns_of_nothing(loader, warnings):
+    loader.put("_hidden.jsonl", '{"id": 1}\n')
+    summary = loader.load("shop.orders", format={"type": "jsonl"})
+    assert summary.state == "SUCCESS"
+    assert (warnings, loader.notes) == ([], [])
+
+
+def row(number: int) -> str:
+    return f'{{"id": {number}, "name": "n{number}"}}\n'
+
+
+PLAIN = {"format": {"type": "jsonl"}, "columns": {"columns": "id bigint, name string"}}
+SHORT = {"history.expire.max-snapshot-age-ms": "3600000"}
+
+
+def test_a_table_that_forgets_sooner_than_a_load_can_last_is_told_at_each_run_that_loads(loader, warnings):
+    given = {"destination": {"properties": SHORT}, **PLAIN}
+    for number in range(2):  # it is made by the first run, and found by the second
+        loader.put(f"{number}.jsonl", row(number))
+        assert loader.load("shop.orders", **given).state == "SUCCESS"
+        [note] = loader.notes
+        assert "lets maintenance remove snapshots older than 1:00:00" in note
+        [warned] = warnings
+        assert note in warned
+        warnings.clear()
+    loader.load("shop.orders", **given)
+    assert (loader.notes, warnings) == ([], []), "nothing was loaded"
+
+
+def test_what_a_table_that_was_there_ignores_is_told_once_by_name(loader, warnings):
+    with loader.catalog() as catalog:
+        made = parse_schema("id bigint, name string")
+        catalog.create("shop.orders", made, ["bucket(4, id)"], {"owner": "us", "same": "yes"})
+    asked = {
+        **PLAIN,
+        "destination": {"partition_by": ["name", "truncate(2, name)"], "properties": {"owner": "me", "same": "yes"}},
+    }
+    loader.put("0.jsonl", row(0))
+    loader.load("shop.orders", **asked)
+    [note] = loader.notes
+    assert note == (
+        "Table local.shop.orders was there already. Without effect: partition_by name, truncate(2, name)"
+        " (the table has bucket(4, id)); properties owner."
+    )
+    loader.put("1.jsonl", row(1))
+    loader.load("shop.orders", **asked)
+    assert (loader.notes, warnings) == ([], [])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_table_that_is_as_it_was_asked_for_is_nothing_to_tell(loader, there):
+    if there:
+        with loader.catalog() as catalog:
+            catalog.create("shop.orders", parse_schema("id bigint, name string"), ["bucket(4, id)"], {"owner": "us"})
+    loader.put("0.jsonl", row(0))
+    loader.load(
+        "shop.orders",
+        **PLAIN,
+        destination={"partition_by": [" bucket( 4 ,id)"], "properties": {"owner": "us"}},
+    )
+    assert loader.notes == []
