@@ -36,8 +36,11 @@ _settings = {"level": _LEVELS["warning"], "json": False}
 # --- what others call ------------------------------------------------------------------------
 
 
-def configure(level: str = "WARNING", form: str = "text") -> None:
-    """Log from `level` on, as `text` or `json`; the libraries' own loggers too. Raises InvalidInput."""
+def configure(level: str = "WARNING", form: str = "text", *, except_of: str = "") -> None:
+    """Log from `level` on, as `text` or `json`; the libraries' own loggers too. Raises InvalidInput.
+
+    `except_of` names a library with handlers of its own: they go on telling its lines, and nothing else.
+    """
     if level.lower() not in _LEVELS:
         raise InvalidInput(f"{level!r} is not a log level.", hint=f"LOG_LEVEL is one of {', '.join(_LEVELS).upper()}.")
     if form not in {"text", "json"}:
@@ -47,8 +50,22 @@ def configure(level: str = "WARNING", form: str = "text") -> None:
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _Libraries)]:
         root.removeHandler(handler)
-    root.addHandler(_Libraries())
+    ours = _Libraries()
+    if except_of:
+        ours.addFilter(lambda record: not _is_of(record, except_of))
+        _keep_to_its_own(root, except_of)
+    root.addHandler(ours)
     root.setLevel(_settings["level"])
+
+
+def _is_of(record: logging.LogRecord, library: str) -> bool:
+    return record.name.partition(".")[0] == library
+
+
+def _keep_to_its_own(root: logging.Logger, library: str) -> None:
+    for handler in root.handlers:
+        if type(handler).__module__.partition(".")[0] == library and not handler.filters:
+            handler.addFilter(lambda record: _is_of(record, library))
 
 
 @contextmanager

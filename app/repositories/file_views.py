@@ -87,8 +87,16 @@ def history(session: Session, file_id: int) -> Sequence[FileEvent]:
 
 def not_loaded_by(session: Session, run_id: UUID, limit: int) -> Sequence[ProcessedFile]:
     """Files that batches ended by the run left out for good (QUARANTINED, SKIPPED), in order of id."""
+    return _ended_by(session, run_id, (FileState.QUARANTINED, FileState.SKIPPED), limit)
+
+
+def loaded_by(session: Session, run_id: UUID, limit: int) -> Sequence[ProcessedFile]:
+    """Files that batches ended by the run loaded, in order of id."""
+    return _ended_by(session, run_id, (FileState.SUCCESS,), limit)
+
+
+def _ended_by(session: Session, run_id: UUID, states: Sequence[FileState], limit: int) -> Sequence[ProcessedFile]:
     ended = select(Batch.id).where(Batch.settled_run_id == run_id)
-    states = (FileState.QUARANTINED.value, FileState.SKIPPED.value)
     chosen = select(ProcessedFile).where(ProcessedFile.batch_id.in_(ended), ProcessedFile.state.in_(states))
     return session.scalars(chosen.order_by(ProcessedFile.id).limit(limit)).all()
 

@@ -33,6 +33,11 @@ def by_id(session: Session, ingestion_id: UUID) -> Ingestion | None:
     return session.get(Ingestion, ingestion_id)
 
 
+def locked(session: Session, ingestion_id: UUID) -> Ingestion | None:
+    """The row, held until the transaction ends; rows that refer to it may still be added by others."""
+    return session.get(Ingestion, ingestion_id, with_for_update={"key_share": True}, populate_existing=True)
+
+
 def by_name(session: Session, tenant_id: str, name: str) -> Ingestion | None:
     return session.scalars(
         select(Ingestion).where(

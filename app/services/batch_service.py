@@ -17,7 +17,6 @@ from app.errors import (
     AutoloaderError,
     CatalogError,
     IngestionBlocked,
-    Interrupted,
     LandingIncomplete,
     ParserDied,
     SchemaChangeRefused,
@@ -94,9 +93,10 @@ class BatchService:
         failpoints.hit("claimed")
         try:
             return self._load(batch, batch_files)
-        except (Exception, KeyboardInterrupt, Interrupted):  # whatever it is, the process lives and can say so
-            with suppress(AutoloaderError):  # the first error is the one to tell
-                self.ledger.answered(batch)
+        except BaseException as error:
+            if isinstance(error, (Exception, *self.ctx.stops)):  # whatever it is, the process lives and can say so
+                with suppress(AutoloaderError):  # the first error is the one to tell
+                    self.ledger.answered(batch)
             raise
 
     def _load(self, batch: Batch, batch_files: Sequence[BatchFile]) -> BatchReport:

@@ -10,11 +10,15 @@ from uuid import UUID
 from app.config import Settings
 from app.database import Database
 from app.datatypes import TableSchema, parse_schema
+from app.errors import Interrupted, InvalidInput
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.ports import Clock, Engine, Progress
 from app.models import Ingestion
 from app.schemas.ingestion import IngestionShape
 from app.services.lease_service import HeldLease
+
+Stops = tuple[type[BaseException], ...]
+STOPS: Stops = (Interrupted, KeyboardInterrupt)
 
 
 def config_of(row: Ingestion) -> dict[str, Any]:
@@ -53,7 +57,10 @@ class IngestionInfo:
 
 @dataclass(slots=True)
 class RunContext:
-    """One run: its lease, its engine, and who watches. `seconds` collects the time of each step."""
+    """One run: its lease, its engine, and who watches. `seconds` collects the time of each step.
+
+    `stops` are what somebody stops it with: no fault of the files it has in hand.
+    """
 
     database: Database
     settings: Settings
@@ -64,8 +71,15 @@ class RunContext:
     sandbox: Sandbox
     progress: Progress
     clock: Clock
+    stops: Stops = STOPS
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def max_attempts(self) -> int:
         return self.ingestion.shape.policies.max_attempts or self.settings.max_attempts
+
+
+def require_engine(name: str) -> None:
+    """Raises InvalidInput unless this version has the engine."""
+    if name != "embedded":
+        raise InvalidInput(f"There is no cluster {name!r}.", hint="Use engine: embedded.")

@@ -18,7 +18,7 @@ from app.repositories import batches, files, ingestions, runs
 from app.repositories.runs import LastRun
 from app.schemas.ingestion import IngestionShape
 from app.services import overlap
-from app.services.context import IngestionInfo, config_of
+from app.services.context import IngestionInfo, config_of, require_engine
 from app.services.overlap import Wanted
 from app.storage import parse_address
 
@@ -62,7 +62,7 @@ class IngestionService:
         table (both would load the same files) and `policies.allow_overlap` is not set, or is shown to be wrong.
         """
         wanted = self._wanted(shape)
-        _require_engine(shape)
+        require_engine(shape.engine)
         with self.database.session_scope() as session:
             ingestions.lock_table(session, wanted.table_name)
             self._refuse_name(session, shape.name)
@@ -82,7 +82,7 @@ class IngestionService:
         `revision` is what the change was made from, where that matters. Raises NotFound, Conflict, StaleRevision.
         """
         wanted = self._wanted(shape)
-        _require_engine(shape)
+        require_engine(shape.engine)
         with self.database.session_scope() as session:
             ingestions.lock_table(session, wanted.table_name)
             row = self._locked_row(session, name, revision)
@@ -229,11 +229,6 @@ def free_name(wanted: str, taken: Sequence[str]) -> str:
         number += 1
         name = f"{wanted}-{number}"
     return name
-
-
-def _require_engine(shape: IngestionShape) -> None:
-    if shape.engine != "embedded":
-        raise InvalidInput(f"There is no cluster {shape.engine!r}.", hint="Use engine: embedded.")
 
 
 def _fill(row: Ingestion, wanted: Wanted) -> None:

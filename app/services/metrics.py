@@ -32,13 +32,24 @@ def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Discovered:
-    """What a listing brought. `skipped` counts objects a rule left out, by reason."""
+    """What a listing brought. `skipped` counts objects a rule left out, by reason.
+
+    `earlier` and `earlier_bytes` were recorded by an attempt of the same run before this one: new to the run, though
+    known when listed again.
+    """
 
     listed: int = 0
     matched: int = 0
     matched_bytes: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     recorded: RecordCounts = field(default_factory=RecordCounts)
+    earlier: int = 0
+    earlier_bytes: int = 0
+
+    @classmethod
+    def after(cls, stored: dict[str, Any]) -> Discovered:
+        """Begin again where an attempt stored `stored`; empty for the first one."""
+        return cls(earlier=stored.get("new", 0), earlier_bytes=stored.get("new_bytes", 0))
 
     def add_page(self, page: ListedPage) -> None:
         self.listed += page.seen
@@ -53,9 +64,9 @@ class Discovered:
             "listed": self.listed,
             "matched": self.matched,
             "matched_bytes": self.matched_bytes,
-            "new": self.recorded.new,
-            "new_bytes": self.recorded.new_bytes,
-            "known": self.recorded.known,
+            "new": self.recorded.new + self.earlier,
+            "new_bytes": self.recorded.new_bytes + self.earlier_bytes,
+            "known": max(0, self.recorded.known - self.earlier),
             "skipped": dict(sorted((self.skipped + left).items())),
         }
 
@@ -74,6 +85,13 @@ def store(session: Session, run_id: UUID, name: str, value: dict[str, Any]) -> N
     run = runs.by_id(session, run_id)
     if run is not None:
         run.metrics = {**run.metrics, name: value}
+
+
+def stored(session: Session, run_id: UUID, name: str) -> dict[str, Any]:
+    """What `store` kept; empty when nothing was."""
+    run = runs.by_id(session, run_id)
+    found: dict[str, Any] = run.metrics.get(name, {}) if run is not None else {}
+    return found
 
 
 def of_run(session: Session, run: Run) -> dict[str, Any]:

@@ -11,18 +11,18 @@ from uuid import UUID, uuid4
 from app import failpoints
 from app.config import Settings
 from app.database import Database, Session
-from app.errors import AutoloaderError, Conflict, IngestionBlocked, Interrupted, LeaseLost, NotFound
+from app.errors import AutoloaderError, Conflict, IngestionBlocked, LeaseLost, NotFound
 from app.ingest import discovery, ledger, planning
 from app.ingest.ports import Clock, Progress, SilentProgress, SystemClock
 from app.log import bound, get_logger
 from app.models import Batch as BatchRow
 from app.repositories import batches, files, ingestions, runs
-from app.services import lease_service, metrics, run_record, wiring
+from app.services import lease_service, metrics, rerun_service, run_records, wiring
 from app.services.batch_ledger import BatchReport
 from app.services.batch_service import BatchService
-from app.services.context import IngestionInfo, RunContext
+from app.services.context import STOPS, IngestionInfo, RunContext, Stops
 from app.services.schema_service import SchemaService
-from app.values import BatchState, FileState, ListedPage, RunState, Trigger
+from app.values import BatchState, FileState, ListedPage, Trigger
 
 log = get_logger(__name__)
 _WAITING_CHUNK = 10_000
@@ -40,10 +40,18 @@ class Plan:
 class RunService:
     """Steps of runs. One object serves many runs; all state of one is in its RunContext and the database."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock | None = None,
+        stops: Stops = STOPS,
+    ) -> None:
+        """`stops` are the exceptions that somebody stops a run with: it then ends CANCELLED."""
         self.database = database
         self.settings = settings
         self.clock = clock or SystemClock()
+        self.stops = stops
 
     # --- start -------------------------------------------------------------------------------
 
@@ -59,9 +67,8 @@ class RunService:
     ) -> Iterator[RunContext]:
         """Take the lease and store a run record; both end with the block.
 
-        `external_key` makes starting idempotent: while its run is active that raises LeaseHeld, once it has ended
-        Conflict, and a run whose owner died goes on under the same id. Raises NotFound, Conflict (paused, a key of
-        another ingestion), LeaseHeld. Runs that an earlier owner left RUNNING become FAILED.
+        `external_key` makes starting idempotent: one key is one run, and raises Conflict once that has loaded all
+        there was. Raises NotFound, Conflict (paused), LeaseHeld. Runs that an earlier owner left RUNNING become FAILED.
         """
         progress = progress or SilentProgress()
         ingestion = self._ingestion(ingestion_id)
@@ -69,10 +76,11 @@ class RunService:
             raise Conflict(
                 f"{ingestion.name} is paused.", hint=f"Resume it: autoloader ingestions resume {ingestion.name}"
             )
-        run_id = self._expected_id(ingestion_id, external_key)
+        with self.database.read_scope() as session:
+            run_id = run_records.id_for(session, ingestion_id, external_key)
         with lease_service.hold(self.database, self.settings, ingestion_id, run_id, progress) as lease:
             ingestion = self._ingestion(ingestion_id)  # the owner before us may have learned schema and table
-            run_id = run_record.begin(lease, ingestion, run_id, trigger, external_key, self.clock.now())
+            run_id = self._record_start(lease, ingestion, run_id, trigger, external_key)
             try:
                 with (
                     bound(run_id=str(run_id), ingestion_id=str(ingestion_id)),
@@ -89,9 +97,11 @@ class RunService:
                         sandbox=sandbox,
                         progress=progress,
                         clock=self.clock,
+                        stops=self.stops,
                     )
             except BaseException as error:
-                self._fail(lease, run_id, error)
+                if not isinstance(error, LeaseLost):  # its successor writes
+                    self._end(lease, run_id, run_records.ending_of(error, self.stops))
                 raise
 
     def _ingestion(self, ingestion_id: UUID) -> IngestionInfo:
@@ -101,17 +111,37 @@ class RunService:
                 raise NotFound(f"There is no ingestion {ingestion_id}.", hint="See: autoloader ingestions list")
             return IngestionInfo.of(row)
 
-    def _expected_id(self, ingestion_id: UUID, external_key: str | None) -> UUID:
-        """The id to take the lease with. What the key says now may change until it is taken; `begin` decides."""
-        with self.database.read_scope() as session:
-            run = run_record.keyed(session, ingestion_id, external_key)
-            return run.id if run is not None else uuid4()
+    def _record_start(
+        self,
+        lease: lease_service.HeldLease,
+        ingestion: IngestionInfo,
+        run_id: UUID,
+        trigger: Trigger,
+        external_key: str | None,
+    ) -> UUID:
+        start = run_records.Start(run_id, ingestion, trigger, external_key, self.clock.now())
+        with lease.transaction() as session:
+            return run_records.begin(session, start, lease.epoch)
+
+    def refuse(
+        self, ingestion_id: UUID, trigger: Trigger, error: AutoloaderError, *, external_key: str | None = None
+    ) -> None:
+        """Store a run that could not begin, with the reason. Raises NotFound for the ingestion."""
+        start = run_records.Start(uuid4(), self._ingestion(ingestion_id), trigger, external_key, self.clock.now())
+        with self.database.session_scope() as session:
+            run_records.refuse(session, start, run_records.ending_of(error, self.stops))
+
+    def succeeded(self, external_key: str) -> metrics.RunSummary | None:
+        """The result of the key's run, if it has loaded all there was: then it is not to be started again."""
+        with self.database.session_scope() as session:
+            return run_records.succeeded(session, external_key)
 
     # --- discover ----------------------------------------------------------------------------
 
     def discover(self, ctx: RunContext) -> metrics.Discovered:
         """List the source and record what is new, page by page (design, steps 1 and 2)."""
-        found = metrics.Discovered()
+        with self.database.session_scope() as session:
+            found = metrics.Discovered.after(metrics.stored(session, ctx.run_id, "discovered"))
         ctx.progress.step("discover")
         with (
             metrics.timed(ctx.seconds, "discover"),
@@ -137,6 +167,7 @@ class RunService:
         if verdicts:
             with ctx.lease.transaction() as session:
                 ledger.store(session, ctx.ingestion.id, ctx.run_id, verdicts, self.clock.now())
+                metrics.store(session, ctx.run_id, "discovered", found.as_json())
 
     # --- plan --------------------------------------------------------------------------------
 
@@ -253,6 +284,7 @@ class RunService:
             if run is None:
                 raise NotFound(f"Run {ctx.run_id} vanished.")
             run.state, run.finished_at, run.metrics = summary.state.value, self.clock.now(), summary.metrics
+            rerun_service.settle(session, run, self.clock.now())
         return summary
 
     def _expire(self, ctx: RunContext) -> None:
@@ -270,25 +302,13 @@ class RunService:
 
     # --- fail --------------------------------------------------------------------------------
 
-    def fail(self, ctx: RunContext, error: BaseException) -> None:
-        """End the run as FAILED, or CANCELLED when it was stopped; the second call changes nothing."""
-        self._fail(ctx.lease, ctx.run_id, error)
+    def fail(self, ctx: RunContext, code: str, message: str) -> None:
+        """End the run as FAILED, or CANCELLED by the code of Interrupted; the second call changes nothing."""
+        self._end(ctx.lease, ctx.run_id, run_records.Ending(code, message))
 
-    def _fail(self, lease: lease_service.HeldLease, run_id: UUID, error: BaseException) -> None:
-        """A run that lost its lease may write nothing: its successor did."""
-        if isinstance(error, LeaseLost):
-            return
-        cancelled = isinstance(error, Interrupted | KeyboardInterrupt)
-        known = error if isinstance(error, AutoloaderError | Interrupted) else None
+    def _end(self, lease: lease_service.HeldLease, run_id: UUID, ending: run_records.Ending) -> None:
         try:
             with lease.transaction() as session:
-                run = runs.by_id(session, run_id)
-                if run is None or run.state != RunState.RUNNING:
-                    return
-                run.state = (RunState.CANCELLED if cancelled else RunState.FAILED).value
-                run.finished_at = self.clock.now()
-                run.error_code = known.code if known else type(error).__name__
-                run.error = str(error) or type(error).__name__
-                run.metrics = metrics.of_run(session, run)
+                run_records.end(session, run_id, ending, self.clock.now())
         except AutoloaderError as second:
             log.warning("the run's end could not be stored; the next run will", error=str(second))

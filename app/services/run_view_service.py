@@ -30,6 +30,18 @@ class NotLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFile:
+    """A file that a run had to do with, and what became of it."""
+
+    path: str
+    state: str
+    rows: int | None
+    rescued: int | None
+    rejected: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class BatchView:
     """A batch that a run ended. `outcome`: landed, released (no commit was sent), split or quarantined."""
 
@@ -105,6 +117,18 @@ class RunViewService:
             row = runs.by_id(session, run_id)
             return _not_loaded(session, row, most) if row is not None else ()
 
+    def files(self, run_id: UUID, most: int) -> tuple[RunFile, ...]:
+        """The files of a run, those that were not loaded first; at most `most` of them."""
+        with self.database.session_scope() as session:
+            row = runs.by_id(session, run_id)
+            if row is None:
+                return ()
+            found = [*_left(session, row, most), *file_views.loaded_by(session, run_id, most)]
+            return tuple(
+                RunFile(one.path, one.state, one.row_count, one.rescued_count, one.rejected_count, one.reason)
+                for one in found[:most]
+            )
+
     def _find(self, session: Session, run: str) -> Run:
         text = run.strip().lower()
         try:
@@ -159,6 +183,11 @@ def _batch(batch: Batch) -> BatchView:
 
 
 def _not_loaded(session: Session, run: Run, most: int) -> tuple[NotLoaded, ...]:
+    return tuple(
+        NotLoaded(row.id, row.path, row.state, row.reason, row.error) for row in _left(session, run, most)[:most]
+    )
+
+
+def _left(session: Session, run: Run, most: int) -> Sequence[ProcessedFile]:
     failed: Sequence[ProcessedFile] = file_views.in_state(session, run.ingestion_id, FileState.FAILED, most)
-    left = file_views.not_loaded_by(session, run.id, most)
-    return tuple(NotLoaded(row.id, row.path, row.state, row.reason, row.error) for row in (*left, *failed)[:most])
+    return (*file_views.not_loaded_by(session, run.id, most), *failed)

@@ -20,7 +20,7 @@ from app.ingest.engines.sandbox import Sandbox
 from app.ingest.formats.contract import ParseFile
 from app.schemas.ingestion import FormatShape, SourceShape
 from app.services.connection_service import ConnectionService
-from app.services.context import IngestionInfo
+from app.services.context import IngestionInfo, require_engine
 from app.spool import Spool
 from app.storage import Store, open_store
 from app.values import BatchFile
@@ -66,7 +66,11 @@ def catalog_of(database: Database, settings: Settings, table_name: str, tenant_i
 def opened_engine(
     database: Database, settings: Settings, ingestion: IngestionInfo, sandbox: Sandbox
 ) -> Iterator[EmbeddedEngine]:
-    """The engine of one run, closed with the block. Files are staged beside the spool, in AUTOLOADER_HOME."""
+    """The engine of one run, closed with the block. Files are staged beside the spool, in AUTOLOADER_HOME.
+
+    Raises InvalidInput for an engine that there is not.
+    """
+    require_engine(ingestion.shape.engine)
     catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
     home = settings.home / "spool"
     with catalog, Spool(home, settings.spool_max_bytes, settings.fetch_concurrency) as spool:

@@ -21,7 +21,7 @@ from app.models import Batch, ProcessedFile
 from app.repositories import ingestions, leases
 from app.repositories.leases import Holder
 from app.schemas.ingestion import IngestionShape
-from app.services import run_record
+from app.services import run_records
 from app.services.context import IngestionInfo, RunContext
 from app.services.lease_service import HeldLease
 from app.services.metrics import RunSummary
@@ -146,7 +146,9 @@ class World:
             assert epoch is not None
         lease = HeldLease(database, self.ingestion_id, epoch, 3600, Event())
         info = self.info()
-        run_record.begin(lease, info, run_id, Trigger.MANUAL, None, self.clock.now())
+        start = run_records.Start(run_id, info, Trigger.MANUAL, None, self.clock.now())
+        with lease.transaction() as session:
+            run_records.begin(session, start, lease.epoch)
         return RunContext(
             database=database,
             settings=self.settings,

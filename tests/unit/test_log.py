@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -86,6 +87,24 @@ def test_a_library_speaks_through_the_same_filter(lines):
     (line,) = lines()
     assert line["logger"] == "botocore"
     assert line["event"] == "using password=***"
+
+
+def test_a_library_with_handlers_of_its_own_is_told_by_them_alone(capsys):
+    class Theirs(logging.Handler):
+        told: ClassVar[list[str]] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.told.append(record.getMessage())
+
+    Theirs.__module__ = "theirs.handlers"
+    logging.getLogger().addHandler(Theirs())
+    log.configure("INFO", "text", except_of="theirs")
+
+    logging.getLogger("theirs.client").warning("of theirs")
+    logging.getLogger("another").warning("of another")
+
+    assert Theirs.told == ["of theirs"]
+    assert [line.split()[2:4] for line in capsys.readouterr().err.splitlines()] == [["of", "another"]]
 
 
 @pytest.mark.parametrize(("level", "form"), [("LOUD", "text"), ("INFO", "xml")])

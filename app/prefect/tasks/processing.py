@@ -9,6 +9,7 @@ from prefect import task
 
 from app.prefect.task_options import OPTIONS
 from app.services import open_runs
+from app.services.batch_ledger import BatchReport
 
 
 @task(name="process-files", **OPTIONS)
@@ -20,6 +21,7 @@ def process_files_task(run_id: str, batch_id: str) -> dict[str, Any]:
     """
     run = open_runs.find(UUID(run_id))
     report = run.steps.process(run.ctx, UUID(batch_id))
+    run.ctx.progress.note(_told(batch_id, report))
     return {
         "batch_id": batch_id,
         "state": report.state.value,
@@ -31,3 +33,10 @@ def process_files_task(run_id: str, batch_id: str) -> dict[str, Any]:
         "snapshot_id": report.snapshot_id,
         "children": [str(child) for child in report.children],
     }
+
+
+def _told(batch_id: str, report: BatchReport) -> str:
+    if report.children:
+        return f"Batch {batch_id} was split in {len(report.children)}."
+    files = ", ".join(f"{count:,} {state}" for state, count in sorted(report.files.items()) if count)
+    return f"Batch {batch_id}: {files or 'had ended'}; {report.rows:,} rows."

@@ -8,21 +8,29 @@ from uuid import UUID
 from prefect import runtime, task
 
 from app.prefect.opening import current_run
+from app.prefect.progress import FlowProgress
 from app.prefect.task_options import OPTIONS
 from app.services import open_runs
-from app.values import Trigger
 
 
 @task(name="create-run-record", **OPTIONS)
-def create_run_record_task(ingestion_id: str, trigger: str) -> str:
-    """Take the ingestion's lease and store a run that is RUNNING; answers its id.
+def create_run_record_task(ingestion_id: str, trigger: str) -> dict[str, Any]:
+    """Take the ingestion's lease and store a run that is RUNNING; answers its id and state.
 
-    The run is keyed by the Prefect flow run, so that Prefect starting it twice is one run. Raises NotFound, Conflict
-    (paused), LeaseHeld, DatabaseNotMigrated.
+    The run is keyed by the Prefect flow run, so that Prefect starting it twice is one run. The state is SUCCESS when
+    that run has loaded all there was, and SKIPPED while another one is active. Raises InvalidInput, NotFound, Conflict
+    (paused), DatabaseNotMigrated.
     """
-    run = current_run()
-    ctx = run.start(UUID(ingestion_id), Trigger(trigger), external_key=runtime.flow_run.id)
-    return str(ctx.run_id)
+    progress = FlowProgress(ingestion_id)
+    begun = current_run().begin(ingestion_id, trigger, key=str(runtime.flow_run.id), progress=progress)
+    progress.run_id = begun.run_id
+    progress.note(begun.message or "The run has begun.")
+    return {
+        "run_id": str(begun.run_id) if begun.run_id else None,
+        "state": begun.state,
+        "message": begun.message,
+        "metrics": begun.metrics,
+    }
 
 
 @task(name="complete-run-record", **OPTIONS)
@@ -33,8 +41,12 @@ def complete_run_record_task(run_id: str, *, stopped_early: bool) -> dict[str, A
     return {"run_id": run_id, "state": summary.state.value, "metrics": summary.metrics}
 
 
-@task(name="fail-run-record", **OPTIONS)
-def fail_run_record_task(run_id: str, error: BaseException) -> None:
-    """End the run as FAILED with its reason, or as CANCELLED when it was stopped."""
+@task(name="fail-run-record", **(OPTIONS | {"retries": 0}))
+def fail_run_record_task(run_id: str, code: str, message: str) -> None:
+    """End the run as FAILED with its reason, or as CANCELLED when it was stopped.
+
+    Not tried again: what cannot be stored now, the next run or the reconciler stores.
+    """
     run = open_runs.find(UUID(run_id))
-    run.steps.fail(run.ctx, error)
+    run.steps.fail(run.ctx, code, message)
+    run.ctx.progress.note(f"The run ends: {code}. {message}")

@@ -16,6 +16,7 @@ def check_file_state_task(run_id: str) -> dict[str, Any]:
     """Cut the files that wait into stored batches (design, step 3); answers the batches' ids, files and bytes."""
     run = open_runs.find(UUID(run_id))
     plan = run.steps.plan(run.ctx)
+    run.ctx.progress.note(f"{plan.file_count:,} files in {len(plan.batch_ids):,} batches to load.")
     return {
         "batch_ids": [str(batch_id) for batch_id in plan.batch_ids],
         "files": plan.file_count,
