@@ -14,6 +14,7 @@ from app.config import Settings
 from app.errors import InvalidInput
 from app.models import Ingestion
 from app.schemas.ingestion import IngestionShape, ScheduleShape
+from app.services.context import config_of
 from app.values import Trigger
 
 FLOW_NAME = "run-ingestion"
@@ -114,7 +115,7 @@ def _same_schedule(want: ScheduleSpec, have: ScheduleSpec) -> bool:
 
 def _shape(row: Ingestion) -> IngestionShape:
     try:
-        return IngestionShape.model_validate(row.config)
+        return IngestionShape.model_validate(config_of(row))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']}" for item in error.errors(include_url=False)

@@ -21,6 +21,7 @@ from app.services import overlap
 from app.services.context import IngestionInfo, config_of, require_engine
 from app.services.overlap import Wanted
 from app.storage import parse_address
+from app.values import SyncState
 
 LOCAL_CATALOG = "local"
 
@@ -71,8 +72,8 @@ class IngestionService:
             )
             row.created_at, row.deleted_at = wanted.now, None  # `start: now` means this creation
             row.paused = shape.paused
-            row.revision += 1
             _fill(row, wanted)
+            _changed(row, wanted.now)
             ingestions.add(session, row)
             return IngestionInfo.of(row)
 
@@ -96,7 +97,7 @@ class IngestionService:
                 )
             overlap.refuse_change(session, replace(wanted, created_at=row.created_at), row)
             _fill(row, wanted)
-            row.revision += 1
+            _changed(row, wanted.now)
             ingestions.add(session, row)
             return IngestionInfo.of(row)
 
@@ -150,15 +151,16 @@ class IngestionService:
             row = self._locked_row(session, name, revision)
             if row.paused != paused:  # said twice, it is one change
                 row.paused = paused
-                row.revision += 1
-                row.updated_at = self.clock.now()
+                row.rerun_wanted |= not paused and bool(_arrival(row))  # events that came meanwhile were dropped
+                _changed(row, self.clock.now())
             return IngestionInfo.of(row)
 
     def delete(self, name: str, *, revision: int | None = None) -> None:
         """Forget the configuration; table and ledger stay, so that re-creating it loads nothing twice."""
         with self.database.session_scope() as session:
             row = self._locked_row(session, name, revision)
-            row.deleted_at = row.updated_at = self.clock.now()
+            row.deleted_at = self.clock.now()
+            _changed(row, row.deleted_at)
 
     # --- inside a transaction ----------------------------------------------------------------
 
@@ -231,6 +233,18 @@ def free_name(wanted: str, taken: Sequence[str]) -> str:
     return name
 
 
+def _changed(row: Ingestion, now: datetime) -> None:
+    """One change more, which Prefect has not seen; committed with the change itself."""
+    row.revision += 1
+    row.updated_at = now
+    row.prefect_sync, row.prefect_sync_error = SyncState.PENDING.value, None
+    row.next_poll_at = now if _arrival(row).get("poll_seconds") and row.deleted_at is None else None
+
+
+def _arrival(row: Ingestion) -> dict[str, Any]:
+    return row.config.get("arrival") or {}
+
+
 def _fill(row: Ingestion, wanted: Wanted) -> None:
     """Bring the row to what is wanted; whether it is paused stays unless the shape speaks of it."""
     shape, before = wanted.shape, row.config or {}
@@ -240,7 +254,6 @@ def _fill(row: Ingestion, wanted: Wanted) -> None:
     row.config = shape.model_dump(mode="json", exclude={"paused"})
     if "paused" in shape.model_fields_set:
         row.paused = shape.paused
-    row.updated_at = wanted.now
     if shape.columns.columns is not None:
         row.schema_text = shape.columns.columns
     elif row.table_uuid is None and before.get("columns", {}).get("columns") is not None:

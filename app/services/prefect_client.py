@@ -25,7 +25,8 @@ _BUSY = {408, 429}  # and everything from 500 on: the same request may be answer
 _UNAUTHORIZED = {401, 403}
 _NOT_FOUND = 404
 _SHOWN = 300  # characters of an answer
-_PAUSES = (0.1, 0.4)  # seconds before a busy server is asked again
+_PAUSES = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds before a busy server is asked again
+_WRITERS = 2  # of this process at once: more would only meet each other's locks in a server on SQLite
 
 
 class PrefectConnection:
@@ -35,6 +36,18 @@ class PrefectConnection:
         self.settings = settings
         self._client: SyncPrefectClient | None = None
         self._lock = threading.Lock()
+        self._writers = threading.Semaphore(_WRITERS)
+
+    @contextmanager
+    def writes(self) -> Iterator[SyncPrefectClient]:
+        """As `requests`, in turn with the other threads that write much."""
+        if not self._writers.acquire(timeout=self.settings.prefect_request_timeout_seconds):
+            raise PrefectUnavailable("Too much is written to Prefect at once.", hint="It is tried again by itself.")
+        try:
+            with self.requests() as client:
+                yield client
+        finally:
+            self._writers.release()
 
     @contextmanager
     def requests(self) -> Iterator[SyncPrefectClient]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse, GlobalConcurrencyLimitResponse
 
 _NOT_FOUND = 404
+_MISSING = {_NOT_FOUND, 409}  # the pool; the flow, when Prefect's database was made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +50,36 @@ class FoundDeployment:
 class DeploymentCalls(PoolCalls):
     """Part of PrefectService."""
 
+    _known_flow: UUID | None = None  # until Prefect says that it has none of that id
+
     def flow_id(self) -> UUID:
         """The id of our flow, which is made when it is missing."""
         with self.requests() as client:
             return client.create_flow_from_name(FLOW_NAME)
 
-    def upsert(self, spec: DeploymentSpec, flow_id: UUID | None = None) -> DeploymentRef:
+    def upsert(self, spec: DeploymentSpec) -> DeploymentRef:
         """Make the deployment, or make it as it should be; runs that its schedule had planned are planned anew.
 
         Work pool and queues are made when they are missing. Raises PrefectUnavailable, PrefectRefused.
         """
+        known = self._known_flow
+        if known is not None:
+            try:
+                return self._upsert(spec, known)
+            except PrefectRefused as refusal:
+                if refusal.answer not in _MISSING:
+                    raise
+        self._known_flow = known = self.flow_id()
         try:
-            return self._upsert(spec, flow_id or self.flow_id())
+            return self._upsert(spec, known)
         except PrefectRefused as refusal:
             if refusal.answer != _NOT_FOUND:
                 raise
         self.ensure_pool()
-        return self._upsert(spec, self.flow_id())
+        return self._upsert(spec, known)
 
     def _upsert(self, spec: DeploymentSpec, flow_id: UUID) -> DeploymentRef:
-        with self.requests() as client:
+        with self.writes() as client:
             from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 
             deployment_id = client.create_deployment(
@@ -108,7 +119,7 @@ class DeploymentCalls(PoolCalls):
 
     def delete_by_id(self, deployment_id: UUID) -> bool:
         """Remove the deployment with the runs it had planned; false when there was none."""
-        with self.requests() as client:
+        with self.writes() as client:
             from prefect.exceptions import ObjectNotFound
 
             try:
