@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
+from app.database import Database
 from app.services.prefect_service import PrefectService
+from tests.functional.scheduling.product import Product
 from tests.services.fixtures import PrefectServer
 
 Until = Callable[[Callable[[], bool]], None]
@@ -41,3 +43,16 @@ def until() -> Until:
             time.sleep(0.1)
 
     return wait
+
+
+@pytest.fixture
+def product(sqlite_database: Database, prefect_settings: Settings, prefect: PrefectService) -> Product:
+    return Product(sqlite_database, prefect_settings, prefect)
+
+
+@pytest.fixture
+def down(sqlite_database: Database, prefect_settings: Settings) -> Iterator[Product]:
+    """The same product while its Prefect server is away."""
+    away = prefect_settings.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
+    with PrefectService(away) as service:
+        yield Product(sqlite_database, away, service)
