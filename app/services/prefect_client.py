@@ -26,7 +26,6 @@ _UNAUTHORIZED = {401, 403}
 _NOT_FOUND = 404
 _SHOWN = 300  # characters of an answer
 _PAUSES = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds before a busy server is asked again
-_WRITERS = 2  # of this process at once: more would only meet each other's locks in a server on SQLite
 
 
 class PrefectConnection:
@@ -36,18 +35,21 @@ class PrefectConnection:
         self.settings = settings
         self._client: SyncPrefectClient | None = None
         self._lock = threading.Lock()
-        self._writers = threading.Semaphore(_WRITERS)
+        self._writing = threading.Lock()
 
     @contextmanager
     def writes(self) -> Iterator[SyncPrefectClient]:
-        """As `requests`, in turn with the other threads that write much."""
-        if not self._writers.acquire(timeout=self.settings.prefect_request_timeout_seconds):
+        """As `requests`, in turn with the other threads that change deployments.
+
+        A server on SQLite lets two of them wait for each other, until both have waited for too long.
+        """
+        if not self._writing.acquire(timeout=self.settings.prefect_request_timeout_seconds):
             raise PrefectUnavailable("Too much is written to Prefect at once.", hint="It is tried again by itself.")
         try:
             with self.requests() as client:
                 yield client
         finally:
-            self._writers.release()
+            self._writing.release()
 
     @contextmanager
     def requests(self) -> Iterator[SyncPrefectClient]:

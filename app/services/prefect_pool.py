@@ -28,7 +28,7 @@ class PoolCalls(PrefectConnection):
 
     def ensure_pool(self) -> None:
         """Make the work pool and both queues unless they are there. A pool of another type is left as it is."""
-        with self.requests() as client:
+        with self.writes() as client:
             from prefect.client.schemas.actions import WorkPoolCreate
             from prefect.exceptions import ObjectAlreadyExists
 
