@@ -24,15 +24,19 @@ def fires(spec: ScheduleSpec, start: datetime, end: datetime) -> Iterator[dateti
     if spec.kind != "cron":  # the same whenever it is planned
         yield from _moments(schedule, start, end)
         return
-    now, planned = start, set[datetime]()
+    now, last, planned = start, start - _LOOP, set[datetime]()
     while now <= end:
-        planned |= _plan(schedule, now)
+        # Around a change it plans moments that have passed as well: those have their run already.
+        planned |= {moment for moment in _plan(schedule, now) if moment > last}
         ahead = sorted(planned)
         if not ahead:
             return
         # It plans anew when fewer than three are left, or the last is less than an hour ahead.
         then = max(min(ahead[-_MIN_RUNS] if len(ahead) >= _MIN_RUNS else ahead[0], ahead[-1] - _AHEAD), now) + _LOOP
-        yield from (moment for moment in ahead if moment < then and moment <= end)
+        for last in (moment for moment in ahead if moment < then):
+            if last > end:
+                return
+            yield last
         planned, now = {moment for moment in planned if moment >= then}, then
 
 
