@@ -13,6 +13,7 @@ from app.database import Database
 from app.services.prefect_service import PrefectService
 from tests.functional.scheduling.product import Product
 from tests.services.fixtures import PrefectServer
+from tests.services.killable import IN_MEMORY, KillablePrefect
 
 Until = Callable[[Callable[[], bool]], None]
 _PATIENCE = 60.0
@@ -56,3 +57,13 @@ def down(sqlite_database: Database, prefect_settings: Settings) -> Iterator[Prod
     away = prefect_settings.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
     with PrefectService(away) as service:
         yield Product(sqlite_database, away, service)
+
+
+@pytest.fixture
+def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillablePrefect]:
+    """A server of the test's own, which keeps its leases in memory as a server does by default."""
+    folder = tmp_path_factory.mktemp("prefect")
+    server = KillablePrefect(folder, PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=IN_MEMORY)
+    server.start()
+    yield server
+    server.kill()
