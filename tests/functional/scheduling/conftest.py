@@ -67,3 +67,9 @@ def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillablePrefe
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def offline_settings(tmp_path: Path) -> Settings:
+    """Settings of a product that needs no Prefect."""
+    return Settings(autoloader_home=tmp_path / "home", min_age_seconds=0, parser_threads=1, _env_file=None)
