@@ -42,6 +42,7 @@ class Ingestion(Base):
     prefect_sync: Mapped[str] = mapped_column(String(16), default="pending")
     prefect_sync_error: Mapped[str | None] = mapped_column(HumanText)
     prefect_synced_revision: Mapped[int | None] = mapped_column(Integer)  # that Prefect was last brought to
+    prefect_migrated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # `prefect migrate` made its deployment
     next_poll_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of the arrival trigger's listing
     revision: Mapped[int] = mapped_column(Integer, default=1)  # grows with each change a person makes
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

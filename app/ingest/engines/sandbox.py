@@ -7,9 +7,12 @@ a fresh one. It never outlives this process.
 
 from __future__ import annotations
 
+import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -157,12 +160,11 @@ def _result(answer: parse_wire.Message, child: ChildProcess) -> parse_wire.Messa
 
 
 def _folder_bytes(folder: Path) -> int:
-    """Bytes of all regular files below; files may vanish meanwhile, links count nothing."""
+    """Bytes of all regular files below; files and folders may vanish meanwhile, links count nothing."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            found = path.lstat()
-        except OSError:
-            continue
-        total += found.st_size if path.is_file() and not path.is_symlink() else 0
+    for place, _, names in os.walk(folder):  # passes over a folder that is gone, which `rglob` does not
+        for name in names:
+            with suppress(OSError):
+                found = Path(place, name).lstat()
+                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return total

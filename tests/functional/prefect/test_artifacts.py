@@ -98,7 +98,7 @@ def test_prefect_holds_ids_and_lines_that_carry_them_but_no_secret(place, flow, 
     def messages() -> list[str]:
         return [str(one["message"]) for one in ask_prefect("/logs/filter", logs=chosen)]
 
-    until(lambda: any("Finished in state" in one for one in messages()), what="the log")
+    until(lambda: any(one.startswith("Batch ") for one in messages()), what="the log")
     [run] = place.runs()
     [batch] = [one for one in messages() if one.startswith("Batch ")]
     assert batch.endswith(f": 1 SUCCESS; 1 rows. ingestion_id={place.ingestion.id} run_id={run.id}")

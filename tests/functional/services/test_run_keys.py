@@ -113,13 +113,13 @@ def test_a_run_whose_owner_died_goes_on_under_its_id(steps):
     assert [one.state for one in stored(steps)] == ["SUCCESS"]
 
 
-def test_a_run_whose_owner_died_is_failed_by_the_next_one_and_its_key_has_ended_then(steps):
+def test_a_run_whose_owner_died_is_failed_by_the_next_one_and_its_key_goes_on_under_its_old_record(steps):
     ingestion_id = make(steps)
     leave_running(steps, ingestion_id, "k")
     run(steps, ingestion_id, None)
     assert sorted(one.state for one in stored(steps)) == ["FAILED", "SUCCESS"]
-    with pytest.raises(Conflict, match="has ended: FAILED"):
-        run(steps, ingestion_id, "k")
+    run(steps, ingestion_id, "k")
+    assert [one.state for one in stored(steps)] == ["SUCCESS", "SUCCESS"]
 
 
 def test_a_key_of_another_ingestion_is_refused_and_holds_nothing(steps):

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from app.errors import InvalidInput, ParserDied
-from app.ingest.engines.sandbox import Sandbox
+from app.ingest.engines.sandbox import Sandbox, _folder_bytes
 from tests.functional.ingest.parsing import LIMITS, MIB, parse, request
 
 SCHEMA = "id bigint, name string"
@@ -158,6 +158,23 @@ def test_a_file_that_changes_while_it_is_read_is_not_loaded(own, endless, small,
         ("SUCCESS", "", 1),
         ("FAILED", "changed", 0),
     ]
+
+
+def test_the_size_is_measured_though_the_child_removes_folders_meanwhile(tmp_path, monkeypatch):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "data").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to(tmp_path / "inside" / "data")
+    (tmp_path / "work").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("work"):
+            Path(path).rmdir()
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert _folder_bytes(tmp_path) == 5
+    assert not (tmp_path / "work").exists()
 
 
 def test_progress_that_raises_ends_the_child(own, small, tmp_path):

@@ -1,4 +1,4 @@
-"""What bringing Prefect in step, delivering triggers and answering the same call twice need.
+"""What the delivery of triggers needs.
 
 Revision ID: 0003
 Revises: 0002
@@ -18,9 +18,6 @@ WAITING = sa.text("delivered_at IS NULL")
 
 
 def upgrade() -> None:
-    op.add_column("ingestions", sa.Column("prefect_synced_revision", sa.Integer(), nullable=True))
-    op.add_column("ingestions", sa.Column("next_poll_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_index("ix_ingestions_next_poll_at", "ingestions", ["next_poll_at"])
     # No version ever stored a trigger: made anew, so that SQLite needs no copy, and `--sql` can print it.
     op.drop_table("triggers")
     _triggers(
@@ -29,27 +26,11 @@ def upgrade() -> None:
         sa.Column("flow_run_id", sa.String(length=255), nullable=True),
     )
     op.create_index("ix_triggers_due", "triggers", ["due_at"], sqlite_where=WAITING, postgresql_where=WAITING)
-    op.create_table(
-        "idempotency_keys",
-        sa.Column("tenant_id", sa.String(length=64), nullable=False),
-        sa.Column("key", sa.String(length=255), nullable=False),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("status_code", sa.Integer(), nullable=True),
-        sa.Column("body", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "key", name=op.f("pk_idempotency_keys")),
-    )
-    op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
 
 
 def downgrade() -> None:
-    op.drop_table("idempotency_keys")
     op.drop_table("triggers")
     _triggers()
-    op.drop_index("ix_ingestions_next_poll_at", table_name="ingestions")
-    with op.batch_alter_table("ingestions") as table:
-        table.drop_column("next_poll_at")
-        table.drop_column("prefect_synced_revision")
 
 
 def _triggers(*more: sa.Column[object]) -> None:
