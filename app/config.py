@@ -59,9 +59,32 @@ class Settings(BaseSettings):
     prefect_request_timeout_seconds: float = Field(
         default=10.0, description="Longest single request to the Prefect server.", gt=0
     )
+    reconcile_seconds: float = Field(
+        default=30.0, description="Pause between two passes that bring Prefect back in step.", gt=0
+    )
+    prefect_pending_seconds: float = Field(
+        default=120.0, description="A flow run that is PENDING for longer is taken for lost.", gt=0
+    )
     worker_limit: int = Field(default=4, description="Flow runs that one worker runs at once.", gt=0)
     worker_memory_bytes: int = Field(
         default=0, description="A flow run that uses more memory is killed. 0: no limit.", ge=0
+    )
+
+    # --- the API
+    autoloader_api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    autoloader_api_port: int = Field(default=4280, description="Port the API listens on.", gt=0, lt=65536)
+    autoloader_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key that calls of the API must carry. Needed wherever it listens on more than loopback.",
+    )
+    autoloader_prefect_port: int = Field(
+        default=4200, description="Port of the Prefect server that `autoloader up` starts.", gt=0, lt=65536
+    )
+    arrival_poll_min_seconds: float = Field(
+        default=5.0, description="Shortest pause between two listings of an arrival trigger.", gt=0
+    )
+    idempotency_keep_seconds: float = Field(
+        default=24 * 3600.0, description="How long the answer to an Idempotency-Key is kept.", gt=0
     )
 
     # --- the lease (protocol, point 1)

@@ -3,12 +3,26 @@
 AutoloaderError
 ├── InvalidInput                 what was asked for cannot be right        422
 │   ├── InvalidSchemaText        a schema text that does not parse
-│   └── InvalidTableName
+│   ├── InvalidTableName
+│   └── KeyReused                an Idempotency-Key came with another call
 ├── NotFound                     no ingestion, run, file, ... by that name 404
 ├── Conflict                     right in itself, wrong now                409
 │   ├── LeaseHeld                another run is active
 │   ├── IllegalTransition        the state machine refuses the move
-│   └── IngestionBlocked         a batch is UNKNOWN; a person must decide
+│   ├── IngestionBlocked         a batch is UNKNOWN; a person must decide
+│   ├── CallInProgress           the same call is being answered; retry helps
+│   ├── NotConfirmed             what was seen before confirming has changed
+│   ├── NotOffered               it cannot be done without risk to the rows
+│   └── StaleRevision            it was changed since it was read          412
+├── CallRefused                  how the call came, not what it asks for
+│   ├── MalformedCall            the body cannot be read                   400
+│   ├── NotAuthenticated         no key, or a wrong one                    401
+│   ├── CrossSite                a page of another site sent it            403
+│   ├── MethodNotAllowed                                                   405
+│   ├── CallTooLarge                                                       413
+│   ├── UnsupportedMediaType                                               415
+│   ├── WrongHost                a name that is not the API's              421
+│   └── TooBusy                  retry helps                               429
 ├── LeaseLost                    another owner runs this ingestion now     409
 ├── DatabaseError                                                          503
 │   ├── DatabaseUnavailable      retry helps
@@ -41,6 +55,7 @@ Interrupted                      Ctrl-C or SIGTERM                         499
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -78,8 +93,16 @@ class Interrupted(_Told):
 
 
 class InvalidInput(AutoloaderError):
+    """`fields` say which parts are wrong, where that is known: the place of each, and what is wrong with it."""
+
     code = "invalid-input"
     status_code = 422
+
+    def __init__(
+        self, message: str, *, hint: str = "", fields: Sequence[tuple[tuple[str | int, ...], str]] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = tuple(fields)
 
 
 class InvalidSchemaText(InvalidInput):
@@ -88,6 +111,10 @@ class InvalidSchemaText(InvalidInput):
 
 class InvalidTableName(InvalidInput):
     code = "invalid-table-name"
+
+
+class KeyReused(InvalidInput):
+    code = "idempotency-key-reused"
 
 
 class NotFound(AutoloaderError):
@@ -117,6 +144,69 @@ class IllegalTransition(Conflict):
 
 class IngestionBlocked(Conflict):
     code = "ingestion-blocked"
+
+
+class CallInProgress(Conflict):
+    code = "call-in-progress"
+    retryable = True
+
+
+class NotConfirmed(Conflict):
+    code = "not-confirmed"
+
+
+class NotOffered(Conflict):
+    code = "not-offered"
+
+
+class StaleRevision(Conflict):
+    code = "stale-revision"
+    status_code = 412
+
+
+class CallRefused(AutoloaderError):
+    code = "call-refused"
+    status_code = 400
+
+
+class MalformedCall(CallRefused):
+    code = "malformed-call"
+
+
+class NotAuthenticated(CallRefused):
+    code = "not-authenticated"
+    status_code = 401
+
+
+class CrossSite(CallRefused):
+    code = "cross-site"
+    status_code = 403
+
+
+class MethodNotAllowed(CallRefused):
+    code = "method-not-allowed"
+    status_code = 405
+
+
+class CallTooLarge(CallRefused):
+    code = "call-too-large"
+    status_code = 413
+
+
+class UnsupportedMediaType(CallRefused):
+    code = "unsupported-media-type"
+    status_code = 415
+
+
+class WrongHost(CallRefused):
+    code = "wrong-host"
+    status_code = 421
+
+
+class TooBusy(CallRefused):
+    code = "too-busy"
+    status_code = 429
+    retryable = True
 
 
 class LeaseLost(AutoloaderError):

@@ -60,6 +60,14 @@ class RunState(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class SyncState(StrEnum):
+    """How Prefect stands to an ingestion: as it should; not yet; or it refuses."""
+
+    IN_SYNC = "in_sync"
+    PENDING = "pending"
+    ERROR = "error"
+
+
 class Trigger(StrEnum):
     MANUAL = "manual"
     SCHEDULED = "scheduled"

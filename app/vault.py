@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -68,6 +69,12 @@ class Vault:
         except (InvalidTag, binascii.Error, ValueError) as exc:
             message = "A stored secret is damaged, or was moved from another connection."
             raise SecretUnreadable(message, hint="Store it anew: autoloader connections add") from exc
+
+    def sign(self, message: str, *, purpose: str) -> str:
+        """What only an owner of the key can make of `message`; the same on each machine that has the key."""
+        key = _derive(self._load(create=True), b"sign " + purpose.encode(), 32)
+        made = hmac.digest(key, message.encode(), "sha256")
+        return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
     @property
     def _origin(self) -> str:

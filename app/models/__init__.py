@@ -4,6 +4,7 @@ from app.models.base import DEFAULT_TENANT, Base
 from app.models.batch import Batch
 from app.models.cluster import Cluster
 from app.models.connection import Connection
+from app.models.idempotency_key import IdempotencyKey
 from app.models.ingestion import Ingestion
 from app.models.lease import Lease
 from app.models.processed_file import FileEvent, FileIdSource, ProcessedFile
@@ -18,6 +19,7 @@ __all__ = [
     "Connection",
     "FileEvent",
     "FileIdSource",
+    "IdempotencyKey",
     "Ingestion",
     "Lease",
     "ProcessedFile",

@@ -25,6 +25,7 @@ class Ingestion(Base):
         ),
         Index("ix_ingestions_table_name", "table_name"),
         Index("ix_ingestions_prefect_deployment_id", "prefect_deployment_id"),
+        Index("ix_ingestions_next_poll_at", "next_poll_at"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -40,6 +41,9 @@ class Ingestion(Base):
     rerun_wanted: Mapped[bool] = mapped_column(Boolean, default=False)
     prefect_sync: Mapped[str] = mapped_column(String(16), default="pending")
     prefect_sync_error: Mapped[str | None] = mapped_column(HumanText)
+    prefect_synced_revision: Mapped[int | None] = mapped_column(Integer)  # that Prefect was last brought to
+    prefect_migrated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # `prefect migrate` made its deployment
+    next_poll_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of the arrival trigger's listing
     revision: Mapped[int] = mapped_column(Integer, default=1)  # grows with each change a person makes
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

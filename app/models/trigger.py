@@ -28,7 +28,7 @@ class Trigger(Base):
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)  # not delivered before: events wait for a quiet moment
-    attempts: Mapped[int] = mapped_column(Integer, default=0)  # deliveries that failed
+    attempts: Mapped[int] = mapped_column(Integer, default=0)  # deliveries that were begun
     flow_run_id: Mapped[str | None] = mapped_column(String(255))  # in Prefect
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     run_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("runs.id"))

@@ -108,7 +108,9 @@ def newest_snapshots(session: Session, run_id: UUID, limit: int) -> list[int]:
     return [snapshot_id for snapshot_id in session.scalars(query) if snapshot_id is not None][::-1]
 
 
-def into_table(session: Session, ingestion_ids: Sequence[UUID]) -> Sequence[Row[UUID, str, UUID | None, int | None]]:
+def into_table(
+    session: Session, ingestion_ids: Sequence[UUID]
+) -> Sequence[Row[tuple[UUID, str, UUID | None, int | None]]]:
     """`(id, state, table_uuid, base_snapshot_id)` of the unfinished batches of these ingestions.
 
     Their bases must stay in the table's history.

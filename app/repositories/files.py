@@ -58,7 +58,7 @@ def known_between(session: Session, ingestion_id: UUID, first: str, last: str, l
     # Not `between`: with a collation at its first bound, PostgreSQL does not parse it.
     span = and_(_P.path >= first, _P.path <= last)
     query = select(*_KNOWN).where(_P.ingestion_id == ingestion_id, span).limit(limit + 1)
-    found = _known(session.execute(query))
+    found = _known(session.execute(query).tuples())
     return None if len(found) > limit else found
 
 
@@ -68,7 +68,7 @@ def known_paths(session: Session, ingestion_id: UUID, paths: Sequence[str]) -> l
     for at in range(0, len(paths), _IN_CHUNK):
         chunk = paths[at : at + _IN_CHUNK]
         query = select(*_KNOWN).where(_P.ingestion_id == ingestion_id, _P.path.in_(chunk))
-        found += _known(session.execute(query))
+        found += _known(session.execute(query).tuples())
     return found
 
 

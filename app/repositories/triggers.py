@@ -1,12 +1,97 @@
-"""Triggers: wishes for a run that wait to be delivered."""
+"""Triggers: wishes for a run that wait to be delivered.
+
+One is delivered by whoever moves its `due_at` into the future; a deliverer that dies leaves it to be due again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Boolean, Update, exists, func, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.models import Trigger
+from app.models import Run, Trigger
+from app.models.trigger import WAITING_SQL
+from app.repositories.statements import changed_rows
+
+_WAITING = literal_column(WAITING_SQL, Boolean)
 
 
 def add(session: Session, trigger: Trigger) -> None:
     session.add(trigger)
     session.flush()
+
+
+def by_id(session: Session, trigger_id: UUID) -> Trigger | None:
+    return session.get(Trigger, trigger_id)
+
+
+def untried(session: Session, ingestion_id: UUID, kind: str) -> Trigger | None:
+    """One that waits and whose delivery was never begun: the run it becomes will see whatever came until now."""
+    query = select(Trigger).where(
+        Trigger.ingestion_id == ingestion_id, Trigger.kind == kind, _WAITING, Trigger.attempts == 0
+    )
+    return session.scalars(query.order_by(Trigger.created_at).limit(1)).first()
+
+
+def claim_due(session: Session, now: datetime, until: datetime, limit: int) -> Sequence[Trigger]:
+    """Take those that are due, for this deliverer alone until `until`; in the order in which they came."""
+    due = (
+        select(Trigger.id)
+        .where(_WAITING, Trigger.due_at <= now)
+        .order_by(Trigger.due_at, Trigger.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return _claimed(session, update(Trigger).where(Trigger.id.in_(due.scalar_subquery())), until)
+
+
+def claim(session: Session, trigger_id: UUID, now: datetime, until: datetime) -> Trigger | None:
+    """Take one that is due; None when it is not, or another deliverer has it."""
+    statement = update(Trigger).where(Trigger.id == trigger_id, _WAITING, Trigger.due_at <= now)
+    return next(iter(_claimed(session, statement, until)), None)
+
+
+def _claimed(session: Session, statement: Update, until: datetime) -> Sequence[Trigger]:
+    taking = statement.values(due_at=until, attempts=Trigger.attempts + 1).returning(Trigger)
+    found = session.scalars(taking.execution_options(synchronize_session=False, populate_existing=True)).all()
+    return sorted(found, key=lambda one: (one.created_at, one.id))
+
+
+def delivered(session: Session, trigger_id: UUID, flow_run_id: str | None, now: datetime, note: str | None) -> None:
+    """Done with: it became that flow run, or `note` says why it became none."""
+    statement = update(Trigger).where(Trigger.id == trigger_id, _WAITING)
+    changed_rows(session, statement.values(delivered_at=now, flow_run_id=flow_run_id, error=note))
+
+
+def failed(session: Session, trigger_id: UUID, due_at: datetime, error: str) -> None:
+    """Not delivered; due again later."""
+    changed_rows(session, update(Trigger).where(Trigger.id == trigger_id, _WAITING).values(due_at=due_at, error=error))
+
+
+def supersede(session: Session, trigger: Trigger, flow_run_id: str, now: datetime) -> int:
+    """Older ones of its kind that still wait: the run that this one became begins after all of them."""
+    older = update(Trigger).where(
+        Trigger.ingestion_id == trigger.ingestion_id,
+        Trigger.kind == trigger.kind,
+        Trigger.id != trigger.id,
+        Trigger.created_at < trigger.created_at,
+        _WAITING,
+    )
+    note = f"Superseded by {trigger.id}."
+    return changed_rows(session, older.values(delivered_at=now, flow_run_id=flow_run_id, error=note))
+
+
+def on_its_way(session: Session, ingestion_id: UUID, since: datetime) -> bool:
+    """Whether a wish waits, or became, since then, a run that has not begun."""
+    begun = exists().where(Run.ingestion_id == ingestion_id, Run.started_at >= Trigger.created_at)
+    query = select(Trigger.id).where(
+        Trigger.ingestion_id == ingestion_id, or_(_WAITING, Trigger.created_at > since), ~begun
+    )
+    return session.scalars(query.limit(1)).first() is not None
+
+
+def waiting_count(session: Session) -> int:
+    return int(session.scalar(select(func.count()).select_from(Trigger).where(_WAITING)) or 0)

@@ -1,12 +1,14 @@
-"""The shape of an ingestion as people write it: YAML, CLI and, later, the API share it."""
+"""The shape of an ingestion as people write it: YAML, CLI and API share it."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
 from typing import Annotated, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from app.datatypes import can_be_named, parse_schema
 from app.schemas.table_name import name_parts
@@ -21,20 +23,32 @@ def parse_size(value: object) -> object:
     """Bytes from `1048576`, `"1 MiB"` or `"500 MB"`."""
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    match = re.fullmatch(r"\s*(\d{1,19}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*", value)
     if not match or match.group(2).lower() not in _UNITS:
         message = f"{value!r} is not a size; write it like 500 MB or 1 GiB."
         raise ValueError(message)
     return int(float(match.group(1)) * _UNITS[match.group(2).lower()])
 
 
-Size = Annotated[int, BeforeValidator(parse_size)]
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, lt=2**63)]  # a database counts no further
+Seconds = Annotated[float, Field(ge=0, le=10**9)]  # a timedelta takes no more
 
 
 class Shape(BaseModel):
     """Unknown fields are refused: a typing error must not be a silent default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _storable(cls, value: object) -> object:
+        """PostgreSQL stores no text with a NUL character in it."""
+        texts = value if isinstance(value, list | tuple) else (value,)
+        texts = (*value, *value.values()) if isinstance(value, dict) else texts
+        if any(isinstance(text, str) and "\x00" in text for text in texts):
+            message = "a text must not hold a NUL character"
+            raise ValueError(message)
+        return value
 
 
 class SourceShape(Shape):
@@ -48,7 +62,7 @@ class SourceShape(Shape):
     max_size: Size | None = Field(default=None, description="Largest file, bytes.")
     modified_after: datetime | None = Field(default=None, description="Only files modified at or after this time.")
     modified_before: datetime | None = Field(default=None, description="Only files modified before this time.")
-    min_age_seconds: float | None = Field(default=None, ge=0, description="Files younger than this wait a run.")
+    min_age_seconds: Seconds | None = Field(default=None, description="Files younger than this wait a run.")
     hidden: bool = Field(default=False, description="Also take files and folders that begin with `_` or `.`.")
     start: Literal["everything", "now"] | datetime = Field(
         default="everything", description="`everything`, `now` (only what is modified after creation), or a time."
@@ -76,7 +90,9 @@ class FormatShape(Shape):
     encoding: str | None = Field(default=None, description="CSV and JSON: utf-8, utf-16, latin-1 (default utf-8).")
     null_values: tuple[str, ...] | None = Field(default=None, description="CSV: texts that mean null (default: empty).")
     comment: str | None = Field(default=None, description="CSV: lines that begin with this are left out.")
-    skip_lines: int | None = Field(default=None, ge=0, description="CSV: lines before the header (default 0).")
+    skip_lines: int | None = Field(
+        default=None, ge=0, lt=2**31, description="CSV: lines before the header (default 0)."
+    )
     date_format: str | None = Field(default=None, description="strptime format of dates (default ISO 8601).")
     timestamp_format: str | None = Field(default=None, description="strptime format of timestamps (default ISO 8601).")
 
@@ -133,8 +149,10 @@ class PolicyShape(Shape):
     max_errors: str = Field(
         default="0", description="Rejected records allowed before skip_file or fail act: `10` or `5%`."
     )
-    max_attempts: int | None = Field(default=None, gt=0, description="Attempts before a failing file is quarantined.")
-    batch_max_files: int | None = Field(default=None, gt=0, description="Most files in one batch.")
+    max_attempts: int | None = Field(
+        default=None, gt=0, lt=2**31, description="Attempts before a failing file is quarantined."
+    )
+    batch_max_files: int | None = Field(default=None, gt=0, lt=2**31, description="Most files in one batch.")
     batch_max_bytes: Size | None = Field(default=None, gt=0, description="Most source bytes in one batch.")
     allow_overlap: bool = Field(
         default=False, description="Allow a source that overlaps another ingestion's into the same table."
@@ -167,6 +185,46 @@ class RowColumnsShape(Shape):
         return value
 
 
+class ScheduleShape(Shape):
+    """When it runs by itself: one of `cron`, `interval_seconds` and `rrule`."""
+
+    cron: str | None = Field(default=None, description="Cron line of five fields, such as `*/15 * * * *`.")
+    interval_seconds: Seconds | None = Field(default=None, ge=1, description="Seconds between two runs.")
+    rrule: str | None = Field(default=None, description="iCalendar rule, such as `FREQ=DAILY;BYHOUR=3`.")
+    timezone: str = Field(default="UTC", description="IANA name of the zone that cron and rrule are meant in.")
+
+    @model_validator(mode="after")
+    def _one(self) -> ScheduleShape:
+        if sum(given is not None for given in (self.cron, self.interval_seconds, self.rrule)) != 1:
+            message = "give one of cron, interval_seconds and rrule"
+            raise ValueError(message)
+        return self
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            message = f"{value!r} is not a time zone; write it like Europe/Berlin"
+            raise ValueError(message) from None
+        return value
+
+
+class ArrivalShape(Shape):
+    """Runs when files arrive. Whatever tells of them is a hint: the listing stays the truth."""
+
+    poll_seconds: Seconds | None = Field(
+        default=None, gt=0, description="List the source this often, and run only when something is new."
+    )
+    notify: bool = Field(default=False, description="Take events at the hook `POST …/notify`.")
+    queue: str | None = Field(default=None, description="URL of an SQS queue whose events are taken.")
+    queue_connection: str | None = Field(default=None, description="Connection (s3) with the queue's credentials.")
+    quiet_seconds: float = Field(
+        default=5.0, ge=0, le=3600, description="Wait until no event came for this long, at most ten times as long."
+    )
+
+
 class IngestionShape(Shape):
     """One ingestion."""
 
@@ -178,4 +236,20 @@ class IngestionShape(Shape):
     columns: SchemaShape = Field(default_factory=SchemaShape)
     policies: PolicyShape = Field(default_factory=PolicyShape)
     row_columns: RowColumnsShape = Field(default_factory=RowColumnsShape)
+    schedule: ScheduleShape | None = Field(default=None, description="When it runs by itself.")
+    arrival: ArrivalShape | None = Field(default=None, description="Whether it runs when files arrive.")
+    work_queue: Literal["default", "high_memory"] = Field(
+        default="default", description="The work queue of its runs; the settings name both."
+    )
     paused: bool = Field(default=False, description="A paused ingestion is not run.")
+
+    @field_validator("name")
+    @classmethod
+    def _no_id(cls, value: str) -> str:
+        """An ingestion is found by name or id: a name that is another one's id would hide that one."""
+        try:
+            UUID(value)
+        except ValueError:
+            return value
+        message = "a name must not look like an id"
+        raise ValueError(message)

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from app.config import Settings
 from app.database import Database, Session
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, InvalidInput, NotFound, StaleRevision
 from app.ingest.discovery import split_source
 from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, Ingestion
@@ -24,6 +24,7 @@ from app.services.context import IngestionInfo, config_of, require_engine
 from app.services.overlap import Wanted
 from app.services.shape_checks import require_name
 from app.storage import parse_address
+from app.values import SyncState
 
 LOCAL_CATALOG = DEFAULT_CATALOG
 
@@ -67,13 +68,14 @@ class IngestionService:
         with self.database.session_scope() as session:
             return self.created(session, shape)
 
-    def change(self, name: str, shape: IngestionShape) -> IngestionInfo:
+    def change(self, name: str, shape: IngestionShape, *, revision: int | None = None) -> IngestionInfo:
         """Replace the configuration, the name too. Source and table stay: the ledger belongs to them.
 
-        What is said of a new table alone stays as it is once the table is there. Raises NotFound, Conflict.
+        What is said of a new table alone stays as it is once the table is there. `revision` is what the change was
+        made from, where that matters. Raises NotFound, Conflict, StaleRevision.
         """
         with self.database.session_scope() as session:
-            return self.changed(session, name, shape)
+            return self.changed(session, name, shape, revision)
 
     def created(self, session: Session, shape: IngestionShape) -> IngestionInfo:
         """`create` inside a transaction."""
@@ -85,16 +87,16 @@ class IngestionService:
         )
         row.created_at, row.deleted_at = wanted.now, None  # `start: now` means this creation
         row.paused = shape.paused
-        row.revision += 1
         _fill(row, wanted)
+        _changed(row, wanted.now)
         ingestions.add(session, row)
         return IngestionInfo.of(row)
 
-    def changed(self, session: Session, name: str, shape: IngestionShape) -> IngestionInfo:
+    def changed(self, session: Session, name: str, shape: IngestionShape, revision: int | None = None) -> IngestionInfo:
         """`change` inside a transaction."""
         wanted = self._wanted(session, shape)
         ingestions.lock_table(session, wanted.table_name)
-        row = self._locked_row(session, name)
+        row = self._locked_row(session, name, revision)
         if shape.name != row.name:
             self._refuse_name(session, shape.name)
         if (row.table_name, row.source_url) != (wanted.table_name, wanted.base):
@@ -106,7 +108,7 @@ class IngestionService:
         _require_table_as_it_is(row, shape)
         overlap.refuse_change(session, replace(wanted, created_at=row.created_at), row)
         _fill(row, wanted)
-        row.revision += 1
+        _changed(row, wanted.now)
         ingestions.add(session, row)
         return IngestionInfo.of(row)
 
@@ -154,27 +156,32 @@ class IngestionService:
         with self.database.read_scope() as session:
             return self._views(session, [self._row(session, name)])[0]
 
-    def pause(self, name: str, *, paused: bool) -> IngestionInfo:
+    def pause(self, name: str, *, paused: bool, revision: int | None = None) -> IngestionInfo:
         """A paused ingestion refuses to run; a run that is active goes on to its end."""
         with self.database.session_scope() as session:
-            row = self._locked_row(session, name)
-            row.paused = paused
-            row.revision += 1
-            row.updated_at = self.clock.now()
+            row = self._locked_row(session, name, revision)
+            if row.paused != paused:  # said twice, it is one change
+                row.paused = paused
+                row.rerun_wanted |= not paused and bool(_arrival(row))  # events that came meanwhile were dropped
+                _changed(row, self.clock.now())
             return IngestionInfo.of(row)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, revision: int | None = None, though_running: bool = False) -> None:
         """Forget the configuration; table and ledger stay, so that re-creating it loads nothing twice.
 
-        Raises NotFound, and LeaseHeld while a run is active.
+        A run that is active goes on to its end with `though_running`. Raises NotFound, StaleRevision, and, without it,
+        LeaseHeld while a run is active.
         """
         found = self.find(name)
+        if though_running:
+            with self.database.session_scope() as session:
+                self._deleted(session, found.id, revision)
+            return
         with (
             lease_service.hold(self.database, self.settings, found.id, uuid4(), SilentProgress()) as lease,
             lease.transaction() as session,
         ):
-            row = self._locked_row(session, str(found.id))
-            row.deleted_at = row.updated_at = self.clock.now()
+            self._deleted(session, found.id, revision)
 
     # --- inside a transaction ----------------------------------------------------------------
 
@@ -189,12 +196,22 @@ class IngestionService:
             raise NotFound(f"There is no ingestion {name_or_id!r}.", hint="See: autoloader ingestions list")
         return row
 
-    def _locked_row(self, session: Session, name_or_id: str) -> Ingestion:
+    def _deleted(self, session: Session, ingestion_id: UUID, revision: int | None) -> None:
+        row = self._locked_row(session, str(ingestion_id), revision)
+        row.deleted_at = self.clock.now()
+        _changed(row, row.deleted_at)
+
+    def _locked_row(self, session: Session, name_or_id: str, revision: int | None) -> Ingestion:
         """The row, for a change: until the transaction ends nobody else changes or deletes it."""
         row = self._row(session, name_or_id)
         ingestions.lock(session, row)
         if row.deleted_at is not None:  # while we waited
             raise NotFound(f"There is no ingestion {name_or_id!r}.", hint="See: autoloader ingestions list")
+        if revision is not None and revision != row.revision:
+            raise StaleRevision(
+                f"{row.name} was changed meanwhile: it is at revision {row.revision}, not {revision}.",
+                hint="Read it again, then change what you see.",
+            )
         return row
 
     def _refuse_name(self, session: Session, name: str) -> None:
@@ -267,6 +284,18 @@ def _require_table_as_it_is(row: Ingestion, shape: IngestionShape) -> None:
         )
 
 
+def _changed(row: Ingestion, now: datetime) -> None:
+    """One change more, which Prefect has not seen; committed with the change itself."""
+    row.revision += 1
+    row.updated_at = now
+    row.prefect_sync, row.prefect_sync_error = SyncState.PENDING.value, None
+    row.next_poll_at = now if _arrival(row).get("poll_seconds") and row.deleted_at is None else None
+
+
+def _arrival(row: Ingestion) -> dict[str, Any]:
+    return row.config.get("arrival") or {}
+
+
 def _fill(row: Ingestion, wanted: Wanted) -> None:
     """Bring the row to what is wanted; whether it is paused stays unless the shape speaks of it."""
     shape, before = wanted.shape, row.config or {}
@@ -276,7 +305,6 @@ def _fill(row: Ingestion, wanted: Wanted) -> None:
     row.config = shape.model_dump(mode="json", exclude={"paused"})
     if "paused" in shape.model_fields_set:
         row.paused = shape.paused
-    row.updated_at = wanted.now
     if shape.columns.columns is not None:
         row.schema_text = shape.columns.columns
     elif row.table_uuid is None and before.get("columns", {}).get("columns") is not None:

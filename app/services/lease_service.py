@@ -53,14 +53,21 @@ class HeldLease:
 
 @contextmanager
 def hold(
-    database: Database, settings: Settings, ingestion_id: UUID, run_id: UUID, progress: Progress
+    database: Database,
+    settings: Settings,
+    ingestion_id: UUID,
+    run_id: UUID,
+    progress: Progress,
+    *,
+    wait: bool = True,
 ) -> Iterator[HeldLease]:
     """Own the ingestion for the length of the block.
 
     Raises LeaseHeld when another run is alive. An owner that died on this host is replaced at once; one
-    on another host is waited for until its lease runs out or is renewed, with a countdown as notes.
+    on another host is waited for until its lease runs out or is renewed, with a countdown as notes, or, without
+    `wait`, taken to be alive.
     """
-    epoch = _take(database, settings, ingestion_id, run_id, progress)
+    epoch = _take(database, settings, ingestion_id, run_id, progress, wait=wait)
     lease = HeldLease(database, ingestion_id, epoch, settings.lease_seconds, threading.Event())
     stop = threading.Event()
     beat = threading.Thread(
@@ -84,7 +91,14 @@ def is_alive(session: Session, ingestion_id: UUID, run_id: UUID) -> bool:
     return not _dead_here(seen.holder, _this_process())
 
 
-def _take(database: Database, settings: Settings, ingestion_id: UUID, run_id: UUID, progress: Progress) -> int:
+def left_here(seen: LeaseRow) -> bool:
+    """Whether the owner ran on this boot of this machine and is surely gone."""
+    return seen.holder is not None and _dead_here(seen.holder, _this_process())
+
+
+def _take(
+    database: Database, settings: Settings, ingestion_id: UUID, run_id: UUID, progress: Progress, *, wait: bool
+) -> int:
     me = _this_process()
     waited_for: LeaseRow | None = None
     while True:
@@ -99,7 +113,7 @@ def _take(database: Database, settings: Settings, ingestion_id: UUID, run_id: UU
                 if epoch is not None:
                     return epoch
                 continue
-        if _alive(seen, me, waited_for):
+        if not wait or _alive(seen, me, waited_for):
             raise _held(seen)
         progress.note(f"Another machine's run may still be alive; its lease runs out in {seen.seconds_left:.0f} s.")
         waited_for = waited_for or seen

@@ -19,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 def pins(name):
     """name → version of a compiled or a written list."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    found = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+    found = [Requirement(line.partition(" #")[0]) for line in lines if line and not line.startswith(("#", "-"))]
     return {canonicalize_name(item.name): str(item.specifier).removeprefix("==") for item in found}
 
 

@@ -1,0 +1,126 @@
+"""What an ingestion's deployment has to look like, and how one in Prefect differs from that. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from app.config import Settings
+from app.errors import InvalidInput
+from app.models import Ingestion
+from app.schemas.ingestion import IngestionShape, ScheduleShape
+from app.services.context import config_of
+from app.values import Trigger
+
+FLOW_NAME = "run-ingestion"
+ENTRYPOINT = "app.prefect.flows.run_ingestion.run_ingestion_flow"
+TAG = "autoloader"
+SLUG = "schedule"  # of the one schedule that a deployment has
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """One schedule as Prefect keeps it. `anchor` is the moment that intervals are counted from."""
+
+    kind: str  # cron, interval, rrule
+    value: str
+    timezone: str
+    anchor: datetime | None = None
+    active: bool = True
+    slug: str | None = SLUG
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSpec:
+    """A deployment, as far as we care. Its parameters are ids and one word: Prefect shows them to everybody."""
+
+    name: str  # the ingestion's id
+    description: str
+    tags: tuple[str, ...]
+    entrypoint: str | None
+    parameters: Mapping[str, Any]
+    schedules: tuple[ScheduleSpec, ...]
+    paused: bool
+    work_pool: str | None
+    work_queue: str | None
+    concurrency_limit: int | None = 1
+    collision: str | None = "CANCEL_NEW"
+
+
+def wanted(row: Ingestion, settings: Settings) -> DeploymentSpec:
+    """The deployment of an ingestion. Raises InvalidInput when its stored configuration cannot be read."""
+    shape = _shape(row)
+    queues = {
+        "default": settings.prefect_default_work_queue,
+        "high_memory": settings.prefect_high_memory_work_queue,
+    }
+    return DeploymentSpec(
+        name=str(row.id),
+        description=f"IOMETE Autoloader: {row.name} loads new files into {row.table_name}.",
+        tags=(TAG, row.name),
+        entrypoint=ENTRYPOINT,
+        parameters=parameters(row.id, Trigger.SCHEDULED),
+        schedules=(schedule_spec(shape.schedule, row.created_at),) if shape.schedule else (),
+        paused=row.paused,
+        work_pool=settings.prefect_work_pool,
+        work_queue=queues[shape.work_queue],
+    )
+
+
+def parameters(ingestion_id: UUID, trigger: Trigger) -> dict[str, str]:
+    """Of a flow run: ids and that word, nothing else."""
+    return {"ingestion_id": str(ingestion_id), "trigger": trigger.value}
+
+
+def schedule_spec(shape: ScheduleShape, created_at: datetime) -> ScheduleSpec:
+    """Intervals count from the ingestion's creation: many ingestions do not start in the same second."""
+    if shape.cron is not None:
+        return ScheduleSpec("cron", " ".join(shape.cron.split()), shape.timezone)
+    if shape.rrule is not None:
+        return ScheduleSpec("rrule", shape.rrule.strip(), shape.timezone)
+    return ScheduleSpec("interval", f"{shape.interval_seconds or 0:g}", "UTC", created_at.replace(microsecond=0))
+
+
+def differences(want: DeploymentSpec, have: DeploymentSpec) -> tuple[str, ...]:
+    """Names of the fields that are not as they should be. Tags that a person added do not count."""
+    return tuple(
+        field.name
+        for field in fields(DeploymentSpec)
+        if not _same(field.name, getattr(want, field.name), getattr(have, field.name))
+    )
+
+
+def _same(name: str, want: Any, have: Any) -> bool:
+    if name == "tags":
+        return set(want) <= set(have)
+    if name == "schedules":
+        return len(want) == len(have) and all(map(_same_schedule, want, have))
+    return bool(want == have)
+
+
+def _same_schedule(want: ScheduleSpec, have: ScheduleSpec) -> bool:
+    """Prefect stores a rule with a beginning of its own (DTSTART) where it was given without one."""
+    if want.kind == have.kind == "rrule" and "DTSTART" not in want.value.upper():
+        head, _, rest = have.value.partition("\n")
+        have = ScheduleSpec(
+            have.kind, rest if head.startswith("DTSTART") else have.value, have.timezone, None, have.active, have.slug
+        )
+    return want == have
+
+
+def _shape(row: Ingestion) -> IngestionShape:
+    try:
+        return IngestionShape.model_validate(config_of(row))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']}" for item in error.errors(include_url=False)
+        )
+        raise InvalidInput(
+            f"The stored configuration of {row.name} cannot be read ({problems}).",
+            hint=f"Write it anew: autoloader apply, with an ingestion named {row.name}.",
+        ) from error

@@ -1,0 +1,90 @@
+"""Brings Prefect back in step with the database, and both with what is really running. Two at once do no harm."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from app.config import Settings
+from app.database import Database
+from app.errors import PrefectError
+from app.ingest.ports import Clock, SystemClock
+from app.log import get_logger
+from app.models import Trigger as TriggerRow
+from app.repositories import ingestions, prefect_sync, triggers
+from app.services.prefect_service import PrefectService
+from app.services.reconcile_deployments import DeploymentPass
+from app.services.reconcile_report import ReconcileReport
+from app.services.reconcile_runs import RunPass
+from app.services.takeover_service import TakeoverService
+from app.values import Trigger
+
+log = get_logger(__name__)
+_MOST = 1000  # deployments made, changed or removed in one pass
+_RERUNS = 500  # in one pass
+_FIRST_LOOK = timedelta(hours=24)  # back, for runs that were cancelled while nobody reconciled
+_OVERLAP = timedelta(minutes=2)
+
+
+class ReconcileService:
+    """One object for many passes: it remembers what it has looked at, and which leases it found expired."""
+
+    def __init__(
+        self, database: Database, settings: Settings, prefect: PrefectService, clock: Clock | None = None
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.prefect = prefect
+        self.clock = clock or SystemClock()
+        self.takeovers = TakeoverService(database, settings, self.clock)
+        self._looked_at: datetime | None = None
+
+    def run_pass(self, most: int = _MOST) -> ReconcileReport:
+        """One pass; with Prefect down, the part that needs none. Raises DatabaseUnavailable.
+
+        At most `most` deployments are made, changed or removed; `left` says how many wait for the next pass.
+        """
+        report = ReconcileReport()
+        report.abandoned = self.takeovers.run_pass()
+        try:
+            self._with_prefect(report, most)
+        except PrefectError as error:
+            report.unavailable = str(error)
+            log.warning("the pass ended early", error=str(error))
+        report.reruns = self._rerun()
+        return report
+
+    def _with_prefect(self, report: ReconcileReport, most: int) -> None:
+        begun = self.clock.now()
+        runs = RunPass(self.database, self.settings, self.prefect, self.clock, report)
+        runs.end_stuck()
+        deployments = DeploymentPass(self.database, self.settings, self.prefect, report, most)
+        deployments.run()
+        runs.free_leaked(deployments.held)
+        runs.note_collisions((self._looked_at or begun - _FIRST_LOOK) - _OVERLAP)
+        self._looked_at = begun
+
+    def _rerun(self) -> list[UUID]:
+        """Make a trigger of each wish that no active run will meet."""
+        with self.database.read_scope() as session:
+            wanting = prefect_sync.wanting_rerun(session, _RERUNS)
+        return [ingestion_id for ingestion_id in wanting if self._trigger(ingestion_id)]
+
+    def _trigger(self, ingestion_id: UUID) -> bool:
+        now = self.clock.now()
+        with self.database.session_scope() as session:
+            row = ingestions.locked(session, ingestion_id)
+            if row is None or not prefect_sync.take_rerun(session, ingestion_id):
+                return False
+            made = TriggerRow(
+                id=uuid4(),
+                tenant_id=row.tenant_id,
+                ingestion_id=ingestion_id,
+                kind=Trigger.RETRY.value,
+                payload={"reason": "rerun"},
+                created_at=now,
+                due_at=now,
+                attempts=0,
+            )
+            triggers.add(session, made)
+        return True
