@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 
 from app.api import documents, error_handlers, v1
 from app.api.calls import Calls
-from app.api.guard import Guard
+from app.api.guard import Guard, require_safe
 from app.api.queries import only_known
 from app.api.state import State
 from app.config import Settings, get_settings
@@ -19,7 +19,9 @@ from app.config import Settings, get_settings
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Raises InvalidInput where it would stand open to a network."""
-    state = State.of(settings or get_settings())
+    settings = settings or get_settings()
+    require_safe(settings)  # here, because what stands around the application is made with its first call
+    state = State.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -44,6 +46,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     documents.install(app)
     error_handlers.install(app)
-    app.add_middleware(partial(Guard, settings=state.settings))
+    app.add_middleware(partial(Guard, settings=settings))
     app.add_middleware(Calls)
     return app

@@ -7,6 +7,7 @@ import time
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import error_handlers
@@ -42,6 +43,8 @@ class Calls:
         with bound(request_id=request_id):
             try:
                 await self.app(scope, receive, answer)
+            except ClientDisconnect:
+                log.info("the caller went away", path=scope["path"])
             except Exception:  # the last resort
                 log.exception("a call failed", path=scope["path"])
                 if not answer.status:

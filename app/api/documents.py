@@ -140,6 +140,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     answers = operation["responses"]
     for code in codes:
         answers.setdefault(str(code), _answer(code))
+    answers["422"] = _answer(422)  # FastAPI has put its own form there
     operation["responses"] = dict(sorted(answers.items()))
     # On loopback the key may be left out; health is open everywhere.
     operation["security"] = [] if is_open else [{"bearer": []}, {"apiKey": []}, {}]

@@ -38,9 +38,12 @@ def page(
 
     By path, because the ledger's unique index has that order: a page costs the same in a ledger of millions.
     """
-    query = select(_P, Batch.state).outerjoin(Batch, Batch.id == _P.batch_id).where(*_conditions(wanted))
-    rows = session.execute(beyond(query, _P.path, _P.id, after, down=False).limit(limit))
-    return [(row[0], row[1]) for row in rows]
+    query = beyond(select(_P).where(*_conditions(wanted)), _P.path, _P.id, after, down=False)
+    rows = session.scalars(query.limit(limit)).all()
+    batch_ids = {row.batch_id for row in rows if row.batch_id is not None}
+    found = session.execute(select(Batch.id, Batch.state).where(Batch.id.in_(batch_ids)))
+    states: dict[UUID | None, str] = {row[0]: row[1] for row in found}
+    return [(row, states.get(row.batch_id)) for row in rows]
 
 
 def ids(session: Session, wanted: FileFilter, after: int, limit: int) -> Sequence[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from uuid import UUID
 
 from app.config import Settings
@@ -60,15 +62,17 @@ class EstimateService:
         info = IngestionService(self.database, self.settings, tenant_id=self.tenant_id).find(str(ingestion_id))
         listing = _Listing(self.database, self.settings, info)
         complete = listing.look(self.clock, time.monotonic() + seconds)
-        waiting = list(self._waiting(info.id))
-        pending = list(enumerate([*(size for _, size in waiting), *listing.sizes()]))
+        waiting = _Tally(size for _, size in self._waiting(info.id))
         policies = info.shape.policies
-        batches = planning.cut(
-            pending,
-            policies.batch_max_files or self.settings.batch_max_files,
-            policies.batch_max_bytes or self.settings.batch_max_bytes,
+        batches = sum(
+            1
+            for _ in planning.cut(
+                enumerate(chain(waiting, listing.sizes())),
+                policies.batch_max_files or self.settings.batch_max_files,
+                policies.batch_max_bytes or self.settings.batch_max_bytes,
+            )
         )
-        total = sum(size for _, size in pending)
+        total = waiting.bytes + listing.counts.new_bytes
         with self.database.read_scope() as session:
             past = run_queries.recent_ends(session, info.id, _PAST_RUNS)
         return Estimate(
@@ -77,11 +81,11 @@ class EstimateService:
             known=listing.counts.known,
             new_files=listing.counts.new,
             new_bytes=listing.counts.new_bytes,
-            waiting_files=len(waiting),
-            waiting_bytes=sum(size for _, size in waiting),
-            files=len(pending),
+            waiting_files=waiting.files,
+            waiting_bytes=waiting.bytes,
+            files=waiting.files + listing.counts.new,
             bytes=total,
-            batches=sum(1 for _ in batches),
+            batches=batches,
             seconds=_duration(list(past), listing.listed, total),
             past_runs=len(past),
             left_out=dict(sorted(listing.left_out.items())),
@@ -98,8 +102,23 @@ class EstimateService:
             after = chunk[-1][0]
 
 
+class _Tally:
+    """Counts sizes as they pass: there may be millions."""
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self._sizes = sizes
+        self.files = 0
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[int]:
+        for size in self._sizes:
+            self.files += 1
+            self.bytes += size
+            yield size
+
+
 class _Listing:
-    """A discovery that records nothing. Holds one number a new file."""
+    """A discovery that records nothing. Holds eight bytes a new file."""
 
     def __init__(self, database: Database, settings: Settings, info: IngestionInfo) -> None:
         self.database = database
@@ -107,7 +126,7 @@ class _Listing:
         self.info = info
         self.listed = 0
         self.counts = ledger.RecordCounts()
-        self._sizes: list[int] = []
+        self._sizes = array("q")
         self.left_out: dict[str, int] = {}
 
     def look(self, clock: Clock, until: float) -> bool:
@@ -119,7 +138,7 @@ class _Listing:
             for page in pages:
                 with self.database.read_scope() as session:
                     verdicts = ledger.compare(session, self.info.id, page, on_change, self.counts)
-                self._sizes += [v.insert.found.size for v in verdicts if v.insert and v.counted_as == "new"]
+                self._sizes.extend(v.insert.found.size for v in verdicts if v.insert and v.counted_as == "new")
                 self.listed += page.seen
                 for reason, count in page.skipped.items():
                     self.left_out[reason] = self.left_out.get(reason, 0) + count
@@ -127,11 +146,11 @@ class _Listing:
                     return False
         return True
 
-    def sizes(self) -> list[int]:
+    def sizes(self) -> Iterator[int]:
         """Of the new files. Those that the ledger knows and takes up again have their mean."""
         again = self.counts.new - len(self._sizes)
         mean = (self.counts.new_bytes - sum(self._sizes)) // again if again else 0
-        return [*self._sizes, *[mean] * again]
+        return chain(self._sizes, repeat(mean, again))
 
 
 def _duration(past: list[Run], listed: int, size: int) -> float | None:

@@ -57,7 +57,7 @@ class RejectService:
         """
         found = IngestionQueryService(self.database, self.tenant_id).read(ingestion_id)
         if reason is not None and not _REASON.fullmatch(reason):
-            raise InvalidInput(f"{reason!r} is not a reason.", hint="Reasons are words such as not-json.")
+            raise InvalidInput(f"{reason!r} is not a reason.", hint="Reasons are words such as malformed.")
         listing = (ingestion_id, file_id, reason)
         start = cursors.decode(cursor, listing, int, int) if cursor is not None else None
         with self.database.read_scope() as session:
@@ -88,7 +88,7 @@ def _query(table: str, batches: list[UUID], file_id: int | None, reason: str | N
     if file_id is not None:
         conditions.append(f"file_id = {int(file_id)}")
     if reason is not None:
-        conditions.append(f"reason = '{reason}'")
+        conditions.append(f"split_part(reason, ':', 1) = '{reason}'")  # the word before the sentence
     columns = "file_id, source_file, line, byte_offset, reason, raw, batch_id, run_id, ingested_at"
     return (
         f"SELECT {columns} FROM {table} WHERE {' AND '.join(conditions)}"  # noqa: S608 - see above

@@ -28,7 +28,7 @@ from app.values import FileState
 router = APIRouter(prefix="/v1", tags=["files"])
 
 PathText = Annotated[str | None, Query(max_length=2048)]
-OneFile = Annotated[FileId, Path()]
+OneFile = Annotated[FileId, Path(description="The file's id: `_file_id` of its rows.")]
 
 
 @router.get("/files", summary="List files", responses=problems(404))

@@ -19,7 +19,9 @@ def list_rejects(
     given: Given,
     ingestion_id: IngestionId,
     file_id: Annotated[FileId | None, Query(description="Only of this file.")] = None,
-    reason: Annotated[str | None, Query(pattern=r"^[a-z0-9-]{1,64}$", description="Only with this reason.")] = None,
+    reason: Annotated[
+        str | None, Query(pattern=r"^[a-z0-9-]{1,64}$", description="Only with this word as the reason.")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> RejectPageOut:

@@ -201,7 +201,7 @@ class RejectOut(View):
                 "source_file": "s3://shop/orders/2026-03-01.jsonl.gz",
                 "line": 17,
                 "byte_offset": None,
-                "reason": "not-json",
+                "reason": "malformed: the record is not valid JSON",
                 "raw": '{"id": 17, "amount": ',
                 "batch_id": "b7e6c9a0-0000-4000-8000-000000000002",
                 "run_id": "a1b2c3d4-0000-4000-8000-000000000001",
@@ -214,7 +214,7 @@ class RejectOut(View):
     source_file: str
     line: int | None
     byte_offset: int | None
-    reason: str
+    reason: str = Field(description="A stable word, and what is wrong.")
     raw: str | None = Field(description="The record as it stands in the file, cut where it is very long.")
     batch_id: UUID
     run_id: UUID
