@@ -33,7 +33,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = {"sqlite": 4, "postgresql": 8}
+EXAMPLES = 6
 # These read what a path or an address names; what is made up must not send them through the whole machine.
 READERS = {"preview_source", "test_connection"}
 
@@ -57,7 +57,7 @@ def fuzzed(request, sqlite_template, tmp_path_factory):
     with serving(settings) as served:
         known = _known(served, landing)
         document = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
-        yield served, known, document, EXAMPLES[request.param]
+        yield served, known, document
 
 
 def _known(served, landing):
@@ -90,13 +90,13 @@ def _known(served, landing):
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_no_call_meets_a_fault_or_an_answer_that_is_not_documented(fuzzed, name, mode):
-    served, known, document, examples = fuzzed
+    served, known, document = fuzzed
     operation = document.find_operation_by_id(name)
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.path_parameters or operation.query):
         return  # nothing of it can be wrong
 
     @settings(
-        max_examples=examples,
+        max_examples=EXAMPLES,
         derandomize=True,
         deadline=None,
         database=None,
@@ -114,7 +114,9 @@ def test_no_call_meets_a_fault_or_an_answer_that_is_not_documented(fuzzed, name,
 
 def _aim(case, name, known, real):
     """Half of the calls are for what is there; none deletes it, and none reads where it should not."""
-    if real and not name.startswith("delete_"):
+    if real:
+        case.query.pop("cursor", None)  # one that is made up is refused before anything else is looked at
+    if real and not name.startswith(("delete_", "forget_")):
         for part, value in known.items():
             if part in case.path_parameters:
                 case.path_parameters[part] = value
