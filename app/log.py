@@ -102,6 +102,10 @@ class Logger:
     def error(self, event: str, **values: object) -> None:
         self.log("error", event, **values)
 
+    def exception(self, event: str, **values: object) -> None:
+        """An error with the traceback of what is being handled."""
+        self.log("error", event, exc_info=True, **values)
+
     def log(self, level: str, event: str, **values: object) -> None:
         if _LEVELS[level] >= _settings["level"]:
             getattr(_chain(), level)(event, logger=self.name, **values)

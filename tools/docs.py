@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from app import errors
 from app.config import Settings
 from app.schemas.ingestion import IngestionShape
+from tools import api_page
 
 ROOT = Path(__file__).resolve().parents[1]
 _NOTE = "<!-- Written by `make docs` from the code; change the code instead. -->"
@@ -304,7 +305,13 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def rest_api() -> str:
+    """Every call of the REST API, with what it takes and answers."""
+    return _page("REST API", api_page.INTRODUCTION, api_page.body())
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "reference/api.md": rest_api,
     "reference/cli.md": command_line,
     "reference/configuration.md": configuration,
     "reference/errors.md": errors_page,

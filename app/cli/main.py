@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import apply, connections, demo, files, ingestions, load, preview, runs, table, upkeep, worker
+from app.cli import api, apply, connections, demo, files, ingestions, load, preview, runs, table, upkeep, worker
 from app.cli.exits import MEANING, Exit
 from app.cli.faults import report
 from app.cli.signals import interruptible
@@ -67,6 +67,7 @@ app.add_typer(table.app, name="table")
 app.add_typer(connections.app, name="connections")
 app.add_typer(upkeep.db, name="db")
 app.command()(upkeep.doctor)
+app.command()(api.api)
 app.command()(worker.worker)
 app.command()(demo.demo)
 

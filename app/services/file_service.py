@@ -147,7 +147,7 @@ class FileService:
             scope = self._scope(session, ingestion)
             wanted = [self._one(session, name, scope) for name in names]
             for row in wanted:  # before any is moved: they may belong to several ingestions
-                _require(session, row, target)
+                require_movable(session, row, target)
         moved: list[FileView] = []
         for ingestion_id in dict.fromkeys(row.ingestion_id for row in wanted):
             ids = dict.fromkeys(row.id for row in wanted if row.ingestion_id == ingestion_id)
@@ -158,7 +158,7 @@ class FileService:
         with self._leased(ingestion_id) as session:
             rows = file_views.by_ids(session, ids, scope)
             for row in rows:
-                _require(session, row, target)
+                require_movable(session, row, target)
             before = self._views(session, rows)
             if target is None:
                 file_removal.remove(session, ids)
@@ -227,7 +227,7 @@ class FileService:
                 batch = batches.by_id(session, row.batch_id)
                 states[row.batch_id] = batch.state if batch else None
         return [
-            _view(
+            view_of(
                 row,
                 names[row.ingestion_id],
                 states.get(row.batch_id) if row.batch_id else None,
@@ -237,7 +237,7 @@ class FileService:
         ]
 
 
-def _require(session: Session, row: ProcessedFile, target: FileState | None) -> None:
+def require_movable(session: Session, row: ProcessedFile, target: FileState | None) -> None:
     """Raise IllegalTransition for a loaded file, and for one whose batch may still land."""
     state = FileState(row.state)
     if state is FileState.SUCCESS:
@@ -272,7 +272,10 @@ def _history(session: Session, file_id: int) -> tuple[FileEventView, ...]:
     )
 
 
-def _view(row: ProcessedFile, ingestion: str, batch_state: str | None, history: tuple[FileEventView, ...]) -> FileView:
+def view_of(
+    row: ProcessedFile, ingestion: str, batch_state: str | None, history: tuple[FileEventView, ...] = ()
+) -> FileView:
+    """The row as people see it, in the ingestion of that name."""
     return FileView(
         id=row.id,
         ingestion=ingestion,

@@ -36,8 +36,13 @@ def sentences(error: ValidationError) -> list[str]:
 
 
 def field_of(place: tuple[int | str, ...]) -> str:
-    """`source.url`. What pydantic adds to tell the members of a union apart is left out."""
-    return ".".join(str(part) for part in place if not (isinstance(part, str) and part in _UNION_MEMBERS)) or "document"
+    """`source.url`."""
+    return ".".join(str(part) for part in place_of(place)) or "document"
+
+
+def place_of(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The place without what pydantic adds to tell the members of a union apart."""
+    return tuple(part for part in place if not (isinstance(part, str) and part in _UNION_MEMBERS))
 
 
 _UNION_MEMBERS = frozenset({"datetime", "literal['everything','now']"})

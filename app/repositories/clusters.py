@@ -1,0 +1,46 @@
+"""Clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.models import Cluster, Ingestion
+from app.repositories.statements import taken
+
+
+def add(session: Session, cluster: Cluster) -> None:
+    """Store it. Raises Conflict when its name was taken meanwhile."""
+    with taken(f"There is a cluster {cluster.name!r} already."):
+        session.add(cluster)
+        session.flush()
+
+
+def by_id(session: Session, cluster_id: UUID) -> Cluster | None:
+    return session.get(Cluster, cluster_id)
+
+
+def by_name(session: Session, tenant_id: str, name: str) -> Cluster | None:
+    return session.scalars(select(Cluster).where(Cluster.tenant_id == tenant_id, Cluster.name == name)).one_or_none()
+
+
+def listed(session: Session, tenant_id: str) -> Sequence[Cluster]:
+    return session.scalars(select(Cluster).where(Cluster.tenant_id == tenant_id).order_by(Cluster.name)).all()
+
+
+def users(session: Session, tenant_id: str, name: str) -> list[str]:
+    """Names of the ingestions that run on it."""
+    query = select(Ingestion.name).where(
+        Ingestion.tenant_id == tenant_id,
+        Ingestion.deleted_at.is_(None),
+        Ingestion.config["engine"].as_string() == name,
+    )
+    return list(session.scalars(query.order_by(Ingestion.name)))
+
+
+def remove(session: Session, cluster: Cluster) -> None:
+    session.delete(cluster)
+    session.flush()

@@ -1,0 +1,170 @@
+"""What the next run would find and how long it would take. Looks at source and ledger, changes neither."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, repeat
+from uuid import UUID
+
+from app.config import Settings
+from app.database import Database
+from app.ingest import discovery, ledger, planning
+from app.ingest.ports import Clock, SystemClock
+from app.models import DEFAULT_TENANT, Run
+from app.repositories import files, run_queries
+from app.services import wiring
+from app.services.context import IngestionInfo
+from app.services.ingestion_query_service import IngestionQueryService
+from app.services.ingestion_service import IngestionService
+
+_PAST_RUNS = 20
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """`complete` is false when the time for listing ran out: then there is at least this much.
+
+    `files` and `bytes` are what a run would load: what is new, and what waits in the ledger already. `seconds` is by
+    the speed of past runs; None where none loaded anything.
+    """
+
+    complete: bool
+    listed: int
+    known: int
+    new_files: int
+    new_bytes: int
+    waiting_files: int
+    waiting_bytes: int
+    files: int
+    bytes: int
+    batches: int
+    seconds: float | None
+    past_runs: int
+    left_out: dict[str, int]
+
+
+class EstimateService:
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock | None = None, tenant_id: str = DEFAULT_TENANT
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.tenant_id = tenant_id
+
+    def estimate(self, ingestion_id: UUID, seconds: float) -> Estimate:
+        """Lists for at most about `seconds`. Raises NotFound, and SourceError's children as the listing does."""
+        IngestionQueryService(self.database, self.tenant_id).name(ingestion_id)
+        info = IngestionService(self.database, self.settings, tenant_id=self.tenant_id).find(str(ingestion_id))
+        listing = _Listing(self.database, self.settings, info)
+        complete = listing.look(self.clock, time.monotonic() + seconds)
+        waiting = _Tally(size for _, size in self._waiting(info.id))
+        policies = info.shape.policies
+        batches = sum(
+            1
+            for _ in planning.cut(
+                enumerate(chain(waiting, listing.sizes())),
+                policies.batch_max_files or self.settings.batch_max_files,
+                policies.batch_max_bytes or self.settings.batch_max_bytes,
+            )
+        )
+        total = waiting.bytes + listing.counts.new_bytes
+        with self.database.read_scope() as session:
+            past = run_queries.recent_ends(session, info.id, _PAST_RUNS)
+        return Estimate(
+            complete=complete,
+            listed=listing.listed,
+            known=listing.counts.known,
+            new_files=listing.counts.new,
+            new_bytes=listing.counts.new_bytes,
+            waiting_files=waiting.files,
+            waiting_bytes=waiting.bytes,
+            files=waiting.files + listing.counts.new,
+            bytes=total,
+            batches=batches,
+            seconds=_duration(list(past), listing.listed, total),
+            past_runs=len(past),
+            left_out=dict(sorted(listing.left_out.items())),
+        )
+
+    def _waiting(self, ingestion_id: UUID) -> Iterator[tuple[int, int]]:
+        after = 0
+        while True:
+            with self.database.read_scope() as session:
+                chunk = files.waiting(session, ingestion_id, after, _CHUNK)
+            if not chunk:
+                return
+            yield from chunk
+            after = chunk[-1][0]
+
+
+class _Tally:
+    """Counts sizes as they pass: there may be millions."""
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self._sizes = sizes
+        self.files = 0
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[int]:
+        for size in self._sizes:
+            self.files += 1
+            self.bytes += size
+            yield size
+
+
+class _Listing:
+    """A discovery that records nothing. Holds eight bytes a new file."""
+
+    def __init__(self, database: Database, settings: Settings, info: IngestionInfo) -> None:
+        self.database = database
+        self.settings = settings
+        self.info = info
+        self.listed = 0
+        self.counts = ledger.RecordCounts()
+        self._sizes = array("q")
+        self.left_out: dict[str, int] = {}
+
+    def look(self, clock: Clock, until: float) -> bool:
+        """Whether the listing came to its end in time."""
+        rules = wiring.rules_of(self.settings, self.info.shape.source)
+        on_change = self.info.shape.policies.on_change
+        with wiring.opened_source(self.database, self.settings, self.info) as store:
+            pages = discovery.discover(store, rules, now=clock.now(), created_at=self.info.created_at)
+            for page in pages:
+                with self.database.read_scope() as session:
+                    verdicts = ledger.compare(session, self.info.id, page, on_change, self.counts)
+                self._sizes.extend(v.insert.found.size for v in verdicts if v.insert and v.counted_as == "new")
+                self.listed += page.seen
+                for reason, count in page.skipped.items():
+                    self.left_out[reason] = self.left_out.get(reason, 0) + count
+                if time.monotonic() > until:
+                    return False
+        return True
+
+    def sizes(self) -> Iterator[int]:
+        """Of the new files. Those that the ledger knows and takes up again have their mean."""
+        again = self.counts.new - len(self._sizes)
+        mean = (self.counts.new_bytes - sum(self._sizes)) // again if again else 0
+        return chain(self._sizes, repeat(mean, again))
+
+
+def _duration(past: list[Run], listed: int, size: int) -> float | None:
+    """By what a listed object and a loaded byte took in past runs."""
+    objects = loaded = 0
+    listing = loading = 0.0
+    for run in past:
+        seconds: dict[str, float] = run.metrics.get("seconds", {})
+        objects += int(run.metrics.get("discovered", {}).get("listed", 0))
+        listing += seconds.get("discover", 0.0)
+        count = int(run.metrics.get("loaded_bytes", 0))
+        if count:  # the others say nothing of loading
+            loaded += count
+            loading += seconds.get("load", 0.0)
+    if not loaded:
+        return None
+    return round(listing / max(1, objects) * listed + loading / loaded * size, 3)

@@ -1,0 +1,122 @@
+"""Files moved by hand, one, many, or all that a filter means.
+
+A move takes the ingestion's lease first: while a run is active a file may already be on its way to the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from app.config import Settings
+from app.database import Database, Session
+from app.errors import IllegalTransition, InvalidInput, NotFound
+from app.ingest import ledger
+from app.ingest.ports import Clock, SilentProgress, SystemClock
+from app.models import DEFAULT_TENANT, ProcessedFile
+from app.repositories import file_moves, file_queries, file_removal
+from app.repositories.file_queries import FileFilter
+from app.services import lease_service
+from app.services.file_service import require_movable
+from app.services.ingestion_query_service import IngestionQueryService
+from app.services.lease_service import HeldLease
+from app.values import FileState
+
+_CHUNK = 500
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    id: int
+    path: str
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """`more`: the filter means further files than one call moves; call again. `refusals` are some of the `refused`."""
+
+    moved: int
+    refused: int
+    refusals: tuple[Refusal, ...]
+    more: bool
+
+
+class FileBulkService:
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock | None = None, tenant_id: str = DEFAULT_TENANT
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.tenant_id = tenant_id
+
+    def by_ids(self, ids: Sequence[int], target: FileState | None) -> Moved:
+        """Move these files, or none of them; a `target` of None forgets them.
+
+        Raises NotFound, InvalidInput for files of several ingestions, IllegalTransition, LeaseHeld.
+        """
+        with self.database.read_scope() as session:
+            known = file_queries.of_tenant(session, self.tenant_id, ids)
+        missing = sorted(set(ids) - {row.id for row in known})
+        if missing:
+            raise NotFound(f"The ledger has no file {missing[0]}.", hint="GET /v1/files?ingestion_id=… lists them.")
+        owners = {row.ingestion_id for row in known}
+        if len(owners) > 1:
+            raise InvalidInput("These files belong to several ingestions.", hint="Name the files of one at a time.")
+        with self._leased(owners.pop()) as lease, lease.transaction() as session:
+            rows = file_queries.of_tenant(session, self.tenant_id, ids)
+            for row in rows:
+                require_movable(session, row, target)
+            self._move(session, [row.id for row in rows], target)
+        return Moved(len(rows), 0, (), more=False)
+
+    def by_filter(self, wanted: FileFilter, target: FileState | None) -> Moved:
+        """Move what may be moved of the files that a filter means, at most `batch_max_files` in one call.
+
+        Raises NotFound for the ingestion, LeaseHeld.
+        """
+        IngestionQueryService(self.database, self.tenant_id).name(wanted.ingestion_id)
+        moved, refused, after = 0, 0, 0
+        refusals: list[Refusal] = []
+        with self._leased(wanted.ingestion_id) as lease:
+            while moved + refused < self.settings.batch_max_files:
+                with lease.transaction() as session:
+                    chunk = file_queries.ids(session, wanted, after, _CHUNK)
+                    good, bad = _sorted_out(session, file_queries.of_tenant(session, self.tenant_id, chunk), target)
+                    self._move(session, good, target)
+                moved, refused = moved + len(good), refused + len(bad)
+                refusals += bad[: _SHOWN - len(refusals)]
+                if len(chunk) < _CHUNK:
+                    return Moved(moved, refused, tuple(refusals), more=False)
+                after = chunk[-1]
+        return Moved(moved, refused, tuple(refusals), more=True)
+
+    def _leased(self, ingestion_id: UUID) -> AbstractContextManager[HeldLease]:
+        return lease_service.hold(self.database, self.settings, ingestion_id, uuid4(), SilentProgress())
+
+    def _move(self, session: Session, ids: Sequence[int], target: FileState | None) -> None:
+        if target is None:
+            file_removal.remove(session, ids)
+            return
+        waits = target is FileState.DISCOVERED
+        reason, note = (None, None) if waits else (ledger.BY_HAND, "Left out by hand.")
+        file_moves.move(session, ids, target, self.clock.now(), reason=reason, error=note)
+
+
+def _sorted_out(
+    session: Session, rows: Sequence[ProcessedFile], target: FileState | None
+) -> tuple[list[int], list[Refusal]]:
+    good: list[int] = []
+    bad: list[Refusal] = []
+    for row in rows:
+        try:
+            require_movable(session, row, target)
+            good.append(row.id)
+        except IllegalTransition as error:
+            bad.append(Refusal(row.id, row.path, row.state, error.message))
+    return good, bad

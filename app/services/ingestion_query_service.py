@@ -1,0 +1,174 @@
+"""Ingestions for those who look: page by page, and one with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.database import Database, Session
+from app.errors import NotFound
+from app.models import DEFAULT_TENANT, Ingestion
+from app.repositories import batches, files, ingestion_queries, ingestions, runs
+from app.repositories.ingestion_queries import IngestionQuery
+from app.repositories.runs import LastRun
+from app.services import cursors
+from app.services.context import config_of
+from app.services.ingestion_service import full_table_name
+
+__all__ = ["IngestionQuery", "IngestionQueryService"]
+
+_SEEN = "GET /v1/ingestions lists them."
+
+
+@dataclass(frozen=True, slots=True)
+class PrefectView:
+    """How far Prefect follows. `sync` is in_sync, pending or error; `error` says why."""
+
+    sync: str
+    error: str | None
+    deployment_id: str | None
+    flow_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionSummary:
+    """An ingestion in a list. `not_loaded` counts its files that are not in the table, by state."""
+
+    id: UUID
+    name: str
+    state: str  # active, paused, blocked
+    blocked: str | None
+    revision: int
+    source_url: str
+    table: str
+    format: str
+    prefect: PrefectView
+    not_loaded: dict[str, int]
+    last_run: LastRun | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionDetail:
+    """The whole of it. `files` counts all its files by state; `columns` is the schema as far as it is known."""
+
+    id: UUID
+    name: str
+    state: str
+    blocked: str | None
+    revision: int
+    source_url: str
+    table: str
+    config: dict[str, Any]
+    columns: str | None
+    evidence: list[dict[str, Any]]
+    prefect: PrefectView
+    files: dict[str, int]
+    last_run: LastRun | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionPage:
+    items: tuple[IngestionSummary, ...]
+    next_cursor: str | None
+
+
+class IngestionQueryService:
+    def __init__(self, database: Database, tenant_id: str = DEFAULT_TENANT) -> None:
+        self.database = database
+        self.tenant_id = tenant_id
+
+    def page(self, query: IngestionQuery, cursor: str | None) -> IngestionPage:
+        """One page; the tenant of the query is this service's. Raises InvalidInput for a cursor of another list."""
+        table = full_table_name(query.table) if query.table is not None else None
+        query = replace(query, tenant_id=self.tenant_id, table=table)
+        listing = replace(query, after=None, limit=0)  # a page may be longer than the one before
+        if cursor is not None:
+            kind = str if query.sort == "name" else datetime
+            query = replace(query, after=cursors.decode(cursor, listing, kind, UUID))
+        with self.database.read_scope() as session:
+            rows = ingestion_queries.page(session, replace(query, limit=query.limit + 1))
+            shown = rows[: query.limit]
+            items = self._summaries(session, shown)
+        following = None
+        if len(rows) > query.limit:
+            last = shown[-1]
+            following = cursors.encode(listing, getattr(last, query.sort), last.id)
+        return IngestionPage(items, following)
+
+    def read(self, ingestion_id: UUID) -> IngestionDetail:
+        """Raises NotFound, for those that are deleted or another tenant's too."""
+        with self.database.read_scope() as session:
+            row = self._row(session, ingestion_id)
+            evidence = batches.evidence_of(session, [row.id]).get(row.id)
+            return IngestionDetail(
+                id=row.id,
+                name=row.name,
+                state=_state(row, evidence),
+                blocked=evidence,
+                revision=row.revision,
+                source_url=row.config["source"]["url"],
+                table=row.table_name,
+                config=config_of(row),
+                columns=row.schema_text,
+                evidence=list(row.schema_evidence or ()),
+                prefect=_prefect(row),
+                files=files.counts_of(session, [row.id]).get(row.id, {}),
+                last_run=next(iter(runs.newest_of(session, [row.id])), None),
+                created_at=row.created_at,
+                updated_at=row.updated_at,
+            )
+
+    def name(self, ingestion_id: UUID) -> str:
+        """Its name. Raises NotFound as `read` does."""
+        with self.database.read_scope() as session:
+            return self._row(session, ingestion_id).name
+
+    def _row(self, session: Session, ingestion_id: UUID) -> Ingestion:
+        row = ingestions.by_id(session, ingestion_id)
+        if row is None or row.deleted_at is not None or row.tenant_id != self.tenant_id:
+            raise NotFound(f"There is no ingestion {ingestion_id}.", hint=_SEEN)
+        return row
+
+    def _summaries(self, session: Session, rows: Sequence[Ingestion]) -> tuple[IngestionSummary, ...]:
+        ids = [row.id for row in rows]
+        blocked = batches.evidence_of(session, ids)
+        counts = ingestion_queries.not_loaded(session, ids)
+        last = {run.ingestion_id: run for run in runs.newest_of(session, ids)}
+        return tuple(_summary(row, blocked, counts[row.id], last.get(row.id)) for row in rows)
+
+
+def _summary(
+    row: Ingestion, blocked: Mapping[UUID, str], counts: dict[str, int], last: LastRun | None
+) -> IngestionSummary:
+    return IngestionSummary(
+        id=row.id,
+        name=row.name,
+        state=_state(row, blocked.get(row.id)),
+        blocked=blocked.get(row.id),
+        revision=row.revision,
+        source_url=row.config["source"]["url"],
+        table=row.table_name,
+        format=row.config["format"]["type"],
+        prefect=_prefect(row),
+        not_loaded=counts,
+        last_run=last,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _state(row: Ingestion, blocked: str | None) -> str:
+    if blocked is not None:
+        return "blocked"
+    return "paused" if row.paused else "active"
+
+
+def _prefect(row: Ingestion) -> PrefectView:
+    return PrefectView(row.prefect_sync, row.prefect_sync_error, row.prefect_deployment_id, row.prefect_flow_id)

@@ -1,0 +1,212 @@
+"""Changes to ingestions and wishes for runs: the database first, then whoever follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from app.config import Settings
+from app.database import Database
+from app.errors import Conflict, InvalidInput, NotFound, StaleRevision
+from app.models import DEFAULT_TENANT
+from app.repositories import files, ingestions, trigger_requests
+from app.schemas.ingestion import IngestionShape
+from app.services import shape_checks, shape_service
+from app.services.follower import Follower
+from app.services.ingestion_query_service import IngestionDetail, IngestionQueryService
+from app.services.ingestion_service import IngestionService
+from app.services.run_control_service import RunControlService
+from app.values import Trigger
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerView:
+    """A wish for a run, and what became of it. `run_id` is known once the run has begun."""
+
+    id: UUID
+    ingestion_id: UUID
+    kind: str
+    created_at: datetime
+    due_at: datetime
+    delivered_at: datetime | None
+    flow_run_id: str | None
+    run_id: UUID | None
+    attempts: int
+    error: str | None
+
+    @property
+    def state(self) -> str:
+        """`delivered` or `waiting`."""
+        return "waiting" if self.delivered_at is None else "delivered"
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion did, and what it left."""
+
+    id: UUID
+    name: str
+    table: str
+    files: dict[str, int]
+    run_id: UUID | None  # that was active
+    running: str  # none, cancelled, goes-on
+
+
+class SteeringService:
+    def __init__(
+        self, database: Database, settings: Settings, follower: Follower, tenant_id: str = DEFAULT_TENANT
+    ) -> None:
+        self.database = database
+        self.tenant_id = tenant_id
+        self.follower = follower
+        self.ingestions = IngestionService(database, settings, tenant_id=tenant_id)
+        self.queries = IngestionQueryService(database, tenant_id)
+        self.runs = RunControlService(database, settings, follower, tenant_id)
+
+    # --- changes -----------------------------------------------------------------------------
+
+    def create(self, shape: IngestionShape) -> IngestionDetail:
+        """Store it, or adopt the ledger of a deleted one with the same source and table. Raises as create does."""
+        made = self.ingestions.create(_canonical(shape))
+        return self._followed(made.id)
+
+    def replace(self, ingestion_id: UUID, shape: IngestionShape, revision: int | None) -> IngestionDetail:
+        """The whole configuration anew. A shape that does not speak of `paused` leaves it as it is."""
+        self.queries.name(ingestion_id)
+        self.ingestions.change(str(ingestion_id), _canonical(shape), revision=revision)
+        return self._followed(ingestion_id)
+
+    def patch(self, ingestion_id: UUID, patch: Mapping[str, Any], revision: int | None) -> IngestionDetail:
+        """JSON merge patch (RFC 7396): null takes a field away, so that it has its default.
+
+        What others change at the same moment is not undone.
+        """
+        for attempt in range(_ATTEMPTS):
+            known = self.queries.read(ingestion_id)
+            shape = _canonical(_shape(merge_patch(known.config, patch)))
+            try:
+                self.ingestions.change(str(ingestion_id), shape, revision=revision or known.revision)
+                break
+            except StaleRevision:
+                if revision is not None or attempt == _ATTEMPTS - 1:
+                    raise
+        return self._followed(ingestion_id)
+
+    def pause(self, ingestion_id: UUID, *, paused: bool) -> IngestionDetail:
+        self.queries.name(ingestion_id)
+        self.ingestions.pause(str(ingestion_id), paused=paused)
+        return self._followed(ingestion_id)
+
+    def delete(self, ingestion_id: UUID, running: str, revision: int | None) -> Deleted:
+        """Forget the configuration; table and ledger stay. `running` says what becomes of an active run:
+
+        `refuse` raises Conflict, `cancel` ends it, `finish` lets it go on to its end.
+        """
+        known = self.queries.read(ingestion_id)
+        active = self.runs.active(ingestion_id)
+        if active is not None and running == "refuse":
+            raise Conflict(
+                f"Run {active} of {known.name} is active.",
+                hint="Wait for it, or delete with running=cancel or running=finish.",
+            )
+        self.ingestions.delete(str(ingestion_id), revision=revision, though_running=running != "refuse")
+        if active is not None and running == "cancel":
+            with suppress(Conflict, NotFound):  # it has ended meanwhile
+                self.runs.cancel(active)
+        self.follower.push(ingestion_id)
+        with self.database.read_scope() as session:
+            counts = files.counts_of(session, [ingestion_id]).get(ingestion_id, {})
+        ends = {"cancel": "cancelled", "finish": "goes-on"}
+        fate = ends.get(running, "none") if active is not None else "none"
+        return Deleted(known.id, known.name, known.table, counts, active, fate)
+
+    def _followed(self, ingestion_id: UUID) -> IngestionDetail:
+        self.follower.push(ingestion_id)
+        return self.queries.read(ingestion_id)
+
+    # --- wishes for runs ---------------------------------------------------------------------
+
+    def run(self, ingestion_id: UUID, kind: Trigger = Trigger.MANUAL, **payload: str) -> TriggerView:
+        """Store the wish for a run, and try to deliver it. Raises NotFound, and Conflict for a paused ingestion."""
+        known = self.queries.read(ingestion_id)
+        if known.config["paused"]:
+            raise Conflict(f"{known.name} is paused.", hint=f"Resume it: POST /v1/ingestions/{ingestion_id}/resume")
+        trigger_id = self.follower.request(ingestion_id, kind, payload)
+        self.follower.deliver(trigger_id)
+        return self.trigger(trigger_id)
+
+    def trigger(self, trigger_id: UUID) -> TriggerView:
+        """What became of a wish. Raises NotFound."""
+        with self.database.read_scope() as session:
+            row = trigger_requests.by_id(session, trigger_id)
+            owner = ingestions.by_id(session, row.ingestion_id) if row is not None else None
+            if row is None or owner is None or owner.tenant_id != self.tenant_id:
+                raise NotFound(
+                    f"There is no trigger {trigger_id}.", hint="POST /v1/ingestions/{id}/run answers its id."
+                )
+            return TriggerView(
+                id=row.id,
+                ingestion_id=row.ingestion_id,
+                kind=row.kind,
+                created_at=row.created_at,
+                due_at=row.due_at,
+                delivered_at=row.delivered_at,
+                flow_run_id=row.flow_run_id,
+                run_id=row.run_id,
+                attempts=row.attempts,
+                error=row.error,
+            )
+
+
+def merge_patch(target: object, patch: object) -> Any:
+    """RFC 7396, as it is written there."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge_patch(result.get(name), value)
+    return result
+
+
+def _shape(data: object) -> IngestionShape:
+    try:
+        return IngestionShape.model_validate(data)
+    except ValidationError as error:
+        fields = [(item["loc"], shape_service.problem_of(item)) for item in error.errors(include_url=False)]
+        raise InvalidInput(
+            "What the patch makes of the ingestion cannot be: " + "; ".join(shape_service.sentences(error)) + ".",
+            hint="Mend the fields named in `errors`.",
+            fields=fields,
+        ) from error
+
+
+def _canonical(shape: IngestionShape) -> IngestionShape:
+    """The same for whichever process reads it. A path that depends on where the API was started is refused."""
+    url = shape.source.url
+    place = ("source", "url")
+    if "://" not in url and not url.startswith(("/", "~")):
+        problem = "a path of the API's machine must begin with /"
+        raise InvalidInput(
+            f"{url!r} is no address that is the same for every process.",
+            hint="Write an absolute path, or s3://, az:// or gs://.",
+            fields=[(place, problem)],
+        )
+    try:
+        canonical = shape_service.canonical_url(url)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, hint=error.hint, fields=[(place, error.message)]) from error
+    wrong = shape_checks.problems(shape)
+    if wrong:
+        raise InvalidInput(wrong[0].text, hint=wrong[0].hint, fields=[(one.place, one.text) for one in wrong])
+    return shape.model_copy(update={"source": shape.source.model_copy(update={"url": canonical})})
