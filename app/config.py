@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     reconcile_seconds: float = Field(
         default=30.0, description="Pause between two passes that bring Prefect back in step.", gt=0
     )
+    reconcile_in_api: bool = Field(
+        default=True,
+        description="Whether the API process does it, and delivers triggers. Else: `autoloader prefect sync --watch`.",
+    )
     prefect_pending_seconds: float = Field(
         default=120.0, description="A flow run that is PENDING for longer is taken for lost.", gt=0
     )

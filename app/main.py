@@ -15,6 +15,7 @@ from app.api.guard import Guard, require_safe
 from app.api.queries import only_known
 from app.api.state import State
 from app.config import Settings, get_settings
+from app.runtime.loops import Loops
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -26,8 +27,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
+        loops = Loops(state.database, settings, state.prefect)
+        if settings.reconcile_in_api:
+            loops.start()
         yield
-        state.database.close()
+        loops.stop()
+        state.close()
 
     app = FastAPI(
         title="IOMETE Autoloader",

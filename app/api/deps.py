@@ -17,7 +17,7 @@ from app.services.decision_service import DecisionService
 from app.services.estimate_service import EstimateService
 from app.services.file_bulk_service import FileBulkService
 from app.services.file_query_service import FileQueryService
-from app.services.follower import Follower, StoredFollower
+from app.services.follower import Follower
 from app.services.health_service import HealthService
 from app.services.idempotency_service import IdempotencyService
 from app.services.ingestion_query_service import IngestionQueryService
@@ -42,7 +42,7 @@ def tenant_of(request: Request) -> str:
 
 def follower(at: State) -> Follower:
     """Who brings Prefect in step, and delivers wishes for runs to it."""
-    return StoredFollower(at.database, at.settings)
+    return Follower(at.database, at.settings, at.prefect)
 
 
 class Services:

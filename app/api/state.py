@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from app.config import Settings
 from app.database import Database
 from app.errors import TooBusy
+from app.services.prefect_service import PrefectService
 from app.services.readiness_service import ReadinessService
 
 _LONG_CALLS = 4  # of the 40 threads that answer calls
@@ -21,6 +22,7 @@ class State:
 
     settings: Settings
     database: Database
+    prefect: PrefectService
     readiness: ReadinessService
     long_calls: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_LONG_CALLS))
 
@@ -28,7 +30,11 @@ class State:
     def of(cls, settings: Settings) -> State:
         """Opens no connection yet."""
         database = Database(settings.database_address)
-        return cls(settings, database, ReadinessService(database, settings))
+        return cls(settings, database, PrefectService(settings), ReadinessService(database, settings))
+
+    def close(self) -> None:
+        self.prefect.close()
+        self.database.close()
 
     @contextmanager
     def long_call(self) -> Iterator[None]:

@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from app.cli import api, apply, connections, demo, files, ingestions, load, preview, runs, table, upkeep, worker
+from app.cli import (
+    api,
+    apply,
+    connections,
+    demo,
+    files,
+    ingestions,
+    load,
+    prefect,
+    preview,
+    runs,
+    table,
+    upkeep,
+    worker,
+)
 from app.cli.exits import MEANING, Exit
 from app.cli.faults import report
 from app.cli.signals import interruptible
@@ -66,6 +80,7 @@ app.add_typer(files.app, name="files")
 app.add_typer(table.app, name="table")
 app.add_typer(connections.app, name="connections")
 app.add_typer(upkeep.db, name="db")
+app.add_typer(prefect.app, name="prefect")
 app.command()(upkeep.doctor)
 app.command()(api.api)
 app.command()(worker.worker)

@@ -1,80 +1,58 @@
-"""What a change in the database means for who follows it. The database is the truth; Prefect is brought in step.
+"""What a change in the database means for Prefect, in one place: it follows, now or when it is back.
 
-`Follower` is all that the API knows of Prefect. `StoredFollower` is the half of it that needs no server: wishes are
-stored, so that whoever delivers them finds them.
+The database is the truth. Each call comes after the change was committed, is bounded in time, and never raises because
+Prefect is away: what could not be done is stored, and the reconciler does it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, Protocol
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
 from app.config import Settings
 from app.database import Database
-from app.errors import NotFound
-from app.ingest.ports import Clock, SystemClock
-from app.models import Trigger as TriggerRow
-from app.repositories import ingestions, trigger_requests
+from app.errors import PrefectError
+from app.ingest.ports import Clock
+from app.log import get_logger
+from app.services.prefect_service import PrefectService
+from app.services.sync_service import SyncService
+from app.services.trigger_service import TriggerService
 from app.values import Trigger
 
+log = get_logger(__name__)
 
-class Follower(Protocol):
-    """Each call comes after the change was committed."""
+
+class Follower:
+    def __init__(
+        self, database: Database, settings: Settings, prefect: PrefectService, clock: Clock | None = None
+    ) -> None:
+        self.prefect = prefect
+        self._sync = SyncService(database, settings, prefect)
+        self._triggers = TriggerService(database, settings, prefect, clock)
 
     def push(self, ingestion_id: UUID) -> None:
-        """Bring Prefect in step with an ingestion, also one that was deleted. Never raises: what fails is stored."""
+        """Bring Prefect in step with an ingestion, also one that was deleted. Never raises."""
+        self._sync.push(ingestion_id)
 
     def request(
         self, ingestion_id: UUID, kind: Trigger, payload: Mapping[str, Any], *, quiet_seconds: float = 0.0
     ) -> UUID:
-        """Store the wish for a run, to be delivered when nothing more came for `quiet_seconds`; answers its id."""
+        """Store the wish for a run, to be delivered when nothing more came for `quiet_seconds`; answers its id.
+
+        Raises NotFound.
+        """
+        return self._triggers.request(ingestion_id, kind, payload, quiet_seconds=quiet_seconds)
 
     def deliver(self, trigger_id: UUID) -> None:
-        """Try to deliver it now. Never raises: what fails is tried again by the reconciler."""
+        """Try to deliver it now. Never raises."""
+        self._triggers.deliver(trigger_id)
 
     def cancel(self, flow_run_id: str) -> bool:
-        """Whether Prefect took the wish to cancel the flow run. Never raises."""
-
-
-class StoredFollower:
-    """Keeps what is wanted, and reaches nobody."""
-
-    def __init__(self, database: Database, settings: Settings, clock: Clock | None = None) -> None:
-        self.database = database
-        self.settings = settings
-        self.clock = clock or SystemClock()
-
-    def push(self, ingestion_id: UUID) -> None:
-        with self.database.session_scope() as session:
-            row = ingestions.by_id(session, ingestion_id)
-            if row is not None:
-                row.prefect_sync, row.prefect_sync_error = "pending", None
-
-    def request(
-        self, ingestion_id: UUID, kind: Trigger, payload: Mapping[str, Any], *, quiet_seconds: float = 0.0
-    ) -> UUID:
-        now = self.clock.now()
-        with self.database.session_scope() as session:
-            row = ingestions.by_id(session, ingestion_id)
-            if row is None:
-                raise NotFound(f"There is no ingestion {ingestion_id}.")
-            made = TriggerRow(
-                id=uuid4(),
-                tenant_id=row.tenant_id,
-                ingestion_id=ingestion_id,
-                kind=kind.value,
-                payload=dict(payload),
-                created_at=now,
-                due_at=now + timedelta(seconds=quiet_seconds),
-            )
-            trigger_requests.add(session, made)
-            return made.id
-
-    def deliver(self, trigger_id: UUID) -> None:
-        """Somebody who reaches Prefect will."""
-
-    def cancel(self, flow_run_id: str) -> bool:
-        del flow_run_id
-        return False
+        """Whether Prefect took the wish to cancel the flow run, or has seen its end. Never raises."""
+        try:
+            self.prefect.cancel(UUID(flow_run_id))
+        except (ValueError, PrefectError) as error:  # a run of ours that Prefect does not know has a key of its own
+            log.info("Prefect did not cancel the run", flow_run_id=flow_run_id, error=str(error))
+            return False
+        return True

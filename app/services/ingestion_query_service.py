@@ -14,7 +14,8 @@ from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestion_queries, ingestions, runs
 from app.repositories.ingestion_queries import IngestionQuery
 from app.repositories.runs import LastRun
-from app.services import cursors
+from app.schemas.ingestion import IngestionShape, ScheduleShape
+from app.services import cursors, schedule_service
 from app.services.context import config_of
 from app.services.ingestion_service import full_table_name
 
@@ -71,6 +72,16 @@ class IngestionDetail:
     last_run: LastRun | None
     created_at: datetime
     updated_at: datetime
+    warnings: tuple[str, ...]  # about its schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Fires:
+    """The next moments at which Prefect starts an ingestion, in the schedule's own zone."""
+
+    ingestion_id: UUID
+    next: tuple[datetime, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,18 @@ class IngestionQueryService:
                 last_run=next(iter(runs.newest_of(session, [row.id])), None),
                 created_at=row.created_at,
                 updated_at=row.updated_at,
+                warnings=_warnings(row),
             )
+
+    def fires(self, ingestion_id: UUID, count: int) -> Fires:
+        """When its schedule starts it next; nothing where it has none, or is paused. Raises NotFound."""
+        with self.database.read_scope() as session:
+            row = self._row(session, ingestion_id)
+            shape = IngestionShape.model_validate(config_of(row))
+        if shape.schedule is None or row.paused:
+            return Fires(row.id, (), _warnings(row))
+        moments = schedule_service.next_fires(shape.schedule, count, created_at=row.created_at)
+        return Fires(row.id, tuple(moments), _warnings(row))
 
     def name(self, ingestion_id: UUID) -> str:
         """Its name. Raises NotFound as `read` does."""
@@ -162,6 +184,11 @@ def _summary(
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def _warnings(row: Ingestion) -> tuple[str, ...]:
+    schedule = row.config.get("schedule")
+    return schedule_service.warnings_of(ScheduleShape.model_validate(schedule)) if schedule else ()
 
 
 def _state(row: Ingestion, blocked: str | None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
@@ -19,11 +20,26 @@ _BUSY = re.compile(r"FREQ=(SECONDLY|MINUTELY|HOURLY)")
 _TOLD = 3  # moments named in one sentence
 
 
-def next_fires(shape: ScheduleShape, count: int = 5, *, since: datetime | None = None) -> list[datetime]:
-    """The next moments at which Prefect starts it, in the schedule's zone. Intervals are counted from `since`."""
+def next_fires(
+    shape: ScheduleShape, count: int = 5, *, since: datetime | None = None, created_at: datetime | None = None
+) -> list[datetime]:
+    """The moments after `since` (now) at which Prefect starts it, in the schedule's zone.
+
+    Intervals are counted from `created_at`, else from `since`.
+    """
     now = since or datetime.now(UTC)
-    moments = islice(prefect_schedules.fires(schedule_spec(shape, now), now, now + _FAR), count)
+    moments = islice(prefect_schedules.fires(schedule_spec(shape, created_at or now), now, now + _FAR), count)
     return [moment.astimezone(ZoneInfo(shape.timezone)) for moment in moments]
+
+
+def warnings_of(shape: ScheduleShape) -> tuple[str, ...]:
+    """`schedule_warnings` as of today, looked for once a day: many readers ask."""
+    return _warnings_on(shape, datetime.now(UTC).date())
+
+
+@lru_cache(maxsize=1024)
+def _warnings_on(shape: ScheduleShape, today: date) -> tuple[str, ...]:
+    return tuple(schedule_warnings(shape, since=datetime.combine(today, time(), UTC)))
 
 
 def schedule_warnings(shape: ScheduleShape, *, since: datetime | None = None) -> list[str]:

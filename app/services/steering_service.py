@@ -15,7 +15,7 @@ from app.config import Settings
 from app.database import Database
 from app.errors import Conflict, InvalidInput, NotFound, StaleRevision
 from app.models import DEFAULT_TENANT
-from app.repositories import files, ingestions, trigger_requests
+from app.repositories import files, ingestions, triggers
 from app.schemas.ingestion import IngestionShape
 from app.services import shape_checks, shape_service
 from app.services.follower import Follower
@@ -146,7 +146,7 @@ class SteeringService:
     def trigger(self, trigger_id: UUID) -> TriggerView:
         """What became of a wish. Raises NotFound."""
         with self.database.read_scope() as session:
-            row = trigger_requests.by_id(session, trigger_id)
+            row = triggers.by_id(session, trigger_id)
             owner = ingestions.by_id(session, row.ingestion_id) if row is not None else None
             if row is None or owner is None or owner.tenant_id != self.tenant_id:
                 raise NotFound(

@@ -12,7 +12,7 @@ from app.api.documents import problems
 from app.api.etags import IfMatch, IfNoneMatch, expected_revision, tagged
 from app.api.keyed import KEYED, KeyedRoute
 from app.api.v1.common import Cursor, IngestionId, Limit, ShapeBody
-from app.api.views.ingestions import DeletedOut, IngestionOut, IngestionPageOut, TriggerOut
+from app.api.views.ingestions import DeletedOut, FiresOut, IngestionOut, IngestionPageOut, TriggerOut
 from app.services.ingestion_query_service import IngestionQuery
 from app.services.steering_service import Deleted, TriggerView
 
@@ -144,6 +144,18 @@ def delete_ingestion(
     """
     done: Deleted = given.steering.delete(ingestion_id, running, expected_revision(if_match))
     return DeletedOut.model_validate(done)
+
+
+@router.get("/ingestions/{ingestion_id}/schedule", summary="See when it runs next", responses=problems(404))
+def read_schedule(
+    given: Given,
+    ingestion_id: IngestionId,
+    count: Annotated[int, Query(ge=1, le=100, description="How many moments.")] = 5,
+) -> FiresOut:
+    """The moments at which Prefect starts it, in the zone of its schedule; what a change of clocks makes of them is
+    told with them.
+    """
+    return FiresOut.model_validate(given.ingestions.fires(ingestion_id, count))
 
 
 # --- run, pause ------------------------------------------------------------------------------

@@ -113,6 +113,7 @@ class IngestionOut(View):
                     {"column": "id", "type": "bigint", "path": "s3://shop/orders/1.jsonl.gz", "example": "17"}
                 ],
                 "files": {"SUCCESS": 1204, "QUARANTINED": 1},
+                "warnings": [],
             }
         )
     )
@@ -132,6 +133,25 @@ class IngestionOut(View):
     last_run: LastRunOut | None
     created_at: datetime
     updated_at: datetime
+    warnings: list[str] = Field(
+        description="What its schedule does otherwise than its line says when clocks change in the coming year."
+    )
+
+
+class FiresOut(View):
+    """When Prefect starts an ingestion next."""
+
+    model_config = ConfigDict(
+        json_schema_extra=examples(
+            {"ingestion_id": _ID, "next": ["2026-03-01T12:15:00+01:00", "2026-03-01T12:30:00+01:00"], "warnings": []}
+        )
+    )
+
+    ingestion_id: UUID
+    next: list[datetime] = Field(description="Empty without a schedule, and while it is paused.")
+    warnings: list[str] = Field(
+        description="What the schedule does otherwise than its line says when clocks change in the coming year."
+    )
 
 
 class DeletedOut(View):

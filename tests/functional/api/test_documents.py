@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 # Programs are generated from these names: one that goes or changes breaks them.
 OPERATIONS = {
     "create_ingestion", "list_ingestions", "read_ingestion", "update_ingestion", "patch_ingestion", "delete_ingestion",
-    "trigger_run", "read_trigger", "pause_ingestion", "resume_ingestion",
+    "trigger_run", "read_trigger", "read_schedule", "pause_ingestion", "resume_ingestion",
     "preview_source", "estimate_run", "refresh_ingestion",
     "list_runs", "read_run", "retry_run", "cancel_run",
     "list_files", "read_file", "where_is_file", "list_rejects",

@@ -51,7 +51,9 @@ def fuzzed(request, sqlite_template, tmp_path_factory):
         with psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", autocommit=True) as admin:
             admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         more["database_url"] = f"postgresql+psycopg://postgres@127.0.0.1:{port}/{name}"
-    settings = settings_of(home, request_timeout_seconds=2.0, request_retries=0, lease_seconds=5.0, **more)
+    settings = settings_of(
+        home, request_timeout_seconds=2.0, request_retries=0, lease_seconds=5.0, lease_heartbeat_seconds=1.0, **more
+    )
     landing = home / "landing"
     put(landing, "a.jsonl", rows(0, 2))
     with serving(settings) as served:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,8 +24,28 @@ def test_an_ingestion_that_is_created_can_be_read_where_the_answer_says(any_api,
     assert made.json() == answer.json()
     assert made.headers["etag"] == answer.headers["etag"]
     assert made.json()["config"]["schedule"]["cron"] == "*/15 * * * *"
-    assert made.json()["prefect"] == {"sync": "pending", "error": None, "deployment_id": None, "flow_id": None}
+    follows = made.json()["prefect"]
+    assert (follows["sync"], follows["deployment_id"], follows["flow_id"]) == ("pending", None, None)
+    assert "127.0.0.1:9" in follows["error"]  # nobody answers there, and the ingestion is made all the same
     assert (made.json()["state"], made.json()["revision"]) == ("active", 1)
+
+
+def test_the_next_runs_of_a_schedule_are_told_in_its_zone_and_what_clocks_do_to_them(api, shape):
+    made = create(api, shape(schedule={"cron": "30 2 * * *", "timezone": "Europe/Berlin"}))
+    told = api.get(f"/v1/ingestions/{made['id']}/schedule?count=3").json()
+
+    moments = [datetime.fromisoformat(one) for one in told["next"]]
+    assert [one.strftime("%H:%M") for one in moments] == ["02:30"] * 3
+    assert {one.utcoffset() for one in moments} <= {timedelta(hours=1), timedelta(hours=2)}
+    assert any("Europe/Berlin" in sentence for sentence in told["warnings"])
+    assert made["warnings"] == told["warnings"]
+
+
+@pytest.mark.parametrize("more", [{}, {"paused": True, "schedule": {"interval_seconds": 60}}])
+def test_what_runs_by_no_schedule_has_no_next_run(api, shape, more):
+    made = create(api, shape(**more))
+    told = api.get(f"/v1/ingestions/{made['id']}/schedule").json()
+    assert told == {"ingestion_id": made["id"], "next": [], "warnings": []}
 
 
 def test_what_is_read_can_be_sent_back_as_it_is(api, shape):

@@ -119,7 +119,8 @@ def test_a_token_is_refused_when_it_is_old_or_its_time_was_changed(api, shape):
     from uuid import UUID
 
     from app.errors import NotConfirmed
-    from app.services.follower import StoredFollower
+    from app.services.follower import Follower
+    from app.services.prefect_service import PrefectService
     from app.services.refresh_service import RefreshService
 
     class Clock:
@@ -129,7 +130,8 @@ def test_a_token_is_refused_when_it_is_old_or_its_time_was_changed(api, shape):
             return self.time
 
     made, clock = create(api, shape()), Clock()
-    service = RefreshService(api.database, api.settings, StoredFollower(api.database, api.settings), clock=clock)
+    follower = Follower(api.database, api.settings, PrefectService(api.settings))
+    service = RefreshService(api.database, api.settings, follower, clock=clock)
     token = service.plan(UUID(made["id"]), "new_only", 5.0).confirmation
     clock.time += timedelta(minutes=11)
     with pytest.raises(NotConfirmed, match="too long ago"):
