@@ -12,15 +12,16 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from app.config import Settings
-from app.database import Database
+from app.database import Database, Session
 from app.errors import Conflict, InvalidInput, NotFound, StaleRevision
 from app.models import DEFAULT_TENANT
 from app.repositories import files, ingestions, triggers
 from app.schemas.ingestion import IngestionShape
-from app.services import shape_checks, shape_service
+from app.services import connection_service, shape_checks, shape_service
+from app.services.connection_service import STORES
 from app.services.follower import Follower
 from app.services.ingestion_query_service import IngestionDetail, IngestionQueryService
-from app.services.ingestion_service import IngestionService
+from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, full_table_name
 from app.services.run_control_service import RunControlService
 from app.values import Trigger
 
@@ -75,13 +76,13 @@ class SteeringService:
 
     def create(self, shape: IngestionShape) -> IngestionDetail:
         """Store it, or adopt the ledger of a deleted one with the same source and table. Raises as create does."""
-        made = self.ingestions.create(_canonical(shape))
+        made = self.ingestions.create(self._possible(shape))
         return self._followed(made.id)
 
     def replace(self, ingestion_id: UUID, shape: IngestionShape, revision: int | None) -> IngestionDetail:
         """The whole configuration anew. A shape that does not speak of `paused` leaves it as it is."""
         self.queries.name(ingestion_id)
-        self.ingestions.change(str(ingestion_id), _canonical(shape), revision=revision)
+        self.ingestions.change(str(ingestion_id), self._possible(shape), revision=revision)
         return self._followed(ingestion_id)
 
     def patch(self, ingestion_id: UUID, patch: Mapping[str, Any], revision: int | None) -> IngestionDetail:
@@ -91,7 +92,7 @@ class SteeringService:
         """
         for attempt in range(_ATTEMPTS):
             known = self.queries.read(ingestion_id)
-            shape = _canonical(_shape(merge_patch(known.config, patch)))
+            shape = self._possible(_shape(merge_patch(known.config, patch)))
             try:
                 self.ingestions.change(str(ingestion_id), shape, revision=revision or known.revision)
                 break
@@ -127,6 +128,23 @@ class SteeringService:
         ends = {"cancel": "cancelled", "finish": "goes-on"}
         fate = ends.get(running, "none") if active is not None else "none"
         return Deleted(known.id, known.name, known.table, counts, active, fate)
+
+    def _possible(self, shape: IngestionShape) -> IngestionShape:
+        """The shape as it is stored. Raises InvalidInput, with the fields that cannot be."""
+        shape = _canonical(shape)
+        catalog = full_table_name(shape.destination.table).partition(".")[0]
+        with self.database.read_scope() as session:
+            if shape.source.connection is not None:
+                self._require(session, ("source", "connection"), shape.source.connection, STORES)
+            if catalog != LOCAL_CATALOG:
+                self._require(session, ("destination", "table"), catalog, ("catalog",))
+        return shape
+
+    def _require(self, session: Session, place: tuple[str, ...], name: str, kinds: tuple[str, ...]) -> None:
+        try:
+            connection_service.require(session, self.tenant_id, name, kinds)
+        except (NotFound, InvalidInput) as error:  # of the caller's shape, not of the address that was called
+            raise InvalidInput(error.message, hint=error.hint, fields=[(place, error.message)]) from error
 
     def _followed(self, ingestion_id: UUID) -> IngestionDetail:
         self.follower.push(ingestion_id)

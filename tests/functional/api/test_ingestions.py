@@ -48,6 +48,15 @@ def test_what_runs_by_no_schedule_has_no_next_run(api, shape, more):
     assert told == {"ingestion_id": made["id"], "next": [], "warnings": []}
 
 
+def test_a_connection_that_is_not_there_is_a_wrong_field_and_no_missing_page(api, shape):
+    wanted = shape() | {"source": {"url": "s3://nowhere/x", "connection": "gone"}}
+    found = problem(api.post("/v1/ingestions", wanted), 422, "invalid-input")
+    assert [one["pointer"] for one in found["errors"]] == ["#/source/connection"]
+    wanted = shape() | {"destination": {"table": "gone.a.b"}}
+    found = problem(api.post("/v1/ingestions", wanted), 422, "invalid-input")
+    assert [one["pointer"] for one in found["errors"]] == ["#/destination/table"]
+
+
 def test_what_is_read_can_be_sent_back_as_it_is(api, shape):
     made = create(api, shape())
     answer = api.client.put(f"/v1/ingestions/{made['id']}", json=made["config"])
