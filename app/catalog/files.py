@@ -24,8 +24,11 @@ from app.errors import CatalogUnavailable
 
 if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionKey
+    from pyiceberg.table.locations import LocationProvider
 
 _UPLOADS = 4
+_LONGEST_NAME = 255  # bytes of a folder's or file's name
+_LONGEST_KEY = 1024  # bytes of an object's name in S3; bucket and scheme are counted too, which is no harm
 _CHUNK = 8 * 1024 * 1024
 
 
@@ -50,8 +53,19 @@ def land(look: Look, staged: Sequence[Path], name: str, scratch: Path) -> tuple[
 
 
 def _entry(look: Look, piece: Piece, name: str) -> DataFile:
-    location = look.loaded.location_provider().new_data_location(name, cast("PartitionKey | None", piece.key))
+    location = _location(look.loaded.location_provider(), piece, name)
     return describe_file(look.loaded.metadata, footer_of(piece.path), location, piece.path.stat().st_size, piece.key)
+
+
+def _location(provider: LocationProvider, piece: Piece, name: str) -> str:
+    """Below folders named by the partition, unless no store could take their names: readers find files by the metadata
+    alone, the folders are there for people.
+    """
+    location = provider.new_data_location(name, cast("PartitionKey | None", piece.key))
+    sizes = [len(part.encode()) for part in location.split("/")]
+    if piece.key is not None and (max(sizes) > _LONGEST_NAME or sum(sizes) + len(sizes) > _LONGEST_KEY):
+        return provider.new_data_location(name)
+    return location
 
 
 def _place(io: FileIO, moves: Sequence[tuple[Path, str]]) -> None:

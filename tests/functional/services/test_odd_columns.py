@@ -30,13 +30,13 @@ class Place:
     def __init__(self, settings, database, folder):
         self.settings, self.database, self.folder = settings, database, folder
 
-    def load(self, table="t.rows", **files):
+    def load(self, table="t.rows", shape=None, **files):
         source = self.folder / table
         source.mkdir(exist_ok=True)
         for name, records in files.items():
             text = "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in records)
             (source / f"{name}.jsonl").write_text(text)
-        info = LoadService(self.database, self.settings).prepare(str(source), table, {}).ingestion
+        info = LoadService(self.database, self.settings).prepare(str(source), table, shape or {}).ingestion
         return BatchOrchestrator(self.database, self.settings).run_ingestion(info)
 
     def count(self, table="t.rows"):
@@ -54,6 +54,16 @@ def test_a_column_may_have_any_name(place, name):
     assert (first.state, first.metrics["rows"], first.metrics["rejected"]) == ("SUCCESS", 2, 0)
     assert (second.state, second.metrics["rows"], second.metrics["rejected"]) == ("SUCCESS", 2, 0)
     assert place.count() == 4
+
+
+@pytest.mark.parametrize("value", ["x" * 300, "ü" * 200, "%/ " * 90, "x" * 2000])
+def test_a_partition_may_be_longer_than_a_folder_s_name(place, value):
+    shape = {"destination": {"table": "t.rows", "partition_by": ["city"]}}
+    done = place.load(shape=shape, one=[{"city": value, "n": 1}, {"city": "Ulm", "n": 2}])
+
+    assert (done.state, done.metrics["rows"]) == ("SUCCESS", 2)
+    found = TableService(place.database, place.settings).sql("t.rows", "SELECT city, n FROM rows ORDER BY n")
+    assert [tuple(row) for row in found.rows] == [(value, 1), ("Ulm", 2)]
 
 
 def test_a_time_outside_of_python_s_years_stops_nobody(place):
