@@ -32,7 +32,9 @@ Table = Annotated[
     str,
     typer.Argument(metavar="TABLE", help="namespace.table or catalog.namespace.table; made when it does not exist."),
 ]
-FromNow = Annotated[bool, typer.Option("--from-now", help="The same as --start now: only what comes from now on.")]
+FromNow = Annotated[
+    bool, typer.Option("--from-now", help="Of a new ingestion, the same as --start now: only what comes from now on.")
+]
 Watch = Annotated[
     bool,
     typer.Option("--watch", help="Go on as files arrive, until Ctrl-C. With --json: one document a line for each run."),

@@ -106,6 +106,7 @@ class IngestionService:
                 hint="Make another ingestion for the other source or table.",
             )
         _require_table_as_it_is(row, shape)
+        _require_clear_start(row, shape, wanted.now)
         overlap.refuse_change(session, replace(wanted, created_at=row.created_at), row)
         _fill(row, wanted)
         _changed(row, wanted.now)
@@ -265,6 +266,16 @@ def free_name(wanted: str, taken: Sequence[str]) -> str:
         number += 1
         name = f"{wanted}-{number}"
     return name
+
+
+def _require_clear_start(row: Ingestion, shape: IngestionShape, now: datetime) -> None:
+    """Raise Conflict for `start: now` of an ingestion that began otherwise: its now would be its creation, long ago."""
+    if shape.source.start == "now" and row.config["source"]["start"] != "now":
+        raise Conflict(
+            f"{row.name} is there already, and `now` is the moment at which an ingestion is made"
+            f" ({row.created_at:%Y-%m-%dT%H:%M:%SZ}): it would not mean this moment.",
+            hint=f"To leave out what came before this moment, name it: --start {now:%Y-%m-%dT%H:%M:%SZ}",
+        )
 
 
 def _require_table_as_it_is(row: Ingestion, shape: IngestionShape) -> None:

@@ -183,6 +183,21 @@ def test_a_file_that_changes_before_it_is_read_gives_no_row_and_its_neighbours_l
 # --- what counts
 
 
+def test_from_now_is_refused_where_it_would_mean_a_moment_long_ago(cli, landing):
+    put(landing, "old.jsonl", rows(0, 5))
+    cli("load", "landing", "shop.orders")
+    put(landing, "b.jsonl", rows(5, 1))
+
+    told = cli("load", "landing", "shop.orders", "--from-now")
+
+    assert told.code != 0
+    assert "shop.orders is there already" in told.err
+    assert "--start 20" in told.err
+    assert states(cli) == [("old.jsonl", "SUCCESS", None)]
+    assert cli("load", "landing", "shop.orders").code == 0
+    assert ids(cli) == [0, 1, 2, 3, 4, 5]
+
+
 def test_from_now_leaves_out_what_was_there_and_loads_what_comes(cli, landing):
     put(landing, "old.jsonl", rows(0, 5))
 
