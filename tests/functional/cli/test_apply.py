@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 
 import pytest
 
@@ -133,6 +134,10 @@ def test_a_source_cannot_be_changed(cli, write):
         ("- 5\n", "i.yaml:1: an ingestion is a mapping of fields."),
         ("", "i.yaml holds no ingestion."),
         ("a: &x {b: *x}\n", "i.yaml:1: this is nested too deeply."),
+        (
+            "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(f"{b}: &{b} [{f'*{a},' * 9}]\n" for a, b in pairwise("abcdefgh")),
+            "i.yaml:1: one ingestion has more than 20,000 values.",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_line(cli, write, text, message):
