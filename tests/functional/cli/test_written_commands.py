@@ -25,9 +25,8 @@ def commands(page):
     for block in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.removeprefix("$ ").split("&&"):
-                words = shlex.split(part, comments=True)
-                if words[:1] == ["autoloader"]:
-                    yield words[1:]
+                if part.split()[:1] == ["autoloader"]:  # other programs' quotes may go over several lines
+                    yield shlex.split(part, comments=True)[1:]
 
 
 WRITTEN = {f"{page}: {shlex.join(words)}": words for page in PAGES for words in commands(page)}

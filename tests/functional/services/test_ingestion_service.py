@@ -178,7 +178,7 @@ def test_making_a_deleted_ingestion_again_adopts_its_ledger(service, database):
     assert service.show("two").files == {"SUCCESS": 1}
     with database.session_scope() as session:
         row = ingestions.by_id(session, made.id)
-        assert (row.revision, row.deleted_at) == (2, None)
+        assert (row.revision, row.deleted_at) == (3, None)  # made, deleted, made
     with pytest.raises(NotFound):
         service.find("one")
 
