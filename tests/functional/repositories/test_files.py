@@ -96,7 +96,7 @@ def test_ids_given_at_the_same_time_are_different(database):
 @ON_A_SHARED_DATABASE
 @given(paths=st.sets(PATHS, min_size=1, max_size=12), data=st.data())
 def test_a_range_of_paths_holds_what_python_puts_between_by_bytes(database, paths, data):
-    pipeline = Pipeline(database, add_ingestion(database.engine, shape(uuid4().hex)).id, uuid4())
+    pipeline = Pipeline(database, add_ingestion(database.engine, shape(f"i-{uuid4().hex}")).id, uuid4())
     pipeline.record(*(found(path) for path in sorted(paths)))
     ends = sorted([data.draw(st.sampled_from(sorted(paths)) | PATHS) for _ in range(2)])
     with database.session_scope() as session:
