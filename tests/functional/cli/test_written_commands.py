@@ -15,7 +15,14 @@ from app.cli.main import app
 from tests.functional.cli.conftest import put
 
 ROOT = Path(__file__).parents[3]
-PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "app/prefect/README.md",
+    "deploy/README.md",
+    *sorted(
+        str(path.relative_to(ROOT)) for folder in ("docs", "docs/scheduler") for path in (ROOT / folder).glob("*.md")
+    ),
+]
 _BLOCK = re.compile(r"^```(?:bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = ("--watch", "s3://", "connections", "prod.")  # need a person, a store or a catalog
 
@@ -25,9 +32,8 @@ def commands(page):
     for block in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.removeprefix("$ ").split("&&"):
-                words = shlex.split(part, comments=True)
-                if words[:1] == ["autoloader"]:
-                    yield words[1:]
+                if part.split()[:1] == ["autoloader"]:  # other programs' words go over several lines
+                    yield shlex.split(part, comments=True)[1:]
 
 
 WRITTEN = {f"{page}: {shlex.join(words)}": words for page in PAGES for words in commands(page)}
