@@ -15,6 +15,7 @@ from app.config import Settings
 # Variables that neither we nor Prefect's settings read, each with whoever does.
 OTHERS = {
     "PATH": "the shell",
+    "HOME": "Prefect's library, Python",
     "PYTHONUNBUFFERED": "Python",
     "PYTHONDONTWRITEBYTECODE": "Python",
     "DO_NOT_TRACK": "Prefect's telemetry",
