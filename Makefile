@@ -40,7 +40,7 @@ test: setup  ## Every test but the soak
 test-fast: setup  ## Without kill tests and what takes more than ten seconds
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not (soak or slow or kill)"
 
-check: setup  ## Format, lint, types, direction of imports, leftovers, freshness of the docs
+check: setup  ## Format, lint, types, direction of imports, leftovers, docs, deployment files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -48,6 +48,7 @@ check: setup  ## Format, lint, types, direction of imports, leftovers, freshness
 	$(BIN)/vulture
 	$(BIN)/deptry .
 	$(BIN)/python -m tools.docs --check
+	$(BIN)/python -m tools.deploy_check
 
 format: setup  ## Put the code into its form
 	$(BIN)/ruff check --fix-only

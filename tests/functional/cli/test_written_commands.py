@@ -15,7 +15,14 @@ from app.cli.main import app
 from tests.functional.cli.conftest import put
 
 ROOT = Path(__file__).parents[3]
-PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "app/prefect/README.md",
+    "deploy/README.md",
+    *sorted(
+        str(path.relative_to(ROOT)) for folder in ("docs", "docs/scheduler") for path in (ROOT / folder).glob("*.md")
+    ),
+]
 _BLOCK = re.compile(r"^```(?:bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = ("--watch", "s3://", "connections", "prod.")  # need a person, a store or a catalog
 
@@ -25,7 +32,7 @@ def commands(page):
     for block in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.removeprefix("$ ").split("&&"):
-                if part.split()[:1] == ["autoloader"]:  # other programs' quotes may go over several lines
+                if part.split()[:1] == ["autoloader"]:  # other programs' words go over several lines
                     yield shlex.split(part, comments=True)[1:]
 
 
