@@ -16,7 +16,7 @@ from app.runtime import running
 from app.runtime.child import ChildSpec
 from app.runtime.part import PartStatus
 from app.runtime.parts import PREFECT_HOST, api_url, parts, prefect_url
-from app.runtime.ports import free, require_free
+from app.runtime.ports import Listener
 from app.runtime.prefect_auth import auth_string
 from app.runtime.running import Running
 from app.runtime.supervisor import Supervisor
@@ -111,11 +111,11 @@ def _with_ports(settings: Settings, seconds: float) -> Settings:
             f"API and Prefect server cannot both listen on port {api}.",
             hint="Give one of them another: --api-port or --prefect-port.",
         )
-    if prefect:
-        option, setting = "--prefect-port", "AUTOLOADER_PREFECT_PORT"
-        require_free("The Prefect server", PREFECT_HOST, prefect, option=option, setting=setting, seconds=seconds)
-    if api:
-        option, setting = "--api-port", "AUTOLOADER_API_PORT"
-        require_free("The API", host, api, option=option, setting=setting, seconds=seconds)
-    chosen = {"autoloader_api_port": api or free(host), "autoloader_prefect_port": prefect or free(PREFECT_HOST)}
+    prefect_server = Listener("The Prefect server", PREFECT_HOST, "--prefect-port", "AUTOLOADER_PREFECT_PORT")
+    api_server = Listener("The API", host, "--api-port", "AUTOLOADER_API_PORT", "AUTOLOADER_API_HOST")
+    for server, port in ((prefect_server, prefect), (api_server, api)):
+        if port:
+            server.require_free(port, seconds)
+    prefect = prefect or prefect_server.free_port(but=api)
+    chosen = {"autoloader_api_port": api or api_server.free_port(but=prefect), "autoloader_prefect_port": prefect}
     return settings.model_copy(update=chosen)
