@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from app.runtime.part import PartState, PartStatus
 
 _LOCK = "up.lock"
 _STATE = "up.json"
+_LOOKED_AT_SECONDS = 0.5  # `seen` holds the lock for a moment; that is nobody who runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,25 @@ def only_one(home: Path) -> Iterator[bool]:
 
 
 def _take(lock: int, home: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        other = _read(home)
-        who = f" (process {other.pid}: API {other.api_url}, Prefect {other.prefect_url})" if other is not None else ""
-        raise AlreadyUp(
-            f"`autoloader up` runs already for {home}{who}.",
-            hint="See it: autoloader up --status. Stop it with Ctrl-C there, or set another AUTOLOADER_HOME.",
-        ) from error
+    until = time.monotonic() + _LOOKED_AT_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= until:
+                raise _already(home) from error
+            time.sleep(_LOOKED_AT_SECONDS / 10)
+        else:
+            return
+
+
+def _already(home: Path) -> AlreadyUp:
+    other = _read(home)
+    who = f" (process {other.pid}: API {other.api_url}, Prefect {other.prefect_url})" if other is not None else ""
+    return AlreadyUp(
+        f"`autoloader up` runs already for {home}{who}.",
+        hint="See it: autoloader up --status. Stop it with Ctrl-C there, or set another AUTOLOADER_HOME.",
+    )
 
 
 def write(home: Path, running: Running) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from app.errors import AlreadyUp, InvalidInput
@@ -55,3 +57,23 @@ def test_a_home_that_cannot_be_made_is_told(tmp_path):
 
     with pytest.raises(InvalidInput, match="cannot be written: File exists"), running.only_one(tmp_path / "file"):
         pass
+
+
+def test_one_who_only_looks_keeps_nobody_from_starting(tmp_path):
+    with running.only_one(tmp_path):
+        pass
+    over = threading.Event()
+
+    def look():
+        while not over.is_set():
+            running.seen(tmp_path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(20):
+            with running.only_one(tmp_path):
+                pass
+    finally:
+        over.set()
+        looking.join()
