@@ -7,6 +7,7 @@ without a prefix and without regard to case, from the environment first, then fr
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -158,6 +159,25 @@ class Settings(BaseSettings):
 def get_settings() -> Settings:
     """The settings of this process, read once."""
     return Settings()
+
+
+def environment_of_children(told: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment, for one that it starts, with `told` in it.
+
+    Variables that steer Prefect are left out, unless they are settings of ours: the profile, database or key of another
+    server of the same person must not be met by accident. A Python that is started finds this very code, also from a
+    folder that holds an `app` of its own.
+    """
+    root = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+    told = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", **told}
+    ours, given = {name.upper() for name in Settings.model_fields}, {name.upper() for name in told}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() not in given and (name.upper() in ours or not name.upper().startswith("PREFECT_"))
+    }
+    return {**kept, **told}
 
 
 _STORE_VARIABLES = {

@@ -7,6 +7,8 @@ AutoloaderError
 │   └── KeyReused                an Idempotency-Key came with another call
 ├── NotFound                     no ingestion, run, file, ... by that name 404
 ├── Conflict                     right in itself, wrong now                409
+│   ├── AlreadyUp                `autoloader up` runs for this home already
+│   ├── PortTaken                something else listens there
 │   ├── LeaseHeld                another run is active
 │   ├── IllegalTransition        the state machine refuses the move
 │   ├── IngestionBlocked         a batch is UNKNOWN; a person must decide
@@ -48,6 +50,7 @@ AutoloaderError
 ├── TooManyErrors                the threshold of `on_error` was passed    409
 ├── ParserDied                   the parsing child crashed or hit a limit  500
 ├── PreloadFailed                the worker cannot import the flow         500
+├── PartFailed                   a part of `autoloader up` does not start  500
 └── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
 
 Interrupted                      Ctrl-C or SIGTERM                         499
@@ -125,6 +128,14 @@ class NotFound(AutoloaderError):
 class Conflict(AutoloaderError):
     code = "conflict"
     status_code = 409
+
+
+class AlreadyUp(Conflict):
+    code = "already-up"
+
+
+class PortTaken(Conflict):
+    code = "port-taken"
 
 
 class LeaseHeld(Conflict):
@@ -342,6 +353,10 @@ class PreloadFailed(AutoloaderError):
     """A worker that cannot import the flow would fail each run: it does not begin."""
 
     code = "preload-failed"
+
+
+class PartFailed(AutoloaderError):
+    code = "part-failed"
 
 
 class SecretUnreadable(AutoloaderError):

@@ -18,7 +18,9 @@ Port = Annotated[int | None, typer.Option("--port", metavar="PORT", min=1, max=6
 def api(host: Host = None, port: Port = None) -> None:
     """Serve the REST API until Ctrl-C or SIGTERM; calls that are being answered then are answered.
 
-    On 127.0.0.1 it needs no key. Anywhere else it refuses to start without AUTOLOADER_API_KEY.
+    On 127.0.0.1 it needs no key. Anywhere else it refuses to start without AUTOLOADER_API_KEY. Beside other machines it
+    needs DATABASE_URL, AUTOLOADER_SECRET_KEY, PREFECT_API_URL and, where the Prefect server asks for a password,
+    PREFECT_API_AUTH_STRING, the same as they have. On one machine, `autoloader up` starts it with all it needs.
     """
     from app.database import Database
     from app.runtime.serving import serve

@@ -22,6 +22,7 @@ from app.cli import (
     preview,
     runs,
     table,
+    up,
     upkeep,
     worker,
 )
@@ -82,6 +83,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(upkeep.db, name="db")
 app.add_typer(prefect.app, name="prefect")
 app.command()(upkeep.doctor)
+app.command()(up.up)
 app.command()(api.api)
 app.command()(worker.worker)
 app.command()(demo.demo)

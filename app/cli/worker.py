@@ -25,7 +25,9 @@ def worker(pool: Pool = None, queue: Queues = None, limit: Limit = None, name: N
     """Run what Prefect schedules, each run in a process of its own, until Ctrl-C or SIGTERM.
 
     Makes the work pool and its queues where they are missing. Runs that are active when it stops go on with the next
-    worker.
+    worker. It needs DATABASE_URL, AUTOLOADER_SECRET_KEY, PREFECT_API_URL and, where the Prefect server asks for a
+    password, PREFECT_API_AUTH_STRING, the same as the API has; the database must be migrated (`autoloader db upgrade`).
+    On one machine, `autoloader up` starts it with all it needs.
     """
     from app.prefect import environment
 
