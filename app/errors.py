@@ -4,6 +4,7 @@ AutoloaderError
 ├── InvalidInput                 what was asked for cannot be right        422
 │   ├── InvalidSchemaText        a schema text that does not parse
 │   ├── InvalidTableName
+│   ├── ConfigUnreadable         an ingestion's stored configuration
 │   └── KeyReused                an Idempotency-Key came with another call
 ├── NotFound                     no ingestion, run, file, ... by that name 404
 ├── Conflict                     right in itself, wrong now                409
@@ -111,6 +112,10 @@ class InvalidSchemaText(InvalidInput):
 
 class InvalidTableName(InvalidInput):
     code = "invalid-table-name"
+
+
+class ConfigUnreadable(InvalidInput):
+    code = "config-unreadable"
 
 
 class KeyReused(InvalidInput):

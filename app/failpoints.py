@@ -41,6 +41,8 @@ NAMES: dict[str, str] = {
     "spent": "the batch's id is spent, its children are not stored",
     "before-rejects": "the data landed, its rejects are not published",
     "rejects-landed": "the rejects landed, the batch is not settled",
+    "migrating": "what Prefect is to have of an ingestion is stored, Prefect knows nothing of it",
+    "migrated": "Prefect has followed an ingestion of a migration, or of its rollback",
 }
 
 _armed: dict[str, tuple[str, int]] = {}

@@ -11,8 +11,12 @@ from sqlalchemy.orm import Session
 
 from app.models import Ingestion
 from app.repositories.statements import changed_rows
+from app.values import SyncState
 
-_POLLED = and_(Ingestion.deleted_at.is_(None), Ingestion.paused.is_(False))
+# What Prefect does not run is not looked at either: nobody would take the wish.
+_POLLED = and_(
+    Ingestion.deleted_at.is_(None), Ingestion.paused.is_(False), Ingestion.prefect_sync != SyncState.OFF.value
+)
 
 
 def claim_due(session: Session, now: datetime, until: datetime, limit: int) -> Sequence[Ingestion]:

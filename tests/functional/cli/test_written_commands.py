@@ -15,7 +15,8 @@ from app.cli.main import app
 from tests.functional.cli.conftest import put
 
 ROOT = Path(__file__).parents[3]
-PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
+FOUND = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs" / "scheduler").glob("*.md"))
+PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in FOUND)]
 _BLOCK = re.compile(r"^```(?:bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = ("--watch", "s3://", "connections", "prod.")  # need a person, a store or a catalog
 
@@ -25,9 +26,8 @@ def commands(page):
     for block in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.removeprefix("$ ").split("&&"):
-                words = shlex.split(part, comments=True)
-                if words[:1] == ["autoloader"]:
-                    yield words[1:]
+                if part.strip().startswith("autoloader "):  # what a command answers is no shell's text
+                    yield shlex.split(part, comments=True)[1:]
 
 
 WRITTEN = {f"{page}: {shlex.join(words)}": words for page in PAGES for words in commands(page)}
