@@ -42,6 +42,9 @@ AutoloaderError
 │   ├── CommitConflict           main moved; look, then try again
 │   ├── CommitUnknown            the answer was lost; only the table knows
 │   └── LandingIncomplete        a batch landed; its receipt or rejects are gone
+├── QueueError                                                             502
+│   ├── QueueUnavailable         retry helps                               503
+│   └── QueueRefused             no such queue, no right to it, or no library for it
 ├── PrefectError                                                           502
 │   ├── PrefectUnavailable       retry helps                               503
 │   └── PrefectRefused           the server said no; the same again is refused again
@@ -304,6 +307,21 @@ class LandingIncomplete(CatalogError):
 
     code = "landing-incomplete"
     status_code = 409
+
+
+class QueueError(AutoloaderError):
+    code = "queue"
+    status_code = 502
+
+
+class QueueUnavailable(QueueError):
+    code = "queue-unavailable"
+    status_code = 503
+    retryable = True
+
+
+class QueueRefused(QueueError):
+    code = "queue-refused"
 
 
 class PrefectError(AutoloaderError):

@@ -134,6 +134,7 @@ class ConnectionService:
                 i.name
                 for i in ingestions.listed(session, self.tenant_id)
                 if part_of(i, "source").get("connection") == name
+                or part_of(i, "arrival").get("queue_connection") == name
                 or (i.table_name.split(".")[0] == name and name != DEFAULT_CATALOG)
             ]
             if users:

@@ -230,6 +230,8 @@ class IngestionService:
         table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
         if shape.source.connection is not None:
             connection_service.require(session, self.tenant_id, shape.source.connection, STORES)
+        if shape.arrival is not None and shape.arrival.queue_connection is not None:
+            connection_service.require(session, self.tenant_id, shape.arrival.queue_connection, ("s3",))
         catalog = table_name.partition(".")[0]
         if catalog != LOCAL_CATALOG:
             connection_service.require(session, self.tenant_id, catalog, ("catalog",))

@@ -136,6 +136,8 @@ class SteeringService:
         with self.database.read_scope() as session:
             if shape.source.connection is not None:
                 self._require(session, ("source", "connection"), shape.source.connection, STORES)
+            if shape.arrival is not None and shape.arrival.queue_connection is not None:
+                self._require(session, ("arrival", "queue_connection"), shape.arrival.queue_connection, ("s3",))
             if catalog != LOCAL_CATALOG:
                 self._require(session, ("destination", "table"), catalog, ("catalog",))
         return shape
