@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     arrival_poll_min_seconds: float = Field(
         default=5.0, description="Shortest pause between two listings of an arrival trigger.", gt=0
     )
+    queue_concurrency: int = Field(default=8, description="SQS queues read at once.", gt=0)
     idempotency_keep_seconds: float = Field(
         default=24 * 3600.0, description="How long the answer to an Idempotency-Key is kept.", gt=0
     )

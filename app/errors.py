@@ -4,6 +4,7 @@ AutoloaderError
 ├── InvalidInput                 what was asked for cannot be right        422
 │   ├── InvalidSchemaText        a schema text that does not parse
 │   ├── InvalidTableName
+│   ├── ConfigUnreadable         an ingestion's stored configuration
 │   └── KeyReused                an Idempotency-Key came with another call
 ├── NotFound                     no ingestion, run, file, ... by that name 404
 ├── Conflict                     right in itself, wrong now                409
@@ -43,6 +44,9 @@ AutoloaderError
 │   ├── CommitConflict           main moved; look, then try again
 │   ├── CommitUnknown            the answer was lost; only the table knows
 │   └── LandingIncomplete        a batch landed; its receipt or rejects are gone
+├── QueueError                                                             502
+│   ├── QueueUnavailable         retry helps                               503
+│   └── QueueRefused             no such queue, no right to it, or no library for it
 ├── PrefectError                                                           502
 │   ├── PrefectUnavailable       retry helps                               503
 │   └── PrefectRefused           the server said no; the same again is refused again
@@ -114,6 +118,10 @@ class InvalidSchemaText(InvalidInput):
 
 class InvalidTableName(InvalidInput):
     code = "invalid-table-name"
+
+
+class ConfigUnreadable(InvalidInput):
+    code = "config-unreadable"
 
 
 class KeyReused(InvalidInput):
@@ -310,6 +318,21 @@ class LandingIncomplete(CatalogError):
 
     code = "landing-incomplete"
     status_code = 409
+
+
+class QueueError(AutoloaderError):
+    code = "queue"
+    status_code = 502
+
+
+class QueueUnavailable(QueueError):
+    code = "queue-unavailable"
+    status_code = 503
+    retryable = True
+
+
+class QueueRefused(QueueError):
+    code = "queue-refused"
 
 
 class PrefectError(AutoloaderError):

@@ -41,6 +41,9 @@ NAMES: dict[str, str] = {
     "spent": "the batch's id is spent, its children are not stored",
     "before-rejects": "the data landed, its rejects are not published",
     "rejects-landed": "the rejects landed, the batch is not settled",
+    "migrating": "what Prefect is to have of an ingestion is stored, Prefect knows nothing of it",
+    "migrated": "Prefect has followed an ingestion of a migration, or of its rollback",
+    "queue-stored": "the messages of a queue are stored wishes, and still in the queue",
 }
 
 _armed: dict[str, tuple[str, int]] = {}

@@ -61,11 +61,12 @@ class RunState(StrEnum):
 
 
 class SyncState(StrEnum):
-    """How Prefect stands to an ingestion: as it should; not yet; or it refuses."""
+    """How Prefect stands to an ingestion: as it should; not yet; it refuses; or it is to have none of it."""
 
     IN_SYNC = "in_sync"
     PENDING = "pending"
     ERROR = "error"
+    OFF = "off"  # a migration was rolled back; only another one, or making the ingestion anew, ends it
 
 
 class Trigger(StrEnum):

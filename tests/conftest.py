@@ -3,6 +3,8 @@
 import signal
 
 from tests.services.fixtures import (
+    aws,
+    aws_port,
     azurite,
     azurite_port,
     gcs,
@@ -17,6 +19,8 @@ from tests.services.fixtures import (
 )
 
 __all__ = [
+    "aws",
+    "aws_port",
     "azurite",
     "azurite_port",
     "gcs",

@@ -101,7 +101,7 @@ def _show(out: Output, view: IngestionView) -> None:
             ("blocked", view.blocked),
             ("source", view.source_url),
             ("table", view.table_name),
-            ("format", view.config["format"]["type"]),
+            ("format", view.config.get("format", {}).get("type")),
             ("columns", view.schema_text or "not known yet: the first run infers them"),
             ("files", files or "none yet"),
             (
@@ -164,7 +164,7 @@ def delete(name: IngestionName, yes: Yes = False, as_json: Json = False) -> None
     out = Output(as_json)
     with opened() as at:
         service = IngestionService(at.database, at.settings)
-        info = service.find(name)
+        info = service.show(name)
         confirm(f"Delete {info.name}? Table and ledger stay.", yes=yes, as_json=as_json)
         service.delete(info.name)
     out.answer({"name": info.name, "deleted": True}, lambda: out.line(f"Deleted {safe(info.name)}; its table stays."))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.exits import Exit
+from app.cli.ingestions import confirm
 from app.cli.opening import opened, read_settings
-from app.cli.options import Json
+from app.cli.options import Json, Yes
 from app.cli.output import Output
-from app.cli.text import safe
+from app.cli.text import plural, safe
 
 if TYPE_CHECKING:
+    from app.services.migrate_service import Step
     from app.services.prefect_pool import PrefectHealth
     from app.services.reconcile_report import ReconcileReport
     from app.services.trigger_service import Delivery
@@ -24,6 +29,14 @@ Watch = Annotated[
     bool,
     typer.Option("--watch", help="Go on until Ctrl-C, and poll sources too: what the API does in the background."),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done, and why; write nothing.")]
+Rollback = Annotated[bool, typer.Option("--rollback", help="Remove the deployments that the migration made.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="NAME", help="Only this ingestion, by name or id; may be given again."),
+]
+_MIGRATE = "autoloader prefect migrate"
+_COLORS = {"created": "green", "changed": "green", "removed": "green", "left": "dim", "failed": "red"}
 
 
 @app.callback()
@@ -108,3 +121,66 @@ def _show(out: Output, report: ReconcileReport, delivery: Delivery) -> None:
     sent = f" {delivery.delivered} triggers delivered, {delivery.waiting} wait." if delivery != type(delivery)() else ""
     same = "Nothing to do: " if report.quiet else ""
     out.line(f"{same}{report.deployments} deployments are in step.{more}{sent}")
+
+
+# --- the migration ---------------------------------------------------------------------------
+
+
+@app.command()
+def migrate(
+    dry_run: DryRun = False, rollback: Rollback = False, only: Only = None, yes: Yes = False, as_json: Json = False
+) -> None:
+    """Make a deployment in Prefect of each ingestion that has none, and mend those that are not as they should be.
+
+    Says of each ingestion what was done, and why. Stopped at any moment, the same command goes on. Exit code 1 when
+    some failed. With --rollback Prefect loses what the migration made, and runs these ingestions no more until they
+    are migrated again; ingestions, tables and the ledger stay.
+    """
+    from app.services.migrate_service import MigrateService
+    from app.services.prefect_service import PrefectService
+
+    out, chosen = Output(as_json), only or []
+    with ExitStack() as stack:
+        at = stack.enter_context(opened(migrated=not dry_run))
+        if dry_run:
+            at.database.require_current()
+        service = MigrateService(at.database, at.settings, stack.enter_context(PrefectService(at.settings)))
+        steps = service.plan_rollback(chosen) if rollback else service.plan(chosen)
+        if not dry_run:
+            if any(step.action.value not in {"left", "failed"} for step in steps):
+                confirm(_question(steps, rollback), yes=yes, as_json=as_json)
+            steps = _told(out, service.roll_back(steps) if rollback else service.migrate(steps))
+        elif not as_json:
+            _told(out, steps)
+    failed = sum(step.action.value == "failed" for step in steps)
+    counts = Counter(step.action.value for step in steps)
+    document = {"dry_run": dry_run, "rollback": rollback, "counts": counts, "ingestions": steps}
+    out.answer(document, lambda: _end(out, counts, dry_run, rollback))
+    raise typer.Exit(Exit.ERROR if failed else Exit.OK)
+
+
+def _question(steps: list[Step], rollback: bool) -> str:
+    counts = Counter(step.action.value for step in steps)
+    if rollback:
+        return f"Remove {plural(counts['removed'], 'deployment')} from Prefect?"
+    return f"Create {plural(counts['created'], 'deployment')} in Prefect, and change {counts['changed']}?"
+
+
+def _told(out: Output, steps: Iterable[Step]) -> list[Step]:
+    """Each as it comes: who stops it sees what was done."""
+    told = []
+    for step in steps:
+        told.append(step)
+        if not out.as_json:
+            out.line(f"{step.action:<8} {safe(step.name)}: {safe(step.why)}", _COLORS[step.action.value])
+    return told
+
+
+def _end(out: Output, counts: Counter[str], dry_run: bool, rollback: bool) -> None:
+    again = f"{_MIGRATE} --rollback" if rollback else _MIGRATE
+    numbers = ", ".join(f"{count:,} {action}" for action, count in sorted(counts.items())) or "no ingestions"
+    out.line(f"Would be: {numbers}. Nothing was written." if dry_run else f"{numbers[:1].upper()}{numbers[1:]}.")
+    if counts["failed"]:
+        out.line(f"Next: mend what failed, as its line says, then the same again: {again}", "yellow")
+    elif dry_run and counts.keys() - {"left"}:
+        out.line(f"Next: {again}")

@@ -36,7 +36,9 @@ def known_revisions() -> tuple[str, ...]:
 
 
 def current_revision(engine: Engine) -> str | None:
-    """The revision the database is at; None when it has no tables of ours."""
+    """The revision the database is at; None when it has no tables of ours. Makes no file where there is none."""
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+        return None
     with database_errors(), engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, Text
 from sqlalchemy.dialects.postgresql import TEXT
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
@@ -44,6 +46,26 @@ class HumanText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         del dialect
         return None if value is None else _NOWHERE.sub(_escape, value)
+
+
+class ConfigJson(TypeDecorator[dict[str, Any]]):
+    """A configuration. One that is no JSON (SQLite stores what it is given) reads as an empty one: its ingestion is
+    refused by name, where an error here would keep everybody from reading any.
+    """
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], dict[str, Any] | None]:
+        read = super().result_processor(dialect, coltype)
+
+        def tolerant(value: object) -> dict[str, Any] | None:
+            try:
+                return read(value) if read is not None else value  # type: ignore[return-value]
+            except ValueError:
+                return {}
+
+        return tolerant
 
 
 def _escape(found: re.Match[str]) -> str:

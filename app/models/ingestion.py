@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import JSON, Boolean, Index, Integer, String, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import DEFAULT_TENANT, Base, HumanText, UtcDateTime
+from app.models.base import DEFAULT_TENANT, Base, ConfigJson, HumanText, UtcDateTime
 
 
 class Ingestion(Base):
@@ -33,7 +33,7 @@ class Ingestion(Base):
     name: Mapped[str] = mapped_column(String(200))
     source_url: Mapped[str] = mapped_column(Text)  # canonical, without a glob: what overlap is judged by
     table_name: Mapped[str] = mapped_column(String(400))  # catalog.namespace.table
-    config: Mapped[dict[str, Any]] = mapped_column(JSON)  # schemas.ingestion.IngestionShape without `paused`
+    config: Mapped[dict[str, Any]] = mapped_column(ConfigJson)  # schemas.ingestion.IngestionShape without `paused`
     schema_text: Mapped[str | None] = mapped_column(Text)  # columns on first sight, or as given
     schema_evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
     table_uuid: Mapped[UUID | None] = mapped_column(Uuid)  # of the table that was first landed in

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.models import Ingestion, Run, Trigger
@@ -35,33 +35,74 @@ def page(session: Session, after: UUID | None, limit: int) -> Sequence[Ingestion
 
 
 def synced(session: Session, ingestion_id: UUID, revision: int, deployment_id: str | None, flow_id: str | None) -> bool:
-    """Prefect is as this revision wants it; false when that is no longer the newest. No id: it was removed there."""
+    """Prefect is as this revision wants it; false when that is no longer the newest.
+
+    No id: it was removed there, and what the migration had made is gone with it.
+    """
+    made = {} if deployment_id is not None else {"prefect_migrated_at": None}
     return _mark(
         session,
         ingestion_id,
         revision,
-        prefect_sync=SyncState.IN_SYNC.value,
+        SyncState.IN_SYNC,
         prefect_sync_error=None,
         prefect_synced_revision=revision,
         prefect_deployment_id=deployment_id,
         prefect_flow_id=flow_id,
+        **made,
     )
 
 
 def unsynced(session: Session, ingestion_id: UUID, revision: int, state: SyncState, reason: str) -> bool:
     """Prefect could not be brought to this revision, and why; false when that is no longer the newest."""
-    return _mark(session, ingestion_id, revision, prefect_sync=state.value, prefect_sync_error=reason)
+    return _mark(session, ingestion_id, revision, state, prefect_sync_error=reason)
 
 
-def _mark(session: Session, ingestion_id: UUID, revision: int, **columns: object) -> bool:
+def _mark(session: Session, ingestion_id: UUID, revision: int, state: SyncState, **columns: object) -> bool:
+    """An ingestion that Prefect is to have none of stays so, however that goes."""
+    off = SyncState.OFF.value
+    stands = case((Ingestion.prefect_sync == off, off), else_=state.value)
     statement = update(Ingestion).where(Ingestion.id == ingestion_id, Ingestion.revision == revision)
-    return changed_rows(session, statement.values(**columns)) == 1
+    return changed_rows(session, statement.values(prefect_sync=stands, **columns)) == 1
 
 
 def counts(session: Session) -> dict[str, int]:
     """Map sync state → ingestions that are not deleted."""
     query = select(Ingestion.prefect_sync, func.count()).where(_LIVE).group_by(Ingestion.prefect_sync)
     return {str(state): int(count) for state, count in session.execute(query).tuples()}
+
+
+# --- the migration ---------------------------------------------------------------------------
+
+
+def every(session: Session, *, migrated: bool = False) -> Sequence[Ingestion]:
+    """All ingestions by name, deleted ones too; or those whose deployment the migration made."""
+    query = select(Ingestion).order_by(Ingestion.name, Ingestion.id)
+    return session.scalars(query.where(Ingestion.prefect_migrated_at.is_not(None)) if migrated else query).all()
+
+
+def migrating(session: Session, ingestion_id: UUID, now: datetime) -> None:
+    """From here on the ingestion's deployment is one that the migration makes. Said before it is made."""
+    changed_rows(session, update(Ingestion).where(Ingestion.id == ingestion_id).values(prefect_migrated_at=now))
+
+
+def not_migrated(session: Session, ingestion_id: UUID) -> None:
+    """The migration made none after all."""
+    changed_rows(session, update(Ingestion).where(Ingestion.id == ingestion_id).values(prefect_migrated_at=None))
+
+
+def switch_off(session: Session, ids: Sequence[UUID]) -> None:
+    """Prefect is to have none of these; a push on its way sees by the revision that it has to look again."""
+    live = and_(Ingestion.id.in_(ids), _LIVE, Ingestion.prefect_sync != SyncState.OFF.value)
+    values = {"prefect_sync": SyncState.OFF.value, "prefect_sync_error": None, "revision": Ingestion.revision + 1}
+    changed_rows(session, update(Ingestion).where(live).values(**values))
+
+
+def switch_on(session: Session, ingestion_id: UUID) -> None:
+    """Prefect is to follow again; nothing where it does."""
+    off = and_(Ingestion.id == ingestion_id, Ingestion.prefect_sync == SyncState.OFF.value)
+    values = {"prefect_sync": SyncState.PENDING.value, "revision": Ingestion.revision + 1}
+    changed_rows(session, update(Ingestion).where(off).values(**values))
 
 
 # --- wishes for another run ------------------------------------------------------------------

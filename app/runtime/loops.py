@@ -1,5 +1,5 @@
 """What goes on in the background, in the API's process or in one of its own: Prefect is brought back in step, triggers
-are delivered, sources are polled. Any number of processes may do it at once.
+are delivered, sources are polled, queues are read. Any number of processes may do it at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from app.errors import AutoloaderError
 from app.log import get_logger
 from app.services.arrival_service import ArrivalService
 from app.services.prefect_service import PrefectService
+from app.services.queue_service import QueueService
 from app.services.reconcile_service import ReconcileService
 from app.services.trigger_service import TriggerService
 
@@ -21,7 +22,8 @@ log = get_logger(__name__)
 
 _DELIVERY_SECONDS = 1.0  # one read of an index; a trigger that nobody delivered at once waits no longer
 _POLL_SECONDS = 1.0  # between looks for sources that are due; each has its own pause
-_STOP_SECONDS = 15.0  # a request to Prefect may be on its way
+_QUEUE_SECONDS = 1.0  # between passes, each of which waits for messages by itself
+_STOP_SECONDS = 15.0  # a request to Prefect may be on its way, or a queue be waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,11 @@ class Loops:
 
     def __init__(self, database: Database, settings: Settings, prefect: PrefectService) -> None:
         triggers = TriggerService(database, settings, prefect)
+        self._queues = QueueService(database, settings, triggers)
         self.loops = (
             Loop("reconcile", settings.reconcile_seconds, ReconcileService(database, settings, prefect).run_pass),
             Loop("deliver", _DELIVERY_SECONDS, triggers.deliver_due),
+            Loop("queues", _QUEUE_SECONDS, self._queues.run_pass),
             Loop("poll", _POLL_SECONDS, ArrivalService(database, settings, triggers).run_pass),
         )
         self._ended = threading.Event()
@@ -59,6 +63,7 @@ class Loops:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(_STOP_SECONDS)
+        self._queues.close()
 
     def _run(self, loop: Loop) -> None:
         told = ""

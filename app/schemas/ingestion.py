@@ -219,10 +219,22 @@ class ArrivalShape(Shape):
     )
     notify: bool = Field(default=False, description="Take events at the hook `POST …/notify`.")
     queue: str | None = Field(default=None, description="URL of an SQS queue whose events are taken.")
-    queue_connection: str | None = Field(default=None, description="Connection (s3) with the queue's credentials.")
+    queue_connection: str | None = Field(
+        default=None, description="Connection (s3) with the queue's credentials (default: the source's)."
+    )
     quiet_seconds: float = Field(
         default=5.0, ge=0, le=3600, description="Wait until no event came for this long, at most ten times as long."
     )
+
+    @field_validator("queue")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+/[^\s?#@]+", value):
+            message = (
+                f"{value!r} is no queue; write its URL, like https://sqs.eu-central-1.amazonaws.com/123456789012/new"
+            )
+            raise ValueError(message)
+        return value
 
 
 class IngestionShape(Shape):

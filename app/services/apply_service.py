@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from app.config import Settings
 from app.database import Database, Session
-from app.errors import AutoloaderError, InvalidInput, NotFound
+from app.errors import AutoloaderError, ConfigUnreadable, InvalidInput, NotFound
 from app.models import DEFAULT_TENANT
 from app.repositories import ingestions
 from app.schemas.ingestion import IngestionShape
@@ -130,9 +130,10 @@ class ApplyService:
         shape, place = document.shape(folder), f"{document.file}:{document.line(())}"
         try:
             known = self.ingestions.find(shape.name)
-        except NotFound:
+        except (NotFound, ConfigUnreadable) as error:  # what cannot be read is written anew, whole
             changes = [FieldChange(field, None, new) for field, new in _fields(_written(shape)) if field != "name"]
-            return Step(shape.name, Action.CREATE, tuple(changes), shape, place)
+            action = Action.CREATE if isinstance(error, NotFound) else Action.CHANGE
+            return Step(shape.name, action, tuple(changes), shape, place)
         before, after = known.shape.model_dump(mode="json"), shape.model_dump(mode="json")
         if after["columns"]["columns"] == _with_columns(known).columns.columns:  # to say what was inferred is no change
             before["columns"]["columns"] = after["columns"]["columns"]

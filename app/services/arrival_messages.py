@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
@@ -46,6 +46,11 @@ def read(body: bytes) -> Notice:
         return _notice(message)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as exc:
         raise InvalidInput("The message has the form of an event, but lacks what one has.", hint=_HINT) from exc
+
+
+def below(objects: Iterable[str], base: str) -> list[str]:
+    """Those that are the source at the canonical address `base`, or lie below it."""
+    return [one for one in objects if one == base or one.startswith(base.rstrip("/") + "/")]
 
 
 def _notice(message: Any) -> Notice:

@@ -17,6 +17,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.log import register_secret
 from app.models import DEFAULT_TENANT, Connection
 from app.repositories import connections, ingestions
+from app.services.context import part_of
 from app.storage import read_options
 from app.vault import Vault
 
@@ -132,7 +133,8 @@ class ConnectionService:
             users = [
                 i.name
                 for i in ingestions.listed(session, self.tenant_id)
-                if i.config["source"].get("connection") == name
+                if part_of(i, "source").get("connection") == name
+                or part_of(i, "arrival").get("queue_connection") == name
                 or (i.table_name.split(".")[0] == name and name != DEFAULT_CATALOG)
             ]
             if users:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from app.config import Settings
 from app.database import Database
 from app.datatypes import TableSchema, parse_schema
-from app.errors import Interrupted, InvalidInput
+from app.errors import ConfigUnreadable, Interrupted, InvalidInput
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.ports import Clock, Engine, Progress
 from app.models import Ingestion
@@ -23,7 +26,34 @@ STOPS: Stops = (Interrupted, KeyboardInterrupt)
 
 def config_of(row: Ingestion) -> dict[str, Any]:
     """The whole configuration. Whether it is paused stands in its column alone: so it changes without the rest."""
-    return {**row.config, "paused": row.paused}
+    stored: object = row.config
+    return {**(stored if isinstance(stored, dict) else {}), "paused": row.paused}
+
+
+def shape_of(row: Ingestion) -> IngestionShape:
+    """The configuration as it is stored. Raises ConfigUnreadable: another version, or a hand, may have written it."""
+    try:
+        return IngestionShape.model_validate(config_of(row))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']}" for item in error.errors(include_url=False)
+        )
+        raise ConfigUnreadable(
+            f"The stored configuration of {row.name} cannot be read ({problems}).",
+            hint=f"Write it anew: autoloader apply, with an ingestion named {row.name}.",
+        ) from error
+
+
+def part_of(row: Ingestion, part: str) -> Mapping[str, Any]:
+    """A part of the configuration as it is stored; empty where it has none, or cannot be read."""
+    stored: object = row.config
+    found = stored.get(part) if isinstance(stored, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def url_of(row: Ingestion) -> str:
+    """The source's address as it was written."""
+    return str(part_of(row, "source").get("url", row.source_url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +72,12 @@ class IngestionInfo:
 
     @classmethod
     def of(cls, row: Ingestion) -> IngestionInfo:
+        """Raises ConfigUnreadable."""
         return cls(
             id=row.id,
             tenant_id=row.tenant_id,
             name=row.name,
-            shape=IngestionShape.model_validate(config_of(row)),
+            shape=shape_of(row),
             schema=parse_schema(row.schema_text) if row.schema_text else None,
             table_name=row.table_name,
             table_uuid=row.table_uuid,

@@ -8,14 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
-
 from app.config import Settings
-from app.errors import InvalidInput
 from app.models import Ingestion
-from app.schemas.ingestion import IngestionShape, ScheduleShape
-from app.services.context import config_of
-from app.values import Trigger
+from app.schemas.ingestion import ScheduleShape
+from app.services.context import shape_of
+from app.values import SyncState, Trigger
 
 FLOW_NAME = "run-ingestion"
 ENTRYPOINT = "app.prefect.flows.run_ingestion.run_ingestion_flow"
@@ -52,9 +49,14 @@ class DeploymentSpec:
     collision: str | None = "CANCEL_NEW"
 
 
+def is_wanted(row: Ingestion) -> bool:
+    """Whether Prefect is to have a deployment of it at all."""
+    return row.deleted_at is None and row.prefect_sync != SyncState.OFF.value
+
+
 def wanted(row: Ingestion, settings: Settings) -> DeploymentSpec:
-    """The deployment of an ingestion. Raises InvalidInput when its stored configuration cannot be read."""
-    shape = _shape(row)
+    """The deployment of an ingestion. Raises ConfigUnreadable."""
+    shape = shape_of(row)
     queues = {
         "default": settings.prefect_default_work_queue,
         "high_memory": settings.prefect_high_memory_work_queue,
@@ -111,16 +113,3 @@ def _same_schedule(want: ScheduleSpec, have: ScheduleSpec) -> bool:
             have.kind, rest if head.startswith("DTSTART") else have.value, have.timezone, None, have.active, have.slug
         )
     return want == have
-
-
-def _shape(row: Ingestion) -> IngestionShape:
-    try:
-        return IngestionShape.model_validate(config_of(row))
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']}" for item in error.errors(include_url=False)
-        )
-        raise InvalidInput(
-            f"The stored configuration of {row.name} cannot be read ({problems}).",
-            hint=f"Write it anew: autoloader apply, with an ingestion named {row.name}.",
-        ) from error

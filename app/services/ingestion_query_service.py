@@ -9,14 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from app.database import Database, Session
-from app.errors import NotFound
+from app.errors import ConfigUnreadable, NotFound
 from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestion_queries, ingestions, runs
 from app.repositories.ingestion_queries import IngestionQuery
 from app.repositories.runs import LastRun
-from app.schemas.ingestion import IngestionShape, ScheduleShape
 from app.services import cursors, schedule_service
-from app.services.context import config_of
+from app.services.context import config_of, part_of, shape_of, url_of
 from app.services.ingestion_service import full_table_name
 
 __all__ = ["IngestionQuery", "IngestionQueryService"]
@@ -26,7 +25,7 @@ _SEEN = "GET /v1/ingestions lists them."
 
 @dataclass(frozen=True, slots=True)
 class PrefectView:
-    """How far Prefect follows. `sync` is in_sync, pending or error; `error` says why."""
+    """How far Prefect follows. `sync` is in_sync, pending, error or off; `error` says why."""
 
     sync: str
     error: str | None
@@ -124,7 +123,7 @@ class IngestionQueryService:
                 state=_state(row, evidence),
                 blocked=evidence,
                 revision=row.revision,
-                source_url=row.config["source"]["url"],
+                source_url=url_of(row),
                 table=row.table_name,
                 config=config_of(row),
                 columns=row.schema_text,
@@ -141,7 +140,7 @@ class IngestionQueryService:
         """When its schedule starts it next; nothing where it has none, or is paused. Raises NotFound."""
         with self.database.read_scope() as session:
             row = self._row(session, ingestion_id)
-            shape = IngestionShape.model_validate(config_of(row))
+            shape = shape_of(row)
         if shape.schedule is None or row.paused:
             return Fires(row.id, (), _warnings(row))
         moments = schedule_service.next_fires(shape.schedule, count, created_at=row.created_at)
@@ -175,9 +174,9 @@ def _summary(
         state=_state(row, blocked.get(row.id)),
         blocked=blocked.get(row.id),
         revision=row.revision,
-        source_url=row.config["source"]["url"],
+        source_url=url_of(row),
         table=row.table_name,
-        format=row.config["format"]["type"],
+        format=str(part_of(row, "format").get("type", "unknown")),
         prefect=_prefect(row),
         not_loaded=counts,
         last_run=last,
@@ -187,8 +186,11 @@ def _summary(
 
 
 def _warnings(row: Ingestion) -> tuple[str, ...]:
-    schedule = row.config.get("schedule")
-    return schedule_service.warnings_of(ScheduleShape.model_validate(schedule)) if schedule else ()
+    try:
+        schedule = shape_of(row).schedule
+        return schedule_service.warnings_of(schedule) if schedule else ()
+    except (ConfigUnreadable, ValueError) as error:  # ValueError: a line that Prefect cannot read
+        return (str(error).splitlines()[0],)
 
 
 def _state(row: Ingestion, blocked: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from app.schemas.ingestion import IngestionShape
 from app.schemas.table_name import DEFAULT_CATALOG
 from app.services import connection_service, lease_service, overlap
 from app.services.connection_service import STORES
-from app.services.context import IngestionInfo, config_of, require_engine
+from app.services.context import IngestionInfo, config_of, part_of, require_engine, url_of
 from app.services.overlap import Wanted
 from app.services.shape_checks import require_name
 from app.storage import parse_address
@@ -124,7 +124,7 @@ class IngestionService:
         with self.database.read_scope() as session:
             for row in ingestions.into_table(session, table_name):
                 ours = row.deleted_at is None and row.tenant_id == self.tenant_id
-                if ours and row.config["source"]["url"] == source_url:
+                if ours and url_of(row) == source_url:
                     return IngestionInfo.of(row)
         return None
 
@@ -137,9 +137,9 @@ class IngestionService:
         found: dict[str, list[str]] = {}
         with self.database.read_scope() as session:
             for row in ingestions.listed(session, self.tenant_id):
-                source = row.config["source"]
-                if source["connection"] and source["url"] not in found.setdefault(source["connection"], []):
-                    found[source["connection"]].append(source["url"])
+                connection = part_of(row, "source").get("connection")
+                if connection and url_of(row) not in found.setdefault(connection, []):
+                    found[connection].append(url_of(row))
         return found
 
     def blocked(self) -> dict[str, str]:
@@ -173,7 +173,8 @@ class IngestionService:
         A run that is active goes on to its end with `though_running`. Raises NotFound, StaleRevision, and, without it,
         LeaseHeld while a run is active.
         """
-        found = self.find(name)
+        with self.database.read_scope() as session:
+            found = self._row(session, name)
         if though_running:
             with self.database.session_scope() as session:
                 self._deleted(session, found.id, revision)
@@ -230,6 +231,8 @@ class IngestionService:
         table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
         if shape.source.connection is not None:
             connection_service.require(session, self.tenant_id, shape.source.connection, STORES)
+        if shape.arrival is not None and shape.arrival.queue_connection is not None:
+            connection_service.require(session, self.tenant_id, shape.arrival.queue_connection, ("s3",))
         catalog = table_name.partition(".")[0]
         if catalog != LOCAL_CATALOG:
             connection_service.require(session, self.tenant_id, catalog, ("catalog",))
@@ -283,6 +286,8 @@ def _require_table_as_it_is(row: Ingestion, shape: IngestionShape) -> None:
     if row.table_uuid is None:
         return
     old, new = row.config, shape.model_dump(mode="json")
+    if "destination" not in old:  # it is no configuration any more: nobody can say what it was
+        return
     told = [field for field in ("partition_by", "properties") if old["destination"][field] != new["destination"][field]]
     # To say what was inferred, or to say nothing, changes nothing.
     if new["columns"]["columns"] not in {old["columns"]["columns"], row.schema_text, None}:
@@ -296,15 +301,20 @@ def _require_table_as_it_is(row: Ingestion, shape: IngestionShape) -> None:
 
 
 def _changed(row: Ingestion, now: datetime) -> None:
-    """One change more, which Prefect has not seen; committed with the change itself."""
+    """One change more, which Prefect has not seen; committed with the change itself.
+
+    What is switched off stays so, however it is changed: it came there by a rollback, not by this person.
+    """
     row.revision += 1
     row.updated_at = now
-    row.prefect_sync, row.prefect_sync_error = SyncState.PENDING.value, None
+    if row.prefect_sync != SyncState.OFF.value or row.deleted_at is not None:
+        row.prefect_sync = SyncState.PENDING.value
+    row.prefect_sync_error = None
     row.next_poll_at = now if _arrival(row).get("poll_seconds") and row.deleted_at is None else None
 
 
-def _arrival(row: Ingestion) -> dict[str, Any]:
-    return row.config.get("arrival") or {}
+def _arrival(row: Ingestion) -> Mapping[str, Any]:
+    return part_of(row, "arrival")
 
 
 def _fill(row: Ingestion, wanted: Wanted) -> None:
@@ -326,7 +336,7 @@ def _view(row: Ingestion, blocked: str | None, counted: dict[str, int], last: La
     return IngestionView(
         id=row.id,
         name=row.name,
-        source_url=row.config["source"]["url"],
+        source_url=url_of(row),
         table_name=row.table_name,
         paused=row.paused,
         blocked=blocked,

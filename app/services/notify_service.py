@@ -94,5 +94,4 @@ class NotifyService:
         return NotifyAnswer(stored=True, trigger_id=trigger_id, objects=len(inside), why=None)
 
     def _inside(self, found: IngestionDetail, notice: Notice) -> list[str]:
-        base = source_base(found.source_url)
-        return [one for one in notice.objects if one == base or one.startswith(base.rstrip("/") + "/")]
+        return arrival_messages.below(notice.objects, source_base(found.source_url))

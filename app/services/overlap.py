@@ -14,6 +14,7 @@ from app.ingest.discovery import DiscoveryRules, Sieve
 from app.models import Ingestion
 from app.repositories import file_views, ingestions
 from app.schemas.ingestion import IngestionShape
+from app.services.context import part_of, url_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def adopted(session: Session, wanted: Wanted) -> Ingestion | None:
 def refuse_change(session: Session, wanted: Wanted, row: Ingestion) -> None:
     """Raise Conflict when the ingestion, changed so, would load what another one has loaded, deleted ones too."""
     others = _overlapping(session, wanted, row.id)
-    same_source = row.config["source"] == wanted.shape.source.model_dump(mode="json")
+    same_source = part_of(row, "source") == wanted.shape.source.model_dump(mode="json")
     refuse(session, wanted, others, row.id, look_into_ledgers=not same_source)
 
 
@@ -103,7 +104,7 @@ def _first_of_both(session: Session, wanted: Wanted, other: Ingestion, own: UUID
 
 
 def _url(ingestion: Ingestion) -> str:
-    return str(ingestion.config["source"]["url"])
+    return url_of(ingestion)
 
 
 def _state(ingestion: Ingestion) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from app.errors import PrefectRefused
+from app.errors import InvalidInput, PrefectRefused
 from app.services.deployment_spec import FLOW_NAME, DeploymentSpec, ScheduleSpec
 from app.services.prefect_pool import PAGE, PoolCalls
 
@@ -60,7 +60,8 @@ class DeploymentCalls(PoolCalls):
     def upsert(self, spec: DeploymentSpec) -> DeploymentRef:
         """Make the deployment, or make it as it should be; runs that its schedule had planned are planned anew.
 
-        Work pool and queues are made when they are missing. Raises PrefectUnavailable, PrefectRefused.
+        Work pool and queues are made when they are missing. Raises PrefectUnavailable, PrefectRefused, and InvalidInput
+        for a schedule that Prefect cannot read.
         """
         known = self._known_flow
         if known is not None:
@@ -111,6 +112,28 @@ class DeploymentCalls(PoolCalls):
                 return _found(client.read_deployment_by_name(f"{FLOW_NAME}/{ingestion_id}"))
             except ObjectNotFound:
                 return None
+
+    def found(self, ingestion_ids: Collection[UUID]) -> dict[UUID, FoundDeployment]:
+        """Those of these ingestions that have a deployment, wherever a person may have put it; reads only."""
+        found: dict[UUID, FoundDeployment] = {}
+        for some in _cut([str(one) for one in ingestion_ids], PAGE):
+            with self.requests() as client:
+                from prefect.client.schemas.filters import (
+                    DeploymentFilter,
+                    DeploymentFilterName,
+                    FlowFilter,
+                    FlowFilterName,
+                )
+                from prefect.client.schemas.sorting import DeploymentSort
+
+                answer = client.read_deployments(
+                    flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
+                    deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=some)),
+                    sort=DeploymentSort.NAME_ASC,
+                    limit=PAGE,
+                )
+                found |= {UUID(one.name): _found(one) for one in answer}
+        return found
 
     def delete(self, ingestion_id: UUID) -> bool:
         """Remove the ingestion's deployment with the runs it had planned; false when there was none."""
@@ -196,7 +219,30 @@ class DeploymentCalls(PoolCalls):
 # --- their shapes and ours -------------------------------------------------------------------
 
 
+def require_schedules(spec: DeploymentSpec) -> None:
+    """Raise InvalidInput for a schedule that Prefect cannot read; asks no server."""
+    for one in spec.schedules:
+        _schedule(one)
+
+
+def _cut(names: list[str], size: int) -> Iterator[list[str]]:
+    return (names[at : at + size] for at in range(0, len(names), size))
+
+
 def _schedule(spec: ScheduleSpec) -> DeploymentScheduleCreate:
+    from pydantic import ValidationError
+
+    try:
+        return _their_schedule(spec)
+    except ValidationError as error:
+        why = "; ".join(str(item["msg"]).removeprefix("Value error, ") for item in error.errors(include_url=False))
+        raise InvalidInput(
+            f"Prefect cannot read the schedule ({why}).",
+            hint="Mend the ingestion's schedule: autoloader apply, or PATCH /v1/ingestions/{id}.",
+        ) from error
+
+
+def _their_schedule(spec: ScheduleSpec) -> DeploymentScheduleCreate:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 

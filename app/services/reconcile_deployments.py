@@ -49,7 +49,7 @@ class DeploymentPass:
         for deployment, row in self._orphans:  # not while listing: the pages behind would move
             self._remove(deployment, row)
         for row in self._unseen():
-            if row.deleted_at is not None:
+            if not deployment_spec.is_wanted(row):
                 self._mark_removed(row)
             else:
                 self._push(row, ())
@@ -64,7 +64,7 @@ class DeploymentPass:
         matching: list[tuple[Ingestion, FoundDeployment]] = []
         for deployment, ingestion_id in ids:
             row = rows.get(ingestion_id) if ingestion_id is not None else None
-            if row is None or row.deleted_at is not None:
+            if row is None or not deployment_spec.is_wanted(row):
                 self._orphan(deployment, ingestion_id, row)
                 continue
             self._seen.add(row.id)
@@ -75,7 +75,7 @@ class DeploymentPass:
                 self._push(row, differing)
             elif differing is not None:
                 matching.append((row, deployment))
-        self._mark_synced(matching)
+        self.sync.confirm(matching)
 
     def _differences(self, row: Ingestion, deployment: FoundDeployment) -> tuple[str, ...] | None:
         """None when the ingestion's configuration cannot be read: its deployment stays as it is."""
@@ -87,16 +87,8 @@ class DeploymentPass:
                 prefect_sync.unsynced(session, row.id, row.revision, SyncState.ERROR, str(error))
             return None
 
-    def _mark_synced(self, matching: list[tuple[Ingestion, FoundDeployment]]) -> None:
-        stale = [(row, found) for row, found in matching if not _known_synced(row, found)]
-        if not stale:
-            return
-        with self.database.session_scope() as session:
-            for row, found in stale:
-                prefect_sync.synced(session, row.id, row.revision, str(found.ref.id), str(found.ref.flow_id))
-
     def _orphan(self, deployment: FoundDeployment, ingestion_id: UUID | None, row: Ingestion | None) -> None:
-        """A deployment without an ingestion: ours are removed, others are left, and told of."""
+        """A deployment without an ingestion that wants one: ours are removed, others are left, and told of."""
         spec = deployment.spec
         if ingestion_id is None or (row is None and TAG not in spec.tags):
             why = "its name is no ingestion's id" if ingestion_id is None else "it has no tag of ours"
@@ -124,6 +116,8 @@ class DeploymentPass:
             after = rows[-1].id
 
     def _mark_removed(self, row: Ingestion) -> None:
+        if row.prefect_synced_revision == row.revision and row.prefect_deployment_id is None:
+            return  # is known
         with self.database.session_scope() as session:
             prefect_sync.synced(session, row.id, row.revision, None, None)
 
@@ -159,14 +153,6 @@ class DeploymentPass:
         self._failures += outcome.state is SyncState.PENDING
         if self._failures >= _PATIENCE:
             raise PrefectUnavailable(outcome.reason or "The Prefect server does not answer.")
-
-
-def _known_synced(row: Ingestion, found: FoundDeployment) -> bool:
-    return (row.prefect_sync, row.prefect_synced_revision, row.prefect_deployment_id) == (
-        SyncState.IN_SYNC.value,
-        row.revision,
-        str(found.ref.id),
-    )
 
 
 def _id(name: str) -> UUID | None:

@@ -23,7 +23,7 @@ from app.services.follower import Follower
 from app.services.ingestion_query_service import IngestionDetail, IngestionQueryService
 from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, full_table_name
 from app.services.run_control_service import RunControlService
-from app.values import Trigger
+from app.values import SyncState, Trigger
 
 _ATTEMPTS = 5
 
@@ -136,6 +136,8 @@ class SteeringService:
         with self.database.read_scope() as session:
             if shape.source.connection is not None:
                 self._require(session, ("source", "connection"), shape.source.connection, STORES)
+            if shape.arrival is not None and shape.arrival.queue_connection is not None:
+                self._require(session, ("arrival", "queue_connection"), shape.arrival.queue_connection, ("s3",))
             if catalog != LOCAL_CATALOG:
                 self._require(session, ("destination", "table"), catalog, ("catalog",))
         return shape
@@ -153,8 +155,16 @@ class SteeringService:
     # --- wishes for runs ---------------------------------------------------------------------
 
     def run(self, ingestion_id: UUID, kind: Trigger = Trigger.MANUAL, **payload: str) -> TriggerView:
-        """Store the wish for a run, and try to deliver it. Raises NotFound, and Conflict for a paused ingestion."""
+        """Store the wish for a run, and try to deliver it.
+
+        Raises NotFound, and Conflict for an ingestion that is paused, or that Prefect does not run.
+        """
         known = self.queries.read(ingestion_id)
+        if known.prefect.sync == SyncState.OFF.value:
+            raise Conflict(
+                f"Prefect does not run {known.name}: its migration was rolled back.",
+                hint=f"Run it yourself: autoloader ingestions run {known.name}; or: autoloader prefect migrate",
+            )
         if known.config["paused"]:
             raise Conflict(f"{known.name} is paused.", hint=f"Resume it: POST /v1/ingestions/{ingestion_id}/resume")
         trigger_id = self.follower.request(ingestion_id, kind, payload)

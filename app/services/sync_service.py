@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from app.log import get_logger
 from app.models import Ingestion
 from app.repositories import ingestions, prefect_sync
 from app.services import deployment_spec
-from app.services.prefect_deployments import DeploymentRef
+from app.services.prefect_deployments import DeploymentRef, FoundDeployment
 from app.services.prefect_service import PrefectService
 from app.values import SyncState
 
@@ -22,7 +23,10 @@ _ROUNDS = 5  # of changes that come while we push; the reconciler has the rest
 
 @dataclass(frozen=True, slots=True)
 class SyncOutcome:
-    """How Prefect stands to the ingestion now; `reason` where that is not `in_sync`."""
+    """How Prefect stands to the ingestion now; `reason` where that is not `in_sync`.
+
+    In sync without a deployment: it is to have none.
+    """
 
     state: SyncState
     reason: str | None = None
@@ -36,7 +40,7 @@ class SyncService:
         self.prefect = prefect
 
     def push(self, ingestion_id: UUID) -> SyncOutcome:
-        """Bring Prefect to what is stored of the ingestion, also when it is deleted. Never raises.
+        """Bring Prefect to what is stored of the ingestion, also when it is deleted or switched off. Never raises.
 
         What cannot be done now is stored with its reason, `pending` or `error`; the reconciler tries again. Whoever
         writes to Prefect last has read the newest revision: after each write it is read again.
@@ -55,6 +59,15 @@ class SyncService:
             return SyncOutcome(SyncState.PENDING, str(error))
         return outcome
 
+    def confirm(self, matching: Iterable[tuple[Ingestion, FoundDeployment]]) -> None:
+        """Store of deployments that are as they should be that they are. Raises DatabaseUnavailable."""
+        stale = [(row, found) for row, found in matching if not _known_synced(row, found)]
+        if not stale:
+            return
+        with self.database.session_scope() as session:
+            for row, found in stale:
+                prefect_sync.synced(session, row.id, row.revision, str(found.ref.id), str(found.ref.flow_id))
+
     def _bring(self, row: Ingestion) -> SyncOutcome:
         try:
             return SyncOutcome(SyncState.IN_SYNC, None, self._in_prefect(row))
@@ -64,7 +77,7 @@ class SyncService:
             return SyncOutcome(state, str(error))
 
     def _in_prefect(self, row: Ingestion) -> DeploymentRef | None:
-        if row.deleted_at is not None:
+        if not deployment_spec.is_wanted(row):
             self.prefect.delete(row.id)
             return None
         return self.prefect.upsert(deployment_spec.wanted(row, self.settings))
@@ -77,3 +90,11 @@ class SyncService:
             ref = outcome.deployment
             ids = (str(ref.id), str(ref.flow_id)) if ref else (None, None)
             return prefect_sync.synced(session, row.id, row.revision, *ids)
+
+
+def _known_synced(row: Ingestion, found: FoundDeployment) -> bool:
+    return (row.prefect_sync, row.prefect_synced_revision, row.prefect_deployment_id) == (
+        SyncState.IN_SYNC.value,
+        row.revision,
+        str(found.ref.id),
+    )

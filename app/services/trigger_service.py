@@ -130,6 +130,8 @@ class TriggerService:
             return self._done(trigger, None, "The ingestion was deleted.")
         if row.paused:
             return self._done(trigger, None, "The ingestion was paused.")
+        if row.prefect_sync == SyncState.OFF.value:
+            return self._done(trigger, None, "Prefect runs it no more: its migration was rolled back.")
         try:
             return self._done(trigger, self._start(row, trigger), None)
         except PrefectError as error:

@@ -32,6 +32,14 @@ def test_what_is_pinned_is_what_the_package_asks_for_and_within_its_ranges():
     assert [name for name, item in asked.items() if tested[name] not in item.specifier] == []
 
 
+def test_what_is_pinned_for_an_extra_is_within_its_range():
+    extras = [Requirement(one) for some in PROJECT["project"]["optional-dependencies"].values() for one in some]
+    tested = pins("requirements-dev.txt")
+
+    assert extras
+    assert [item.name for item in extras if tested[canonicalize_name(item.name)] not in item.specifier] == []
+
+
 def test_what_is_shipped_is_what_was_tested():
     tested = pins("requirements-dev.txt")
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from tests.services import recipes
+from tests.services.aws import Aws
 from tests.services.objects import Bucket, azure_bucket, gcs_bucket, s3_bucket
 from tests.services.shared import serve
 
@@ -72,6 +73,17 @@ def postgres_port(services_folder: Path) -> int:
 @pytest.fixture(scope="session")
 def prefect_port(services_folder: Path) -> int:
     return serve(recipes.PREFECT, services_folder)[0]
+
+
+@pytest.fixture(scope="session")
+def aws_port(services_folder: Path) -> int:
+    return serve(recipes.MOTO, services_folder)[0]
+
+
+@pytest.fixture
+def aws(aws_port: int) -> Aws:
+    """S3, SQS, SNS and EventBridge in one server of the whole run, which asks for no right password."""
+    return Aws(f"http://127.0.0.1:{aws_port}")
 
 
 @pytest.fixture

