@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from app.errors import AutoloaderError
+from app.found_files import FoundFiles
 from app.values import BatchFile, FoundFile
 
-# A listing's rows are the values that discovery hands on: at millions of objects a copy would cost more than the rest.
 ObjectInfo = FoundFile
-
 
 # One object version, and the file to copy it to.
 FetchJob = tuple[BatchFile, Path]
@@ -42,7 +41,7 @@ class Store(Protocol):
     def kind(self) -> str:
         """`local`, `s3`, `az` or `gs`."""
 
-    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[list[ObjectInfo]]:
+    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[FoundFiles]:
         """Everything below `base`/`prefix`, page by page, in no promised order of pages.
 
         What is no file is counted into `left_out` by reason (`symlink`, `not-a-file`, `bad-name`): the counts only

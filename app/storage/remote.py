@@ -12,6 +12,7 @@ import obstore
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from app.errors import FileChanged, FileMissing, InvalidInput, SourceError
+from app.found_files import FoundFiles
 from app.storage.address import Address, join
 from app.storage.arrow_pages import version_of
 from app.storage.contract import FetchFault, FetchJob, ObjectInfo
@@ -43,7 +44,7 @@ class RemoteStore:
     def kind(self) -> str:
         return self.address.kind
 
-    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[list[ObjectInfo]]:
+    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[FoundFiles]:
         key = join(self.address.key, prefix).rstrip("/")
         counts = Counter[str]() if left_out is None else left_out
         lister = Lister(
@@ -62,7 +63,7 @@ class RemoteStore:
         if not some and key:
             # Nothing lies below it: the address may be one object.
             try:
-                yield [self.stat(self.address.root + key)]
+                yield FoundFiles.of([self.stat(self.address.root + key)])
             except FileMissing:
                 return
 
