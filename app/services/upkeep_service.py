@@ -16,7 +16,7 @@ log = get_logger(__name__)
 
 
 def expire(ctx: RunContext) -> None:
-    """Expire old snapshots as far as point 11 allows. Upkeep: what fails here is told, and tried again after the next load.
+    """Expire old snapshots as far as point 11 allows. What fails here is told, and tried again after the next load.
 
     A run that has loaded nothing looks only when a snapshot of ours has come of age: history does not grow by itself.
     """
