@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -55,7 +55,7 @@ class Store(Protocol):
     def fetch(self, path: str, version: str, target: Path) -> None:
         """Copy exactly that version to `target`. Raises FileChanged or FileMissing and then leaves no file."""
 
-    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Iterator[int | FetchFault]:
+    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
         """Copy side by side; answer the id of each file that is there, or its fault, as they finish.
 
         The first error that is not one file's own stops all and is raised.

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat as stat_module
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,7 +64,7 @@ class LocalStore:
             target.unlink(missing_ok=True)
             raise
 
-    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Iterator[int | FetchFault]:
+    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
         del concurrency  # one disk: copying side by side gains nothing
         for file, target in jobs:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +91,7 @@ class RemoteStore:
             target.unlink(missing_ok=True)
             raise
 
-    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Iterator[int | FetchFault]:
+    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
         return fetch_side_by_side(self.fetch, jobs, concurrency)
 
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
