@@ -60,6 +60,7 @@ docs: setup  ## Write the generated pages anew
 bench: setup  ## Measure beside the bare tools and write docs/benchmarks.md (SCALE=0.01 for a smoke run)
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python -r requirements-bench.txt
+	@for venv in $(VENV) .venv-bench; do $$venv/bin/python -m compileall -q -j 0 $$venv/lib app benchmarks || true; done
 	$(BIN)/python -m benchmarks.run --scale $(SCALE)
 
 soak: setup  ## 100 rounds of each race and the random killer (long)

@@ -10,14 +10,23 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from app.errors import AutoloaderError, FileChanged, FileMissing, InvalidInput, SourceAccessDenied, SourceUnavailable
+from app.errors import (
+    AutoloaderError,
+    FileChanged,
+    FileMissing,
+    Interrupted,
+    InvalidInput,
+    SourceAccessDenied,
+    SourceUnavailable,
+)
 from app.values import BatchFile
 
 _PREFIX = "spool-"
@@ -56,7 +65,7 @@ class Fault(Protocol):
 class Source(Protocol):
     """What the spool needs of a store (`app.storage.Store` is one): it answers ids or faults, as they finish."""
 
-    def fetch_many(self, jobs: Sequence[tuple[BatchFile, Path]], concurrency: int) -> Iterator[int | Fault]: ...
+    def fetch_many(self, jobs: Sequence[tuple[BatchFile, Path]], concurrency: int) -> Generator[int | Fault]: ...
 
 
 class Spool:
@@ -67,6 +76,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._concurrency = concurrency
         self._held: dict[int, int] = {}
+        self._counting = threading.Lock()
 
     @property
     def folder(self) -> Path:
@@ -81,8 +91,13 @@ class Spool:
     ) -> None:
         self.close()
 
-    def fetch(self, store: Source, files: Sequence[BatchFile]) -> list[SpooledFile | SpoolFault]:
+    def fetch(
+        self, store: Source, files: Sequence[BatchFile], stopped: Callable[[], bool] = lambda: False
+    ) -> list[SpooledFile | SpoolFault]:
         """Copy the files; one answer for each, in their order. A fault is one file's own and stops no other.
+
+        `stopped` is asked after each: once it says so, Interrupted is raised. One fetch at a time, but others may be
+        released meanwhile.
 
         Raises InvalidInput when the files together do not fit, SourceUnavailable when the store does not answer or
         the disk is full; then nothing of this call is kept.
@@ -91,17 +106,18 @@ class Spool:
             file.file_id: self._too_large(file) for file in files if file.size > self._max_bytes
         }
         wanted = [file for file in files if file.file_id not in answers]
-        self._require_room(wanted)
         targets = {file.file_id: self._folder / str(file.file_id) for file in wanted}
         jobs = [(file, targets[file.file_id]) for file in wanted]
-        self._held.update({file.file_id: file.size for file in wanted})
+        self._take_room(wanted)
         try:
-            for answer in store.fetch_many(jobs, self._concurrency):
-                if isinstance(answer, int):
-                    answers[answer] = SpooledFile(answer, targets[answer])
-                else:
-                    answers[answer.file_id] = _fault(answer)
-                    self._held.pop(answer.file_id, None)
+            with closing(store.fetch_many(jobs, self._concurrency)) as fetched:
+                for answer in fetched:
+                    if isinstance(answer, int):
+                        answers[answer] = SpooledFile(answer, targets[answer])
+                    else:
+                        answers[answer.file_id] = _fault(answer)
+                        self._free([answer.file_id])
+                    _go_on(stopped)
         except BaseException as error:
             self.release(targets)
             if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -112,22 +128,31 @@ class Spool:
 
     def release(self, file_ids: Iterable[int]) -> None:
         """Remove these files; their space can be used again."""
-        for file_id in file_ids:
+        gone = list(file_ids)
+        for file_id in gone:
             (self._folder / str(file_id)).unlink(missing_ok=True)
-            self._held.pop(file_id, None)
+        self._free(gone)
 
     def close(self) -> None:
         """Remove everything. May be called twice."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._held.clear()
 
-    def _require_room(self, files: Sequence[BatchFile]) -> None:
+    def _take_room(self, files: Sequence[BatchFile]) -> None:
         needed = sum(file.size for file in files)
-        held = sum(self._held.values())
-        if held + needed > self._max_bytes:
+        with self._counting:
+            held = sum(self._held.values())
+            if held + needed <= self._max_bytes:
+                self._held.update({file.file_id: file.size for file in files})
+                return
             free = self._max_bytes - held
-            message = f"{len(files)} files of {needed} bytes do not fit into the spool: {free} bytes are free."
-            raise InvalidInput(message, hint="Set SPOOL_MAX_BYTES higher, or batch_max_bytes lower.")
+        message = f"{len(files)} files of {needed} bytes do not fit into the spool: {free} bytes are free."
+        raise InvalidInput(message, hint="Set SPOOL_MAX_BYTES higher, or batch_max_bytes lower.")
+
+    def _free(self, file_ids: Iterable[int]) -> None:
+        with self._counting:
+            for file_id in file_ids:
+                self._held.pop(file_id, None)
 
     def _too_large(self, file: BatchFile) -> SpoolFault:
         text = (
@@ -166,6 +191,11 @@ def remove_leftovers(folder: Path) -> None:
         pid, _, rest = path.name.removeprefix(_PREFIX).partition("-")
         if pid.isdecimal() and _started_at(int(pid)) != rest.partition("-")[0]:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _go_on(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise Interrupted("The fetch was stopped.")
 
 
 def _fault(answer: Fault) -> SpoolFault:

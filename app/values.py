@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -100,8 +100,8 @@ class FoundFile:
 class ListedPage:
     """Part of a listing: what matched, sorted by the bytes of `path`, and what a rule left out, by reason."""
 
-    files: tuple[FoundFile, ...]
-    empty: tuple[FoundFile, ...] = ()  # matched, but zero bytes: kept in the ledger as SKIPPED
+    files: Sequence[FoundFile]
+    empty: Sequence[FoundFile] = ()  # matched, but zero bytes: kept in the ledger as SKIPPED
     seen: int = 0  # objects listed, whether they matched or not
     skipped: dict[str, int] = field(default_factory=dict)  # reason → count, `empty` included
     bytes: int = 0  # sum of the sizes of `files`

@@ -53,8 +53,9 @@ def page(results: dict[str, Result], order: list[str], scale: float, rounds: int
         "Written by `make bench`; run it yourself. Each line compares the product, driven by its command, with the",
         "bare tools doing the least that could be called the same work on the same files, in the same session:",
         f"both take turns {rounds} times, and the medians of the whole processes' wall times are compared, imports and",
-        "start included. The product's side includes tracking of every file, lineage columns, statistics, bad-record",
-        "handling and the exactly-once protocol; the bare side has none of them.",
+        "start included, with the libraries' bytecode there as an installation by pip leaves it. The product's side",
+        "includes tracking of every file, lineage columns, statistics, bad-record handling and the exactly-once",
+        "protocol; the bare side has none of them.",
         "",
         f"Machine: {machine()}.",
         *(

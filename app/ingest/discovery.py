@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from app.errors import InvalidInput
+from app.found_files import FoundFiles, ticks
 from app.ingest.globs import has_glob, matcher
 from app.schemas.ingestion import SourceShape
 from app.storage import Store, parse_address
@@ -119,13 +120,43 @@ class Sieve:
         self._include = matcher(rules.include) if rules.include else None
         self._exclude = matcher(rules.exclude) if rules.exclude else None
         bounds = [bound for bound in (rules.modified_after, _start(rules, now, created_at)) if bound is not None]
-        self._oldest = max(bounds, default=None)
-        self._young = now - timedelta(seconds=rules.min_age_seconds) if rules.min_age_seconds else None
-        self._future = now + _CLOCKS_APART
+        # Bounds of time in a listing's unit.
+        self._oldest = ticks(max(bounds)) if bounds else None
+        self._newest = ticks(rules.modified_before) if rules.modified_before is not None else None
+        self._young = ticks(now - timedelta(seconds=rules.min_age_seconds)) if rules.min_age_seconds else None
+        self._future = ticks(now + _CLOCKS_APART)
 
     def reason(self, info: FoundFile) -> str | None:
         """Why the object is left out; None when it counts."""
-        return self._by_name(info.path) or self._by_time(info.modified_at) or self._by_size(info.size)
+        return self._by_name(info.path) or self._by_time(ticks(info.modified_at)) or self._by_size(info.size)
+
+    def reasons(self, page: FoundFiles) -> dict[int, str]:
+        """The same for a page: place → reason, for those that are left out. A rule that no object of the page can
+        break is asked once.
+        """
+        found: dict[int, str] = {}
+        if self._names_matter(page.paths):
+            _gather(found, map(self._by_name, page.paths))
+        if self._times_matter(page.times):
+            _gather(found, map(self._by_time, page.times))
+        if page.sizes and (self._by_size(min(page.sizes)) or self._by_size(max(page.sizes))):
+            _gather(found, map(self._by_size, page.sizes))
+        return found
+
+    def _names_matter(self, paths: Sequence[str]) -> bool:
+        if self._exclude or self._pattern or self._include:
+            return True
+        if self._rules.hidden:
+            return False
+        # One search for the page: from the slash behind the base, so that only names below it are seen.
+        return _HIDDEN.search("\n".join([path[self._cut - 1 :] for path in paths])) is not None
+
+    def _times_matter(self, times: Sequence[int]) -> bool:
+        if not times:
+            return False
+        latest = max(times)
+        young = self._young is not None and latest > self._young
+        return young or self._by_time(min(times)) is not None or self._by_time(latest) is not None
 
     def _by_name(self, path: str) -> str | None:
         named = path == self._base  # the source is this one file
@@ -138,13 +169,13 @@ class Sieve:
             return "not-included"
         return None
 
-    def _by_time(self, modified_at: datetime) -> str | None:
-        if self._oldest is not None and modified_at < self._oldest:
+    def _by_time(self, modified: int) -> str | None:
+        if self._oldest is not None and modified < self._oldest:
             return "too-old"
-        if self._rules.modified_before is not None and modified_at >= self._rules.modified_before:
+        if self._newest is not None and modified >= self._newest:
             return "too-new"
         # A time far ahead was set by somebody (an archive, a wrong clock): nobody writes there now, do not wait for it.
-        if self._young is not None and self._young < modified_at < self._future:
+        if self._young is not None and self._young < modified < self._future:
             return "too-young"
         return None
 
@@ -185,28 +216,24 @@ def explain(
     return Sieve(rules, base, now=now, created_at=created_at).reason(info)
 
 
-def _sifted(page: list[FoundFile], sieve: Sieve, left_out: Counter[str]) -> ListedPage:
-    files: list[FoundFile] = []
-    empty: list[FoundFile] = []
-    skipped = Counter(left_out)
-    for info in page:
-        reason = sieve.reason(info)
-        if reason is None:
-            files.append(info)
-            continue
-        skipped[reason] += 1
-        if reason == "empty":
-            empty.append(info)
-    # Code points order as UTF-8 bytes do; pages mostly come sorted, which costs next to nothing.
-    files.sort(key=_path)
-    empty.sort(key=_path)
+def _sifted(page: FoundFiles, sieve: Sieve, left_out: Counter[str]) -> ListedPage:
+    reasons = sieve.reasons(page)
+    files = page.take([at for at in range(len(page)) if at not in reasons]) if reasons else page
+    empty = page.take([at for at, reason in reasons.items() if reason == "empty"])
     return ListedPage(
-        files=tuple(files),
-        empty=tuple(empty),
+        files=files.in_order(),
+        empty=empty.in_order(),
         seen=len(page) + left_out.total(),
-        skipped=dict(skipped),
-        bytes=sum(info.size for info in files),
+        skipped=dict(Counter(left_out) + Counter(reasons.values())),
+        bytes=sum(files.sizes),
     )
+
+
+def _gather(found: dict[int, str], reasons: Iterable[str | None]) -> None:
+    """Add what these say to what earlier rules said of other objects; the first word counts."""
+    for at, reason in enumerate(reasons):
+        if reason is not None:
+            found.setdefault(at, reason)
 
 
 def _start(rules: DiscoveryRules, now: datetime, created_at: datetime | None) -> datetime | None:
@@ -216,7 +243,3 @@ def _start(rules: DiscoveryRules, now: datetime, created_at: datetime | None) ->
         # Stores know whole seconds only: what came in the same second, after the creation, must not be lost.
         return (created_at or now).replace(microsecond=0)
     return rules.start
-
-
-def _path(info: FoundFile) -> str:
-    return info.path

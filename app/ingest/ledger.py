@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from app.database import Session
 from app.errors import IllegalTransition
+from app.found_files import FoundFiles
 from app.repositories import file_moves
 from app.repositories import files as files_repository
 from app.repositories.files import KnownFile, NewFile
@@ -126,14 +127,22 @@ class RecordCounts:
 def compare(
     session: Session, ingestion_id: UUID, page: ListedPage, on_change: str, counts: RecordCounts
 ) -> list[Verdict]:
-    """Judge every file of a page by one range query; answers only the verdicts that change something."""
-    listed = sorted((*page.files, *page.empty), key=lambda f: f.path)
+    """Judge every file of a page; answers only the verdicts that change something.
+
+    What the ledger has, and keeps as it is, goes by columns: of a page without news no value is made.
+    """
+    files, empty_files = FoundFiles.of(page.files), FoundFiles.of(page.empty)
+    settled = _settled(session, ingestion_id, files, empty_files)
+    if settled:
+        files, empty_files = _beside(settled, files, counts), _beside(settled, empty_files, counts)
+    listed = sorted((*files, *empty_files), key=lambda f: f.path)
     if not listed:
         return []
-    empty = {f.path for f in page.empty}
-    # A page of a listing in byte order spans few other keys; one out of order would span many.
-    room = 4 * len(listed) + 1000
-    known = files_repository.known_between(session, ingestion_id, listed[0].path, listed[-1].path, room)
+    empty = set(empty_files.paths)
+    known = None
+    if settled is not None:
+        span = listed[0].path, listed[-1].path
+        known = files_repository.known_between(session, ingestion_id, *span, _room(len(listed)))
     if known is None:
         known = files_repository.known_paths(session, ingestion_id, [f.path for f in listed])
     by_path: dict[str, list[KnownFile]] = {}
@@ -148,6 +157,34 @@ def compare(
         if verdict.insert or verdict.revive is not None or verdict.supersede:
             verdicts.append(verdict)
     return verdicts
+
+
+def _settled(
+    session: Session, ingestion_id: UUID, files: FoundFiles, empty: FoundFiles
+) -> Collection[tuple[str, str]] | None:
+    """`(path, version)` that the ledger keeps as it is, among those of a page; None where the page spans too many
+    other keys.
+    """
+    paths = {*files.paths, *empty.paths}
+    if not paths or len(paths) < len(files) + len(empty):  # a path that is named twice is judged by its last entry
+        return ()
+    return files_repository.settled_between(
+        session, ingestion_id, min(paths), max(paths), _room(len(paths)), but=REVIVABLE
+    )
+
+
+def _beside(settled: Collection[tuple[str, str]], files: FoundFiles, counts: RecordCounts) -> FoundFiles:
+    """The files that are not settled; the others are counted as known."""
+    rest = [at for at, key in enumerate(zip(files.paths, files.versions, strict=True)) if key not in settled]
+    counts.known += len(files) - len(rest)
+    return files.take(rest)
+
+
+def _room(count: int) -> int:
+    """How many ledger rows are read for so many listed files: a page of a listing in byte order spans few other keys,
+    one out of order would span many.
+    """
+    return 4 * count + 1000
 
 
 def _once(listed: Sequence[FoundFile]) -> Iterable[FoundFile]:

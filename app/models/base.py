@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, Text
-from sqlalchemy.dialects.postgresql import TEXT
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
@@ -23,7 +22,7 @@ NAMING = {
 DEFAULT_TENANT = "default"
 
 # Paths are compared and ordered by their bytes: an ICU collation would break the range queries.
-PathText = Text().with_variant(TEXT(collation="C"), "postgresql")
+PathText = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite counts by itself only in a column that is exactly INTEGER.
 CountingKey = BigInteger().with_variant(Integer, "sqlite")
 

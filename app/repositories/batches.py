@@ -108,6 +108,12 @@ def newest_snapshots(session: Session, run_id: UUID, limit: int) -> list[int]:
     return [snapshot_id for snapshot_id in session.scalars(query) if snapshot_id is not None][::-1]
 
 
+def landed_between(session: Session, ingestion_ids: Sequence[UUID], since: datetime, until: datetime) -> bool:
+    """Whether these ingestions settled a batch with a snapshot in that time."""
+    query = select(Batch.id).where(Batch.ingestion_id.in_(ingestion_ids), _LANDED)
+    return session.execute(query.where(Batch.settled_at.between(since, until)).limit(1)).first() is not None
+
+
 def into_table(
     session: Session, ingestion_ids: Sequence[UUID]
 ) -> Sequence[Row[tuple[UUID, str, UUID | None, int | None]]]:

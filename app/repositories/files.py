@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, func, insert, literal, literal_column, select, update
+from sqlalchemy import and_, func, insert, literal, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.models import Batch, FileIdSource, ProcessedFile
@@ -59,6 +59,19 @@ def known_between(session: Session, ingestion_id: UUID, first: str, last: str, l
     span = and_(_P.path >= first, _P.path <= last)
     query = select(*_KNOWN).where(_P.ingestion_id == ingestion_id, span).limit(limit + 1)
     found = _known(session.execute(query).tuples())
+    return None if len(found) > limit else found
+
+
+def settled_between(
+    session: Session, ingestion_id: UUID, first: str, last: str, limit: int, but: Collection[str]
+) -> set[tuple[str, str]] | None:
+    """`(path, version)` of what the ledger has with a path from `first` to `last`, by bytes, without the SKIPPED ones
+    for a reason in `but`; None when there are more than `limit`.
+    """
+    stays = or_(_P.state != FileState.SKIPPED.value, _P.reason.is_(None), _P.reason.not_in(sorted(but)))
+    query = select(_P.path, _P.version).where(_P.ingestion_id == ingestion_id, _P.path >= first, _P.path <= last, stays)
+    # Plain tuples: a page without news is compared as a set, and nothing is made of its rows.
+    found = {(path, version) for path, version in session.execute(query.limit(limit + 1))}
     return None if len(found) > limit else found
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Double, cast, func, literal_column, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -80,8 +79,12 @@ def create(session: Session, ingestion_id: UUID) -> None:
         "process_start": "",
     }
     if session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite  # each brings the modules of its kind: only those that are needed
+
         session.execute(sqlite.insert(Lease).values(values).on_conflict_do_nothing())
     else:
+        from sqlalchemy.dialects import postgresql
+
         session.execute(postgresql.insert(Lease).values(values).on_conflict_do_nothing())
 
 

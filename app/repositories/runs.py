@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.models import Ingestion, Run
 from app.models.run import RUNNING_SQL
 from app.repositories.statements import taken
-from app.values import Trigger
+from app.values import RunState, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ def listed(session: Session, tenant_id: str, ingestion_id: UUID | None, limit: i
 def newest(session: Session, tenant_id: str) -> Run | None:
     """The last run of any ingestion; a person's decision about a batch is none."""
     query = select(Run).where(Run.tenant_id == tenant_id, Run.trigger != Trigger.DECISION.value)
+    return session.scalars(query.order_by(Run.started_at.desc(), Run.id.desc()).limit(1)).first()
+
+
+def last_whole(session: Session, ingestion_id: UUID) -> datetime | None:
+    """When the newest run of it that came to its end began; None when there is none."""
+    ended = Run.state.in_((RunState.SUCCESS.value, RunState.PARTIAL.value))
+    query = select(Run.started_at).where(Run.ingestion_id == ingestion_id, Run.trigger != Trigger.DECISION.value, ended)
     return session.scalars(query.order_by(Run.started_at.desc(), Run.id.desc()).limit(1)).first()
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from app.catalog.names import DEFAULT_CATALOG
@@ -19,7 +21,9 @@ from app.models import DEFAULT_TENANT, Connection
 from app.repositories import connections, ingestions
 from app.services.context import part_of
 from app.storage import read_options
-from app.vault import Vault
+
+if TYPE_CHECKING:
+    from app.vault import Vault
 
 STORES = ("s3", "az", "gs")
 KINDS = (*STORES, "catalog")
@@ -55,9 +59,16 @@ class ConnectionService:
         self, database: Database, settings: Settings, clock: Clock | None = None, tenant_id: str = DEFAULT_TENANT
     ) -> None:
         self.database = database
-        self.vault = Vault.from_settings(settings)
+        self.settings = settings
         self.clock = clock or SystemClock()
         self.tenant_id = tenant_id
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Cryptography is imported, and a key asked for, where there is a secret."""
+        from app.vault import Vault
+
+        return Vault.from_settings(self.settings)
 
     def add(
         self,

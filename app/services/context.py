@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -90,6 +90,7 @@ class IngestionInfo:
 class RunContext:
     """One run: its lease, its engine, and who watches. `seconds` collects the time of each step.
 
+    The engine is opened by the first step that needs it: a run that finds nothing new never does.
     `stops` are what somebody stops it with: no fault of the files it has in hand.
     """
 
@@ -98,12 +99,25 @@ class RunContext:
     ingestion: IngestionInfo
     run_id: UUID
     lease: HeldLease
-    engine: Engine
+    open_engine: Callable[[], Engine]
     sandbox: Sandbox
     progress: Progress
     clock: Clock
     stops: Stops = STOPS
     seconds: dict[str, float] = field(default_factory=dict)
+    _engine: Engine | None = field(default=None, init=False)
+
+    @property
+    def engine(self) -> Engine:
+        """Raises what opening the catalog raises."""
+        if self._engine is None:
+            self._engine = self.open_engine()
+        return self._engine
+
+    @property
+    def engine_opened(self) -> bool:
+        """Whether a step has needed the engine."""
+        return self._engine is not None
 
     @property
     def max_attempts(self) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from app import failpoints
@@ -17,10 +17,10 @@ from app.ingest.ports import Clock, Progress, SilentProgress, SystemClock
 from app.log import bound, get_logger
 from app.models import Batch as BatchRow
 from app.repositories import batches, files, ingestions, runs
-from app.services import lease_service, metrics, rerun_service, run_records, wiring
+from app.services import lease_service, metrics, rerun_service, run_records, upkeep_service, wiring
 from app.services.batch_ledger import BatchReport
 from app.services.batch_service import BatchService
-from app.services.context import STOPS, IngestionInfo, RunContext, Stops
+from app.services.context import STOPS, IngestionInfo, RunContext, Stops, require_engine
 from app.services.schema_service import SchemaService
 from app.values import BatchState, FileState, ListedPage, Trigger
 
@@ -85,15 +85,17 @@ class RunService:
                 with (
                     bound(run_id=str(run_id), ingestion_id=str(ingestion_id)),
                     wiring.opened_sandbox(self.settings) as sandbox,
-                    wiring.opened_engine(self.database, self.settings, ingestion, sandbox) as engine,
+                    ExitStack() as opened,
                 ):
+                    require_engine(ingestion.shape.engine)
+                    engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox)
                     yield RunContext(
                         database=self.database,
                         settings=self.settings,
                         ingestion=ingestion,
                         run_id=run_id,
                         lease=lease,
-                        engine=engine,
+                        open_engine=lambda: opened.enter_context(engine()),
                         sandbox=sandbox,
                         progress=progress,
                         clock=self.clock,
@@ -278,7 +280,7 @@ class RunService:
         """
         ctx.progress.step("finish")
         if upkeep:
-            self._expire(ctx)
+            upkeep_service.expire(ctx)
         with ctx.lease.transaction() as session:
             summary = metrics.summarize(session, ctx, stopped_early=stopped_early)
             run = runs.by_id(session, ctx.run_id)
@@ -287,19 +289,6 @@ class RunService:
             run.state, run.finished_at, run.metrics = summary.state.value, self.clock.now(), summary.metrics
             rerun_service.settle(session, run, self.clock.now())
         return summary
-
-    def _expire(self, ctx: RunContext) -> None:
-        """Expire old snapshots as far as point 11 allows. Upkeep: what fails here is told, and tried again."""
-        with ctx.lease.transaction() as session:
-            sharing = [row.id for row in ingestions.into_table(session, ctx.ingestion.table_name)]
-            # None is the base of a batch that began on an empty table: it needs the whole history.
-            claimed = [row for row in batches.into_table(session, sharing) if row.table_uuid is not None]
-            bases = frozenset(row.base_snapshot_id for row in claimed)
-        before = self.clock.now() - timedelta(seconds=self.settings.snapshot_retention_seconds)
-        try:
-            ctx.engine.expire(bases, before)
-        except AutoloaderError as error:
-            log.warning("old snapshots were not expired", error=str(error))
 
     # --- fail --------------------------------------------------------------------------------
 

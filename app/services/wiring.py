@@ -1,4 +1,8 @@
-"""Builds what a run needs from what is stored: the source's store, the catalog, the parser, the engine."""
+"""Builds what a run needs from what is stored: the source's store, the catalog, the parser, the engine.
+
+The Iceberg library is imported with the first catalog that is opened: most runs of a schedule find nothing new, and
+its import would be half of their work.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.catalog.names import DEFAULT_CATALOG
-from app.catalog.open import local_options, open_catalog
-from app.catalog.table import Catalog
 from app.config import MIB, Settings
 from app.database import Database
 from app.errors import SourceError
 from app.ingest.discovery import DiscoveryRules, split_source
-from app.ingest.engines.embedded import EmbeddedEngine, Inputs
 from app.ingest.engines.embedded_input import LocalFiles, compression_of, parse_limits
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.formats.contract import ParseFile
@@ -24,6 +26,10 @@ from app.services.context import IngestionInfo, require_engine
 from app.spool import Spool
 from app.storage import Store, open_store
 from app.values import BatchFile
+
+if TYPE_CHECKING:
+    from app.catalog.table import Catalog
+    from app.ingest.engines.embedded import EmbeddedEngine
 
 
 @contextmanager
@@ -55,6 +61,8 @@ def rules_of(settings: Settings, source: SourceShape) -> DiscoveryRules:
 
 def catalog_of(database: Database, settings: Settings, table_name: str, tenant_id: str) -> Catalog:
     """The catalog of a full table name: a connection of that name, or the local one. Raises NotFound."""
+    from app.catalog.open import local_options, open_catalog
+
     name = table_name.split(".", 1)[0]
     service = ConnectionService(database, settings, tenant_id=tenant_id)
     if name == DEFAULT_CATALOG:  # also where an older version let a connection take its name
@@ -70,6 +78,8 @@ def opened_engine(
 
     Raises InvalidInput for an engine that there is not.
     """
+    from app.ingest.engines.embedded import EmbeddedEngine, Inputs
+
     require_engine(ingestion.shape.engine)
     catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
     home = settings.home / "spool"

@@ -1,16 +1,16 @@
-"""The library's Arrow listings as values, fast: a million rows go through here in one run."""
+"""The library's Arrow listings by columns, fast: a million rows go through here in one run."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from app.storage.contract import ObjectInfo
+from app.found_files import FoundFiles
 
 if TYPE_CHECKING:
     from arro3.core import RecordBatch
@@ -23,45 +23,37 @@ def version_of(e_tag: str | None, size: int, modified_at: datetime) -> str:
     return f"{size}-{int(modified_at.timestamp())}"
 
 
-def to_objects(batch: RecordBatch, root: str) -> list[ObjectInfo]:
+def to_objects(batch: RecordBatch, root: str) -> FoundFiles:
     """The rows of one listing chunk; `root` is put before each key."""
     rows = pa.record_batch(batch)
-    paths = rows.column("path").to_pylist()
     sizes = rows.column("size").to_pylist()
-    tags = rows.column("e_tag").to_pylist()
-    # As integers: to_pylist() of timestamps with a zone costs ten times as much.
     times = rows.column("last_modified").cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
-    at = datetime.fromtimestamp
-    return [
-        ObjectInfo(root + path, tag.strip('"') if tag else f"{size}-{time // 1_000_000}", size, at(time / 1e6, UTC))
-        for path, tag, size, time in zip(paths, tags, sizes, times, strict=True)
+    versions = [
+        tag.strip('"') if tag else f"{size}-{time // 1_000_000}"
+        for tag, size, time in zip(rows.column("e_tag").to_pylist(), sizes, times, strict=True)
     ]
+    return FoundFiles([root + path for path in rows.column("path").to_pylist()], versions, sizes, times)
 
 
-def without_markers(
-    page: list[ObjectInfo], folder: str, exists: Callable[[str], bool], left_out: Counter[str]
-) -> list[ObjectInfo]:
+def without_markers(page: FoundFiles, folder: str, exists: Callable[[str], bool], left_out: Counter[str]) -> FoundFiles:
     """The page, sorted by bytes of path, without the empty objects that only make a folder visible.
 
     The library drops the slash at a key's end, so that the marker `a/` looks like the empty file `a`. An empty object
     is a marker when it is `folder` itself, when other keys lie below it, or when no object of that very name `exists`.
     """
-    page.sort(key=_path)  # code points order as UTF-8 bytes do
-    empty = [info for info in page if info.size == 0]
-    if not empty:
+    page = page.in_order()
+    if 0 not in page.sizes:
         return page
-    paths = [info.path for info in page]
+    paths = page.paths
     markers = {
-        id(info) for info in empty if info.path == folder or _has_children(paths, info.path) or not exists(info.path)
+        at
+        for at, size in enumerate(page.sizes)
+        if size == 0 and (paths[at] == folder or _has_children(paths, paths[at]) or not exists(paths[at]))
     }
     if not markers:
         return page
     left_out["not-a-file"] += len(markers)
-    return [info for info in page if id(info) not in markers]
-
-
-def _path(info: ObjectInfo) -> str:
-    return info.path
+    return page.take([at for at in range(len(page)) if at not in markers])
 
 
 def _has_children(paths: list[str], path: str) -> bool:

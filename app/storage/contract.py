@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from app.errors import AutoloaderError
+from app.found_files import FoundFiles
 from app.values import BatchFile, FoundFile
 
-# A listing's rows are the values that discovery hands on: at millions of objects a copy would cost more than the rest.
 ObjectInfo = FoundFile
-
 
 # One object version, and the file to copy it to.
 FetchJob = tuple[BatchFile, Path]
@@ -42,7 +41,7 @@ class Store(Protocol):
     def kind(self) -> str:
         """`local`, `s3`, `az` or `gs`."""
 
-    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[list[ObjectInfo]]:
+    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[FoundFiles]:
         """Everything below `base`/`prefix`, page by page, in no promised order of pages.
 
         What is no file is counted into `left_out` by reason (`symlink`, `not-a-file`, `bad-name`): the counts only
@@ -56,7 +55,7 @@ class Store(Protocol):
     def fetch(self, path: str, version: str, target: Path) -> None:
         """Copy exactly that version to `target`. Raises FileChanged or FileMissing and then leaves no file."""
 
-    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Iterator[int | FetchFault]:
+    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
         """Copy side by side; answer the id of each file that is there, or its fault, as they finish.
 
         The first error that is not one file's own stops all and is raised.

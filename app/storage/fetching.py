@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def fetch_signed(signed: SignedS3, key: str, file: tuple[str, str], target: Path
 
 def fetch_side_by_side(
     fetch: Callable[[str, str, Path], None], jobs: Sequence[FetchJob], concurrency: int
-) -> Iterator[int | FetchFault]:
+) -> Generator[int | FetchFault]:
     """Run the jobs in threads. The first error that is not one file's own stops all and is raised.
 
     Threads over the library's blocking calls beat its async ones here: they release the GIL for the whole

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import obstore
 
 from app.errors import InvalidInput, SourceError, SourceNotFound
+from app.found_files import FoundFiles
 from app.storage.arrow_pages import to_objects, version_of, without_markers
 from app.storage.contract import ObjectInfo
 from app.storage.faults import UnusableName, translated
@@ -45,7 +46,7 @@ class Lister:
     page_size: int
     concurrency: int
 
-    def pages(self, key: str, counts: Counter[str]) -> Iterator[list[ObjectInfo]]:
+    def pages(self, key: str, counts: Counter[str]) -> Iterator[FoundFiles]:
         """Everything below `key` (no slash at its end). Raises SourceNotFound for a bucket that does not exist."""
         folder = f"{key}/" if key else ""
         pieces = self._split(folder, counts) if self.signed and self.concurrency > 1 else None
@@ -54,15 +55,15 @@ class Lister:
         else:
             yield from self._side_by_side(pieces, counts)
 
-    def _prefix(self, folder: str, counts: Counter[str]) -> Iterator[list[ObjectInfo]]:
+    def _prefix(self, folder: str, counts: Counter[str]) -> Iterator[FoundFiles]:
         """One prefix (empty, or with its slash), by the library; from a key it cannot carry on, by signed requests."""
         last = ""
         if not folder or is_plain(folder[:-1]):
             try:
                 for page in self._library_pages(folder):
-                    if self.signed and any(_REPLACED in info.path for info in page):
+                    if self.signed and any(_REPLACED in path for path in page.paths):
                         break
-                    last = page[-1].path.removeprefix(self.root)  # in the store's own order
+                    last = page.paths[-1].removeprefix(self.root)  # in the store's own order
                     yield self._clean(page, folder, counts)
                 else:
                     return
@@ -70,10 +71,9 @@ class Lister:
                 if self.signed is None:
                     raise
         for page in self._signed_pages(folder, last, counts):
-            page.sort(key=lambda info: info.path)
-            yield page
+            yield page.in_order()
 
-    def _library_pages(self, folder: str) -> Iterator[list[ObjectInfo]]:
+    def _library_pages(self, folder: str) -> Iterator[FoundFiles]:
         stream = obstore.list(self.native, folder[:-1] or None, chunk_size=self.page_size, return_arrow=True)
         while True:
             with translated(self.root + folder, self.secrets, missing=SourceNotFound):
@@ -83,16 +83,16 @@ class Lister:
             if batch.num_rows:
                 yield to_objects(batch, self.root)
 
-    def _signed_pages(self, folder: str, after: str, counts: Counter[str]) -> Iterator[list[ObjectInfo]]:
+    def _signed_pages(self, folder: str, after: str, counts: Counter[str]) -> Iterator[FoundFiles]:
         if self.signed is None:
             message = f"{self.root}{folder!r} cannot be listed: its name has control characters or empty parts."
             raise InvalidInput(message, hint="Choose an address without them.")
-        page: list[ObjectInfo] = []
+        page = FoundFiles()
         for answer in self.signed.pages(folder, start_after=after):
-            page.extend(info for item in answer.keys if (info := self._listed(item, counts)))
+            page.extend(FoundFiles.of(info for item in answer.keys if (info := self._listed(item, counts))))
             if len(page) >= self.page_size:
                 yield page
-                page = []
+                page = FoundFiles()
         if page:
             yield page
 
@@ -106,7 +106,7 @@ class Lister:
         version = version_of(item.etag, item.size, item.modified_at)
         return ObjectInfo(self.root + item.key, version, item.size, item.modified_at)
 
-    def _clean(self, page: list[ObjectInfo], folder: str, counts: Counter[str]) -> list[ObjectInfo]:
+    def _clean(self, page: FoundFiles, folder: str, counts: Counter[str]) -> FoundFiles:
         looks = iter(range(_MARKERS_LOOKED_AT))
 
         def exists(path: str) -> bool:
@@ -139,11 +139,11 @@ class Lister:
             return pieces
         return [folder]
 
-    def _side_by_side(self, pieces: list[_Piece], counts: Counter[str]) -> Iterator[list[ObjectInfo]]:
+    def _side_by_side(self, pieces: list[_Piece], counts: Counter[str]) -> Iterator[FoundFiles]:
         """Groups of neighbouring pieces, one group a thread at a time; at most two pages a thread are held."""
         groups = _groups(pieces, self.concurrency * _GROUPS_PER_THREAD)
 
-        def one(group: list[_Piece]) -> Iterator[list[ObjectInfo]]:
+        def one(group: list[_Piece]) -> Iterator[FoundFiles]:
             own: Counter[str] = Counter()
             yield from self._group(group, own)
             with counting:
@@ -152,9 +152,9 @@ class Lister:
         counting = threading.Lock()
         return side_by_side(one, list(groups), self.concurrency, bounded=True)
 
-    def _group(self, pieces: list[_Piece], counts: Counter[str]) -> Iterator[list[ObjectInfo]]:
+    def _group(self, pieces: list[_Piece], counts: Counter[str]) -> Iterator[FoundFiles]:
         """The pieces one after the other, small ones put together into one page."""
-        page: list[ObjectInfo] = []
+        page = FoundFiles()
         for piece in pieces:
             if isinstance(piece, ObjectInfo):
                 page.append(piece)
@@ -163,7 +163,7 @@ class Lister:
                 page.extend(part)
                 if len(page) >= self.page_size:
                     yield page
-                    page = []
+                    page = FoundFiles()
         if page:
             yield page
 

@@ -7,13 +7,14 @@ import os
 import shutil
 import stat as stat_module
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import FileChanged, FileMissing, SourceAccessDenied, SourceError, SourceNotFound, SourceUnavailable
+from app.found_files import FoundFiles
 from app.storage.contract import FetchFault, FetchJob, ObjectInfo
 
 
@@ -25,14 +26,14 @@ class LocalStore:
     page_size: int = 5_000
     kind: str = "local"
 
-    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[list[ObjectInfo]]:
+    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[FoundFiles]:
         root = f"{self.base.rstrip('/')}/{prefix}".rstrip("/") or "/"
         counts = Counter[str]() if left_out is None else left_out
         with _translated(root, missing=SourceNotFound):
             mode = Path(root).stat().st_mode
         if not stat_module.S_ISDIR(mode):
             if stat_module.S_ISREG(mode):
-                yield [self.stat(root)]
+                yield FoundFiles.of([self.stat(root)])
             else:
                 counts["not-a-file"] += 1
             return
@@ -40,10 +41,10 @@ class LocalStore:
         for info in _walk(root, counts):
             page.append(info)
             if len(page) >= self.page_size:
-                yield page
+                yield FoundFiles.of(page)
                 page = []
         if page:
-            yield page
+            yield FoundFiles.of(page)
 
     def stat(self, path: str) -> ObjectInfo:
         with _translated(path, missing=FileMissing):
@@ -63,7 +64,7 @@ class LocalStore:
             target.unlink(missing_ok=True)
             raise
 
-    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Iterator[int | FetchFault]:
+    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
         del concurrency  # one disk: copying side by side gains nothing
         for file, target in jobs:
             try:

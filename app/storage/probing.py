@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.errors import AutoloaderError
+from app.found_files import FoundFiles
 from app.storage.contract import ObjectInfo, Store
 from app.storage.opening import open_store
 
@@ -33,7 +34,7 @@ def check(
         return f"{opened[0].base} ({opened[0].kind})"
 
     def listing() -> str:
-        page = next(opened[0].list(), [])
+        page = next(opened[0].list(), FoundFiles())
         first.extend(page[:1])
         return f"{len(page)} objects on the first page" if page else "nothing there yet"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import obstore
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from app.errors import FileChanged, FileMissing, InvalidInput, SourceError
+from app.found_files import FoundFiles
 from app.storage.address import Address, join
 from app.storage.arrow_pages import version_of
 from app.storage.contract import FetchFault, FetchJob, ObjectInfo
@@ -43,7 +44,7 @@ class RemoteStore:
     def kind(self) -> str:
         return self.address.kind
 
-    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[list[ObjectInfo]]:
+    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[FoundFiles]:
         key = join(self.address.key, prefix).rstrip("/")
         counts = Counter[str]() if left_out is None else left_out
         lister = Lister(
@@ -62,7 +63,7 @@ class RemoteStore:
         if not some and key:
             # Nothing lies below it: the address may be one object.
             try:
-                yield [self.stat(self.address.root + key)]
+                yield FoundFiles.of([self.stat(self.address.root + key)])
             except FileMissing:
                 return
 
@@ -90,7 +91,7 @@ class RemoteStore:
             target.unlink(missing_ok=True)
             raise
 
-    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Iterator[int | FetchFault]:
+    def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
         return fetch_side_by_side(self.fetch, jobs, concurrency)
 
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:

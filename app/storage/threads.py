@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from queue import Full, Queue, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -16,7 +16,7 @@ _HELD_PER_THREAD = 2
 
 def side_by_side(
     run: Callable[[Job], Iterable[Result]], jobs: Sequence[Job], concurrency: int, *, bounded: bool
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """The results of all jobs, as they come. `bounded`: at most two a thread wait to be read; that costs two locks a
     result, so small results of a known number do without.
 

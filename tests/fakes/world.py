@@ -149,13 +149,14 @@ class World:
         start = run_records.Start(run_id, info, Trigger.MANUAL, None, self.clock.now())
         with lease.transaction() as session:
             run_records.begin(session, start, lease.epoch)
+        engine = FakeEngine(self.table, self.rejects, self.source, at, self.picks)
         return RunContext(
             database=database,
             settings=self.settings,
             ingestion=info,
             run_id=run_id,
             lease=lease,
-            engine=FakeEngine(self.table, self.rejects, self.source, at, self.picks),
+            open_engine=lambda: engine,
             sandbox=cast("Sandbox", None),
             progress=SilentProgress(),
             clock=self.clock,

@@ -53,6 +53,12 @@ def test_memory_counts_children_too():
     assert run([sys.executable, "-c", parent]).memory > 80_000_000
 
 
+def test_libraries_are_kept_compiled_whatever_the_machine_says(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    asked = "import json, sys; print(json.dumps({'compiles': sys.dont_write_bytecode}))"
+    assert run([sys.executable, "-c", asked]).answer == {"compiles": False}
+
+
 def test_a_command_that_fails_stops_the_measurement_with_its_complaint():
     with pytest.raises(CommandFailed, match="no such thing"):
         run([sys.executable, "-c", "raise SystemExit('no such thing')"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import InvalidInput, SourceUnavailable
+from app.errors import Interrupted, InvalidInput, SourceUnavailable
 from app.spool import Spool, SpooledFile, SpoolFault
 from app.storage import Store, open_store
 from app.values import BatchFile
@@ -97,3 +97,19 @@ def test_what_a_dead_process_left_is_removed_and_nothing_else(tmp_path):
         assert dead[0].name not in names
         assert {"spool-notes", "other"} < set(names)
         assert sum(name.startswith(f"spool-{os.getpid()}-") for name in names) == 2
+
+
+def test_a_fetch_that_is_stopped_ends_soon_and_leaves_nothing(s3, tmp_path):
+    store, files = seeded(s3, 60)
+    asked: list[bool] = []
+
+    def after_the_third() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    with Spool(tmp_path, 1000, 2) as spool:
+        with pytest.raises(Interrupted):
+            spool.fetch(store, files, after_the_third)
+        assert not list(next(tmp_path.iterdir()).iterdir())
+        assert len(spool.fetch(store, files)) == 60, "its room is free again"
+    assert len(asked) == 3

@@ -9,6 +9,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -173,10 +174,11 @@ class EmbeddedEngine:
         folder = self.inputs.staging / f"{batch.id}.{name}"
         attempt = _Attempt(name, self.table.look(), folder, self.clock.now())
         try:
-            for number, (good, bad) in enumerate(self._local.groups(files)):
-                attempt.parsed += bad
-                if good:
-                    self._parse(batch, attempt, good, folder / f"{number:04d}")
+            with closing(self._local.groups(files)) as groups:
+                for number, (good, bad) in enumerate(groups):
+                    attempt.parsed += bad
+                    if good:
+                        self._parse(batch, attempt, good, folder / f"{number:04d}")
             self._write_rejects(batch, attempt)
         except BaseException:
             attempt.staged().remove()

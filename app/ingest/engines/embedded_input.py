@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from app.config import Settings
+from app.config import MIB, Settings
 from app.datatypes import Column, TableSchema, primitive
 from app.errors import InvalidInput
+from app.ingest.engines.fetch_ahead import FetchAhead
 from app.ingest.formats.contract import ParsedFile, ParseFile, ParseLimits, RowColumns
 from app.schemas.ingestion import FormatShape, RowColumnsShape
 from app.spool import Spool, SpooledFile
@@ -16,7 +17,10 @@ from app.storage import Store
 from app.values import BatchFile
 
 _ENDINGS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
+_MOST_GROUPS, _LEAST_GROUP = 4, 48 * MIB
 _ROW_TYPES = {"file_id": "bigint", "source_file": "string", "ingested_at": "timestamptz", "rescued_data": "string"}
+
+Group = tuple[list[ParseFile], list[ParsedFile]]
 
 
 def compression_of(path: str, shape: FormatShape) -> str:
@@ -81,25 +85,38 @@ class LocalFiles:
         self.shape = shape
         self.most = settings.spool_max_bytes
 
-    def groups(self, files: Sequence[BatchFile]) -> Iterator[tuple[list[ParseFile], list[ParsedFile]]]:
-        """What can be parsed, and what could not be had, group by group. A group's copies go with the next one."""
+    def groups(self, files: Sequence[BatchFile]) -> Generator[Group]:
+        """What can be parsed, and what could not be had, group by group. A group's copies go with the next one.
+
+        While a group is worked on the next one is fetched, as far as both fit into the spool. Close the generator:
+        that ends a fetch under way.
+        """
         if self.store.kind == "local":
             yield [self._in_place(file) for file in files], []
             return
-        for group in _cut(files, self.most):
-            try:
-                yield self._fetched(group)
-            finally:
-                self.spool.release(file.file_id for file in group)
+        groups = list(_cut(files, _share(files, self.most)))
+        held: list[BatchFile] = []
+        try:
+            with FetchAhead(self._fetched) as ahead:
+                for group, after in zip(groups, [*groups[1:], []], strict=True):
+                    held = group
+                    fetched = ahead.take(group)
+                    if after and _size([*group, *after], self.most) <= self.most:
+                        held = [*group, *after]
+                        ahead.begin(after)
+                    yield fetched
+                    self.spool.release(file.file_id for file in group)
+        finally:
+            self.spool.release(file.file_id for file in held)
 
     def _in_place(self, file: BatchFile) -> ParseFile:
         size, _, stamp = file.version.partition("-")
         return self._parse_file(file, self.store.local_path(file.path) or Path(file.path), (int(size), int(stamp)))
 
-    def _fetched(self, group: Sequence[BatchFile]) -> tuple[list[ParseFile], list[ParsedFile]]:
+    def _fetched(self, group: Sequence[BatchFile], stopped: Callable[[], bool]) -> Group:
         good: list[ParseFile] = []
         bad: list[ParsedFile] = []
-        for file, answer in zip(group, self.spool.fetch(self.store, group), strict=True):
+        for file, answer in zip(group, self.spool.fetch(self.store, group, stopped), strict=True):
             if isinstance(answer, SpooledFile):
                 good.append(self._parse_file(file, answer.local_path, None))
             else:
@@ -117,16 +134,28 @@ class LocalFiles:
         )
 
 
-def _cut(files: Sequence[BatchFile], most: int) -> Iterator[list[BatchFile]]:
-    """Groups whose bytes fit together; a file that never fits counts nothing, the spool refuses it."""
+def _share(files: Sequence[BatchFile], most: int) -> int:
+    """Bytes of one group, so that fetching and parsing overlap. Few groups: each gives a data file of its own."""
+    total = _size(files, most)
+    count = min(_MOST_GROUPS, max(1, total // _LEAST_GROUP))
+    largest = max((file.size for file in files if file.size <= most), default=0)  # lest a few files be left at the end
+    return min(total // count + largest, most // 2) if count > 1 else most
+
+
+def _cut(files: Sequence[BatchFile], share: int) -> Iterator[list[BatchFile]]:
+    """Groups of about `share` bytes: more only where one file has them."""
     group: list[BatchFile] = []
     held = 0
     for file in files:
-        size = file.size if file.size <= most else 0
-        if group and held + size > most:
+        if group and held + file.size > share:
             yield group
             group, held = [], 0
         group.append(file)
-        held += size
+        held += file.size
     if group:
         yield group
+
+
+def _size(files: Sequence[BatchFile], most: int) -> int:
+    """Bytes in the spool; a file that never fits counts nothing, the spool refuses it."""
+    return sum(file.size for file in files if file.size <= most)

@@ -36,7 +36,7 @@ PLAIN = pa.schema(
     ]
 )
 LOCATED = pa.schema([*PLAIN, ("line", pa.int64()), ("offset", pa.int64()), ("raw", pa.string())])
-_BATCH_BYTES = 2 * 1024 * 1024
+_BATCH_BYTES = 1024 * 1024  # a chunk of a large file is a batch of its own, not copied together with the next
 _BATCH_RECORDS = 50_000
 _COLLECTED_BYTES = 1024 * 1024
 
@@ -137,7 +137,8 @@ def _all_flaws(pieces: list[Piece], data: bytes, starts: Ints, ends: Ints) -> di
         flaws |= {at + index: flaw for index, flaw in piece.flaws.items()}
         at += len(piece.starts)
     try:
-        data.decode()
+        if not data.isascii():  # most data are, and this makes no copy
+            data.decode()
     except UnicodeDecodeError:
         for index in range(len(starts)):
             try:
@@ -157,11 +158,11 @@ def _count_keys(data: bytes, starts: Ints) -> npt.NDArray[np.int32]:
         return np.empty(0, np.int32)
     raw = np.frombuffer(data, np.uint8)
     after = raw[1:]
-    marks = np.zeros(len(raw), np.uint8)
-    behind = after == ord(":")
-    behind |= after <= ord(" ")
-    np.logical_and(raw[:-1] == ord('"'), behind, out=marks[:-1].view(bool))
-    return np.add.reduceat(marks, starts, dtype=np.int32)
+    marks = after == ord(":")
+    marks |= after <= ord(" ")
+    marks &= raw[:-1] == ord('"')
+    at = np.flatnonzero(marks)
+    return np.diff(np.searchsorted(at, starts), append=len(at)).astype(np.int32)
 
 
 def _doubt(data: bytes, starts: Ints, ends: Ints) -> npt.NDArray[np.bool_]:

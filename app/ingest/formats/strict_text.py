@@ -40,7 +40,7 @@ _PATTERNS = {
     "timestamptz": rf"{_DAY}([T ]{_CLOCK}{_ZONE})?",
     "uuid": r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
 }
-_JUDGED = frozenset({"int", "bigint", "decimal", "float", "double", "date", "timestamp"})
+_JUDGED = frozenset({"int", "bigint", "decimal", "float", "double", "date", "timestamp", "timestamptz"})
 _YEARS = {
     "date": "DATE '0001-01-01' AND DATE '9999-12-31'",
     "timestamp": "TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'",
@@ -81,7 +81,7 @@ def strict_cast(text: str, kind: DataType, formats: TextFormats = ISO, loose: st
     if kind.name == "boolean":
         return _boolean(text)
     if kind.name in _PATTERNS and not (formats.date if kind.name == "date" else formats.timestamp):
-        return f"CASE WHEN {_matches(text, _PATTERNS[kind.name])} THEN {_trimmed(text, kind)} END"
+        return f"CASE {_whens(text, f'TRY_CAST({text} AS {duckdb_type(kind)})', kind, _PATTERNS[kind.name])} END"
     pattern = formats.date if kind.name == "date" else formats.timestamp
     return f"CAST(try_strptime({text}, {duckdb_text(pattern)}) AS {duckdb_type(kind)})"
 
@@ -92,15 +92,20 @@ def _judged(text: str, loose: str, kind: DataType) -> str:
         word = rf"regexp_full_match({text}, '[ \t]*[+-]?(nan|inf|infinity)[ \t]*', 'i')"
         number = f"CASE WHEN NOT contains({text}, '_') THEN {loose} END"
         return f"CASE WHEN isfinite({loose}) THEN {number} WHEN {word} THEN {loose} END"
-    pattern = _PATTERNS.get(kind.name) or _decimal_pattern(kind)
+    whens = _whens(text, loose, kind, _PATTERNS.get(kind.name) or _decimal_pattern(kind))
+    if kind.name == "timestamptz":  # printed with an offset of hours alone, as few files have it
+        return f"CASE {whens} END"
     printed = f"CAST({loose} AS VARCHAR) = {text}"
     if kind.name in _YEARS:  # `infinity`, other eras and five-digit years print as they came
         printed += f" AND {loose} BETWEEN {_YEARS[kind.name]}"
-    return f"CASE WHEN {printed} THEN {loose} WHEN {_matches(text, pattern)} THEN {_trimmed(text, kind)} END"
+    return f"CASE WHEN {printed} THEN {loose} {whens} END"
 
 
-def _matches(text: str, pattern: str) -> str:
-    return f"regexp_full_match({text}, {duckdb_text(f'{_BLANK}({pattern}){_BLANK}')})"
+def _whens(text: str, loose: str, kind: DataType, pattern: str) -> str:
+    """The branches for a text of the pattern, and for one with spaces around it: to trim costs more than all else."""
+    blanks = f"regexp_full_match({text}, {duckdb_text(f'{_BLANK}({pattern}){_BLANK}')})"
+    plain = f"regexp_full_match({text}, {duckdb_text(pattern)})"
+    return f"WHEN {plain} THEN {loose} WHEN {blanks} THEN {_trimmed(text, kind)}"
 
 
 def _trimmed(text: str, kind: DataType) -> str:

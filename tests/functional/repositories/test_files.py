@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.ingest import ledger
 from app.models import DEFAULT_TENANT
-from app.repositories import batches, file_views, files, leases, runs
+from app.repositories import batches, file_moves, file_views, files, leases, runs
 from app.repositories.file_views import Scope
 from app.repositories.files import NewFile
 from app.repositories.leases import Holder
@@ -135,6 +135,32 @@ def test_a_page_that_spans_many_other_keys_is_compared_path_by_path(pipeline):
     assert [v.insert.found for v in verdicts] == [new]
     assert (counts.new, counts.known) == (1, 2)
     assert len(sent) == 2, "the range that was too wide, then the paths"
+
+
+def test_among_known_files_a_version_that_was_given_up_for_another_is_judged_anew(pipeline):
+    listed = list(many(20))
+    ids = pipeline.record(*listed)
+    with pipeline.database.session_scope() as session:
+        file_moves.move(session, [ids[3]], FileState.SKIPPED, NOON, reason=ledger.CHANGED, error="It changed.")
+        file_moves.move(session, [ids[4]], FileState.SKIPPED, NOON, reason=ledger.BY_HAND, error="Left out.")
+        counts = ledger.RecordCounts()
+        page = ListedPage(files=tuple(listed))
+        verdicts = ledger.compare(session, pipeline.ingestion_id, page, "ignore", counts)
+
+    assert [verdict.revive for verdict in verdicts] == [ids[3]]
+    assert (counts.new, counts.known) == (1, 19)
+
+
+def test_of_two_entries_for_one_path_in_a_page_the_last_counts(pipeline):
+    old, new = found("/data/orders/a", "v1"), found("/data/orders/a", "v2")
+    pipeline.record(old)
+    counts = ledger.RecordCounts()
+    with pipeline.database.session_scope() as session:
+        page = ListedPage(files=(old, new))
+        verdicts = ledger.compare(session, pipeline.ingestion_id, page, "ignore", counts)
+
+    assert [verdict.insert.found for verdict in verdicts] == [new]
+    assert (counts.new, counts.known) == (1, 0)
 
 
 def test_a_page_in_order_costs_one_statement(pipeline):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.datatypes import parse_schema
+from tests.fakes.engine import FakeFile
 
 
 @pytest.fixture
@@ -78,3 +79,29 @@ def test_a_table_that_is_as_it_was_asked_for_is_nothing_to_tell(loader, there):
         destination={"partition_by": [" bucket( 4 ,id)"], "properties": {"owner": "us"}},
     )
     assert loader.notes == []
+
+
+def test_a_run_that_finds_nothing_new_asks_the_catalog_nothing(loader):
+    loader.put("0.jsonl", row(0))
+    loader.load("shop.orders", **PLAIN)
+    catalog = loader.settings.home / "catalog.db"
+    catalog.rename(catalog.with_name("elsewhere.db"))
+    summary = loader.load("shop.orders", **PLAIN)
+    assert (summary.state, summary.metrics["discovered"]["known"]) == ("SUCCESS", 1)
+    assert not catalog.exists()
+
+
+def test_a_run_that_finds_nothing_new_expires_what_came_of_age_and_no_later_one_looks_again(new_world):
+    world = new_world()
+    for number in range(3):
+        world.deliver(f"/d/{number}", FakeFile())
+        world.run()
+    before = len(world.table.history())
+    world.run()
+    assert len(world.table.history()) == before, "all of it is young"
+    world.clock.seconds += world.settings.snapshot_retention_seconds + 1
+    world.run()
+    assert len(world.table.history()) == 1
+    looked: list[str] = []
+    world.run(looked.append)
+    assert "expire" not in looked

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidInput
+from app.found_files import FoundFiles
 from app.ingest.discovery import REASONS, DiscoveryRules, discover, explain, split_source
 from app.schemas.ingestion import SourceShape
 from app.storage import open_store
@@ -177,7 +178,7 @@ def test_what_a_thread_of_the_listing_counts_while_a_page_is_worked_on_is_not_lo
             self.left_out = left_out
             for name in ("a.csv", "b.csv"):
                 left_out["not-a-file"] += 1
-                yield [info(name)]
+                yield FoundFiles.of([info(name)])
 
     store = Listing()
     skipped: Counter[str] = Counter()
@@ -190,6 +191,41 @@ def test_what_a_thread_of_the_listing_counts_while_a_page_is_worked_on_is_not_lo
             break
 
     assert (seen, skipped) == (2 + 22, {"not-a-file": 22})
+
+
+AGES = (-3600.0, 0.0, 10.0, 3600.0, 90_000.0)
+RULE_SETS = (
+    {},
+    {"hidden": True, "min_size": 5},
+    {"exclude": ("*.json",), "max_size": 50, "min_age_seconds": 60.0},
+    {"include": ("a*",), "modified_after": NOW - timedelta(days=1)},
+    {"pattern": "x/*", "modified_before": NOW - timedelta(seconds=5), "min_age_seconds": 5.0},
+)
+
+
+@pytest.mark.parametrize("changes", RULE_SETS)
+@pytest.mark.parametrize("names", [["a.csv", "b.csv"], ["a.csv", "_b.csv", "x/a.json", "x/.y/a.csv"]])
+@pytest.mark.parametrize("sizes", [(10, 20), (0, 3, 10, 100)])
+def test_a_page_is_sorted_out_as_its_files_are_one_by_one(names, sizes, changes):
+    rules = replace(RULES, **changes)
+    files = [info(name, size, age) for name in names for size in sizes for age in AGES]
+
+    class Listing:
+        base = BASE
+
+        def list(self, prefix="", *, left_out):
+            yield FoundFiles.of(files)
+
+    (page,) = discover(Listing(), rules, now=NOW)
+    reasons = [explain(one, rules, BASE, now=NOW) for one in files]
+
+    count = sorted([one for one, reason in zip(files, reasons, strict=True) if reason is None], key=lambda f: f.path)
+    assert list(page.files) == count
+    assert page.skipped == Counter(filter(None, reasons))
+    assert sorted(f.path for f in page.empty) == sorted(
+        one.path for one, reason in zip(files, reasons, strict=True) if reason == "empty"
+    )
+    assert (page.seen, page.bytes) == (len(files), sum(one.size for one in count))
 
 
 def test_the_pattern_of_an_address_reaches_the_files(tmp_path):
