@@ -17,10 +17,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import insert
 
+from app.errors import Conflict
 from app.models import Ingestion
 from app.repositories import ingestions, prefect_sync
 from app.services.batch_orchestrator import BatchOrchestrator
+from app.services.follower import Follower
 from app.services.migrate_service import MigrateService
+from app.services.steering_service import SteeringService
 from app.values import SyncState, Trigger
 from tests.functional.prefect.place import ask_prefect
 from tests.functional.scheduling.product import IN_SYNC, Product, wanted
@@ -354,6 +357,17 @@ def test_after_a_rollback_no_reconciler_no_change_and_no_event_brings_a_deployme
     assert product.standing(ingestion_id) == ("off", True)
     assert "rolled back" in product.stored(ingestion_id)[0].error
     assert product.reconciler.run_pass().quiet
+
+
+def test_a_run_of_a_rolled_back_one_by_the_api_is_refused_with_what_to_do(product, migration):
+    ingestion_id = product.create()
+    migration.run()
+    migration.roll_back()
+    follower = Follower(product.database, product.settings, product.prefect)
+
+    with pytest.raises(Conflict, match="autoloader ingestions run orders"):
+        SteeringService(product.database, product.settings, follower).run(ingestion_id)
+    assert product.stored(ingestion_id) == []
 
 
 def test_a_rolled_back_ingestion_still_runs_embedded_and_its_table_stays(product, migration, tmp_path):
