@@ -16,7 +16,8 @@ from app.ingest.formats.base import FILE, REJECT, RESCUED, file_id_sql
 from app.ingest.formats.csv_exact import too_few, too_many
 from app.ingest.formats.csv_options import CsvDialect
 from app.ingest.formats.rows_sql import rescued
-from app.ingest.formats.strict_text import loose_cast, strict_cast
+from app.ingest.formats.strict_text import loose_cast
+from app.ingest.formats.text_cast import text_cast
 
 _BUFFER = 16 * 1024 * 1024
 _NEVER = secrets.token_hex(16)  # the text of null while DuckDB reads: no file holds it
@@ -92,7 +93,7 @@ def typed(source: str, part: CsvPart, schema: TableSchema, dialect: CsvDialect, 
             continue
         first = loose_cast(f"c{index}", column.type, dialect.formats)
         loose += [f"{first} AS p{number}"] if first else []
-        value = strict_cast(f"c{index}", column.type, dialect.formats, f"p{number}" if first else "")
+        value = text_cast(f"c{index}", column.type, dialect.formats, f"p{number}" if first else "")
         values.append(f"{value} AS t{number}")
         out.append(f"t{number} AS {duckdb_name(column.name)}")
         entries.append((column.name, f"t{number} IS NULL AND c{index} <> ''", f"to_json(c{index})"))

@@ -13,6 +13,7 @@ from app.ingest.formats.json_types import Shape, spoken_once
 _SAMPLE = 500  # values of each key that decide its type
 _MOST = 1000  # columns reported at once; the others stay rescued
 _EXAMPLE = 200
+_WORDS = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 class Found(NamedTuple):
@@ -36,12 +37,21 @@ def new_columns(job: ReadJob, relation: str) -> tuple[NewColumn, ...]:
     while row := cursor.fetchone():
         key, samples, file_ids = row
         for file_id, sample in zip(file_ids, samples, strict=True):
-            value = json.loads(sample)
+            value = _real(json.loads(sample))
             for found, inner in _strangers(key, value, job):
                 if inner is not None and (found in shapes or len(shapes) < _MOST):
                     shapes.setdefault(found, Shape()).add(inner, job.options)
                     first.setdefault(found, (file_id, json.dumps(inner, ensure_ascii=False)[:_EXAMPLE]))
     return tuple(_report(shapes, first))
+
+
+def _real(value: object) -> object:
+    """Rescued NaN and Infinity are text; where all else is numbers they are numbers again."""
+    if isinstance(value, dict):
+        return {name: _real(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_real(inner) for inner in value]
+    return float(value) if isinstance(value, str) and value in _WORDS else value
 
 
 def _report(shapes: Mapping[Found, Shape], first: Mapping[Found, tuple[int, str]]) -> Iterator[NewColumn]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from app.datatypes import Column, DataType, TableSchema, duckdb_name, duckdb_text
 from app.ingest.formats.base import FILE, RAW_LIMIT, REJECT, RESCUED
+from app.ingest.formats.json_numbers import bent, marked, marked_if_odd, unmarked
 from app.ingest.formats.json_values import Values, any_value, holds_struct, names_sql, pointer, sql_text, structure
 from app.ingest.formats.rows_sql import balanced
 
@@ -26,7 +27,7 @@ class RecordSql:
 
     def __init__(self, schema: TableSchema, options: Mapping[str, object]) -> None:
         self.columns = schema.columns
-        self.values = Values.of(options, "text")
+        self.values = Values.of(options, "text", "bent")
 
     def rows(self, source: str) -> str:
         """The SELECT that `Reading.rows` promises."""
@@ -50,21 +51,28 @@ class RecordSql:
             f" FROM ({judged}) WHERE {reason} IS NOT NULL"
         )
 
-    # --- the three layers: parsed, converted, judged
+    # --- the layers: parsed, converted, judged
 
     def _judged(self, source: str, *, located: bool = False) -> str:
         more = ', line, "offset", raw' if located else ""
         wanted = {column.name: structure(column.type) for column in self.columns}
         shape = duckdb_text(json.dumps(wanted or "JSON"))  # DuckDB takes no object without members
         # TRY is dear where it catches: the whole vector is parsed once more, row by row.
-        sound = "CASE WHEN doubt AND NOT json_valid(text) THEN NULL ELSE text END"
-        parsed = f"SELECT file, text, keys, flaw{more}, TRY(from_json({sound}, {shape})) AS x FROM {source}"
+        sound = (
+            f"CASE WHEN bent THEN CASE WHEN json_valid(text) THEN {marked('text')} END"
+            " WHEN doubt AND NOT json_valid(text) THEN NULL ELSE text END"
+        )
+        kept = f"file, text, keys, flaw{more}, bent"
+        doubted = f"SELECT *, {bent('text', self.columns)} AS bent FROM {source}"
+        parsed = f"SELECT {kept}, TRY(from_json({sound}, {shape})) AS x FROM ({doubted})"
         converted = ", ".join(
             f"{self.values.at(_parsed((column,)), column.type, pointer(column.name))} AS __v{i}"
             for i, column in enumerate(self.columns)
         )
-        layer = f"SELECT file, text, keys, flaw{more}, x, {converted} FROM ({parsed})"
-        return f"SELECT *, ({self._odd()}) AS odd FROM ({layer})"
+        layer = f"SELECT {kept}, x, {converted} FROM ({parsed})"
+        judged = f"SELECT *, ({self._odd()}) AS odd FROM ({layer})"
+        is_object = "odd AND flaw IS NULL AND json_valid(text) AND json_type(text) = 'OBJECT'"
+        return f"SELECT *, CASE WHEN {is_object} THEN {marked_if_odd('text')} END AS object FROM ({judged})"
 
     def _odd(self) -> str:
         if not self.columns:
@@ -132,18 +140,18 @@ class RecordSql:
         return f"coalesce({verdict}, CASE {missing} END)"
 
     def _rescued(self) -> str:
-        parts = f"flatten([{', '.join(self._parts('text', (), self.columns))}])"
+        parts = f"flatten([{', '.join(self._parts('object', (), self.columns))}])"
         name = self.values.variable()
-        text = f"CASE WHEN len({name}) > 0 THEN '{{' || array_to_string({name}, ',') || '}}' END"
-        whole = f"list_transform([{parts}], lambda {name}: {text})[1]"
-        return f"CASE WHEN odd AND flaw IS NULL AND json_valid(text) AND json_type(text) = 'OBJECT' THEN {whole} END"
+        text = unmarked(f"'{{' || array_to_string({name}, ',') || '}}'")
+        whole = f"list_transform([{parts}], lambda {name}: CASE WHEN len({name}) > 0 THEN {text} END)[1]"
+        return f"CASE WHEN object IS NOT NULL THEN {whole} END"
 
     def _parts(self, raw: str, path: Path, members: tuple[Column, ...]) -> Iterator[str]:
         """Lists of `"key":value` texts: the unknown keys of one object, then each member that does not fit."""
         yield self._unknown(raw, path, members)
         for member in members:
             here = (*path, member)
-            value = f"json_extract(text, {sql_text(_pointer(here))})"
+            value = f"json_extract(object, {sql_text(_pointer(here))})"
             kept = f"[{sql_text(json.dumps(_dotted(here), ensure_ascii=False) + ':')} || CAST({value} AS VARCHAR)]"
             if member.type.name == "struct":
                 inner = f"flatten([{', '.join(self._parts(value, here, member.type.fields))}])"

@@ -1,20 +1,20 @@
 """SQL that turns a JSON value into a column's type, strictly: what does not fit becomes null.
 
-A parsed value is text: of strings, dates, times, UUIDs and binaries the content, of everything else the JSON.
+A parsed value is text: of strings, dates, times and UUIDs the content, of everything else the JSON.
 
 | column | takes |
 |---|---|
-| int, bigint | JSON integers in range; other numbers without a fraction (`1.0`, `1e3`) |
-| float, double | JSON numbers, and the tokens NaN, Infinity and -Infinity |
+| int, bigint | JSON numbers in range that are whole, however written (`1.0`, `1e3`) |
+| float, double | JSON numbers, as the nearest one there is, and the tokens NaN, Infinity and -Infinity |
 | decimal | JSON numbers, and strings holding one, with no more digits than the column has |
 | boolean | true, false |
-| string | strings; of any other value its JSON text |
+| string | strings; of any other value its JSON text, numbers exactly as written |
 | date | `2026-01-31`, or a string in `date_format` |
-| timestamp | ISO 8601 without a zone, or `timestamp_format`; digits beyond microseconds are cut |
+| timestamp | ISO 8601 without a zone, or `timestamp_format` |
 | timestamptz | ISO 8601, UTC when it names no zone, or `timestamp_format` |
-| time | `12:30`, `12:30:59.123456` |
-| uuid | 36 characters |
-| binary | base64 |
+| time | `12:30`, `12:30:59.123456`; as in timestamps, digits beyond microseconds only when they are zeros |
+| uuid | 36 characters, with the usual dashes |
+| binary | strings in base64 |
 | array, map | whole, or not at all: one element that does not fit makes the column null |
 | struct | an object; a member that does not fit is null by itself (inside arrays and maps: see array) |
 """
@@ -27,11 +27,11 @@ from dataclasses import dataclass
 from itertools import count
 
 from app.datatypes import Column, DataType, duckdb_name, duckdb_text, duckdb_type
+from app.ingest.formats.json_numbers import WORD, exact_decimal, number_of, unmarked, whole
+from app.ingest.formats.strict_text import PATTERNS, strict_cast, within
+from app.ingest.formats.strptime import strptime_sql
 
-_TEXT_NODES = frozenset({"string", "date", "time", "timestamp", "timestamptz", "uuid", "binary"})
-_LONG_NUMBER = "[0-9][0-9.]{16,}"  # more digits than a double holds
-_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
-_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
+_TEXT_NODES = frozenset({"string", "date", "time", "timestamp", "timestamptz", "uuid"})
 
 
 def sql_text(text: str) -> str:
@@ -71,15 +71,18 @@ def names_sql(columns: tuple[Column, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Writes the expressions. `line` is SQL for the whole record, where digits that parsing rounds are looked up."""
+    """Writes the expressions. `line` is SQL for the whole record; `bent` is SQL: its numbers are marked (see
+    `json_numbers`), as they must be wherever they could have changed.
+    """
 
     options: Mapping[str, object]
     line: str
+    bent: str
     _names: count[int]
 
     @classmethod
-    def of(cls, options: Mapping[str, object], line: str) -> Values:
-        return cls(options, line, count())
+    def of(cls, options: Mapping[str, object], line: str, bent: str) -> Values:
+        return cls(options, line, bent, count())
 
     def variable(self) -> str:
         """A lambda variable that no other lambda of this statement has."""
@@ -154,70 +157,66 @@ class Values:
         return f"CASE WHEN {fits} THEN CAST(map({labels}, {values}) AS {duckdb_type(kind)}) END"
 
     def _label(self, label: str, kind: DataType) -> str:
-        if kind.name == "string":
-            return label
-        return f"TRY_CAST({label} AS {duckdb_type(kind)})"
+        return label if kind.name == "string" else strict_cast(label, kind)
 
     @staticmethod
     def _item(kind: DataType) -> Column:
         return kind.element or Column("element", DataType("string"))
 
     def _scalar(self, parsed: str, kind: DataType) -> str:
-        target = duckdb_type(kind)
         match kind.name:
             case "string":
-                return parsed
+                return f"CASE WHEN {self.bent} THEN {unmarked(parsed)} ELSE {parsed} END"
             case "boolean":
                 return f"CASE {parsed} WHEN 'true' THEN true WHEN 'false' THEN false END"
             case "int" | "bigint":
-                return _integer(parsed, target)
+                odd = f"contains({parsed}, '.') OR contains({parsed}, 'e') OR ({self.bent} AND {_is_marked(parsed)})"
+                exact = whole(parsed, kind, self.variable())
+                return f"CASE WHEN {odd} THEN {exact} ELSE TRY_CAST({parsed} AS {duckdb_type(kind)}) END"
             case "float" | "double":
-                cast = f"TRY_CAST({parsed} AS {target})"
-                return f"CASE WHEN isinf({cast}) AND NOT contains({parsed}, 'Inf') THEN NULL ELSE {cast} END"
+                return self._real(parsed, duckdb_type(kind))
             case "decimal":
                 return self._decimal(parsed, kind)
             case "uuid":
-                return f"CASE WHEN length({parsed}) = 36 THEN TRY_CAST({parsed} AS UUID) END"
+                cast = f"TRY_CAST({parsed} AS UUID)"
+                return f"CASE WHEN CAST({cast} AS VARCHAR) = lower({parsed}) THEN {cast} END"
             case "binary":
-                return f"TRY(from_base64({parsed}))"
+                return self._binary(parsed)
             case _:
-                return self._moment(parsed, kind.name)
+                return self._moment(parsed, kind)
+
+    def _real(self, parsed: str, target: str) -> str:
+        """Infinity only where it is written: a number beyond the type does not fit."""
+        marked = f"{self.bent} AND {_is_marked(parsed)}"
+        cast = f"TRY_CAST(CASE WHEN {marked} THEN {number_of(parsed)} ELSE {parsed} END AS {target})"
+        return f"CASE WHEN isinf({cast}) AND NOT contains({parsed}, 'Infinity') THEN NULL ELSE {cast} END"
 
     def _decimal(self, parsed: str, kind: DataType) -> str:
-        """Exact: the parser reads numbers as doubles, so long ones are looked up in the record's own text."""
-        target, name = duckdb_type(kind), self.variable()
-        same = f"TRY_CAST({name} AS DOUBLE) = TRY_CAST({parsed} AS DOUBLE)"
-        tokens = f"regexp_extract_all({self.line}, {duckdb_text(_NUMBER)})"
-        exact = f"list_filter({tokens}, lambda {name}: {same})[1]"
-        long = f"regexp_matches({self.line}, {duckdb_text(_LONG_NUMBER)}) AND NOT starts_with({parsed}, '\"')"
-        digits = f"CASE WHEN {long} THEN coalesce({exact}, {parsed}) ELSE trim({parsed}, '\"') END"
-        plain = f"NOT contains({digits}, '.') OR length(rtrim({digits}, '0')) - strpos({digits}, '.') <= {kind.scale}"
-        cast = f"TRY_CAST({digits} AS {target})"
-        power = f"TRY_CAST({digits} AS DOUBLE) = CAST({cast} AS DOUBLE)"
-        has_power = f"regexp_matches({digits}, '[eE]')"
-        return f"CASE WHEN {has_power} THEN CASE WHEN {power} THEN {cast} END WHEN {plain} THEN {cast} END"
+        exact = exact_decimal(parsed, kind, self.variable())
+        odd = f"starts_with({parsed}, '\"') OR contains({parsed}, 'e')"
+        plain = f"NOT contains({parsed}, '.') OR length(rtrim({parsed}, '0')) - strpos({parsed}, '.') <= {kind.scale}"
+        return f"CASE WHEN {odd} THEN {exact} WHEN {plain} THEN TRY_CAST({parsed} AS {duckdb_type(kind)}) END"
 
-    def _moment(self, parsed: str, name: str) -> str:
-        pattern = self.options.get("date_format" if name == "date" else "timestamp_format")
-        if pattern and name != "time":
-            read = f"try_strptime({parsed}, {sql_text(str(pattern))})"
-            return f"CAST({read} AS {duckdb_type(DataType(name))})"
-        if name == "date":
-            return f"CASE WHEN length({parsed}) = 10 THEN TRY_CAST({parsed} AS DATE) END"
-        if name == "time":
-            return f"CASE WHEN regexp_full_match({parsed}, '{_TIME}') THEN TRY_CAST({parsed} AS TIME) END"
-        if name == "timestamptz":
-            return f"CASE WHEN length({parsed}) >= 10 THEN TRY_CAST({parsed} AS TIMESTAMPTZ) END"
-        marks = " OR ".join(f"contains({parsed}, '{mark}')" for mark in "+Zz")
-        zoned = f"length({parsed}) < 10 OR {marks} OR strpos(substr({parsed}, 11), '-') > 0"
-        return f"CASE WHEN {zoned} THEN NULL ELSE TRY_CAST({parsed} AS TIMESTAMP) END"
+    def _binary(self, parsed: str) -> str:
+        """Only what comes out again as it went in: no other letters for the last bits."""
+        name = self.variable()
+        content = f"CASE WHEN starts_with({parsed}, '\"') THEN json_extract_string({parsed}, '$') END"
+        bytes_ = f"TRY(from_base64({name}))"
+        return (
+            f"list_transform([{content}], lambda {name}: CASE WHEN to_base64({bytes_}) = {name} THEN {bytes_} END)[1]"
+        )
+
+    def _moment(self, parsed: str, kind: DataType) -> str:
+        pattern = self.options.get("date_format" if kind.name == "date" else "timestamp_format")
+        if pattern and kind.name != "time":
+            return strptime_sql(parsed, str(pattern), kind)
+        cast = f"TRY_CAST({parsed} AS {duckdb_type(kind)})"
+        if kind.name == "date":
+            return f"CASE WHEN length({parsed}) = 10 AND CAST({cast} AS VARCHAR) = {parsed} THEN {cast} END"
+        return (
+            f"CASE WHEN regexp_full_match({parsed}, {duckdb_text(PATTERNS[kind.name])}) THEN {within(cast, kind)} END"
+        )
 
 
-def _integer(parsed: str, target: str) -> str:
-    """Numbers with a point or exponent are taken when they are whole and a double holds them exactly."""
-    real = f"TRY_CAST({parsed} AS DOUBLE)"
-    whole = (
-        f"CASE WHEN {real} = trunc({real}) AND abs({real}) <= 9007199254740992 THEN TRY_CAST({real} AS {target}) END"
-    )
-    is_real = f"contains({parsed}, '.') OR contains({parsed}, 'e')"
-    return f"CASE WHEN {is_real} THEN {whole} ELSE TRY_CAST({parsed} AS {target}) END"
+def _is_marked(parsed: str) -> str:
+    return f"starts_with({parsed}, '\"{WORD}')"

@@ -7,7 +7,7 @@
 | date, timestamp | date, timestamp, timestamptz | the same moment, or rescued; a date or timestamp is taken as UTC |
 | timestamptz | timestamp, date | rescued: the zone would be lost |
 | nanoseconds | microseconds | cut, and the exact text rescued as well where something was cut |
-| string | anything | as CSV text (`strict_text`), or rescued |
+| string | anything | as CSV text (`text_cast`), or rescued |
 | anything | string | its text; binary that is UTF-8; nested values as JSON |
 | struct | struct | member by member, by exact name |
 | list, map | list, map | item by item; when one does not fit, the whole value is rescued |
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from app.datatypes import DataType, duckdb_name, duckdb_text, duckdb_type
 from app.ingest.formats.parquet_types import SourceType
-from app.ingest.formats.strict_text import strict_cast
+from app.ingest.formats.text_cast import text_cast
 
 _NUMBERS = frozenset({"int", "bigint", "float", "double", "decimal"})
 _MOMENTS = frozenset({"date", "timestamp", "timestamptz"})
@@ -70,7 +70,7 @@ def _scalar(x: str, source: SourceType, target: DataType, path: Names) -> Fitted
     wanted = duckdb_type(target)
     cast = f"TRY_CAST({x} AS {wanted})"
     if have == "string":
-        return _checked(x, strict_cast(f"CAST({x} AS VARCHAR)", target), source, path)
+        return _checked(x, text_cast(f"CAST({x} AS VARCHAR)", target), source, path)
     if have == "binary" or target.name == "binary":
         return _nothing(x, source, target, path)
     if have == target.name and "_NS" in source.duck:

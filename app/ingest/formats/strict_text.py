@@ -16,7 +16,6 @@ the caller keeps the text in the rescued data. What is accepted:
 | timestamptz | the same, and `Z`, `UTC` or an offset behind; without one it is taken as UTC |
 | uuid | 32 hex digits, with or without the usual dashes |
 | binary | the text's bytes in UTF-8 |
-| struct, array, map | JSON that `json_values` takes whole, without other keys |
 
 A fraction of a second beyond microseconds does not fit unless it is zeros.
 """
@@ -26,12 +25,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.datatypes import DataType, duckdb_text, duckdb_type
-from app.ingest.formats.json_values import Values, names_sql, pointer
+from app.ingest.formats.strptime import strptime_sql
 
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6}0*)?)?"
-_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_ZONE = r"( ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?))?"
-_PATTERNS = {
+_DAY = r"([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}"  # the year 0 is another era's
+_ZONE = r"( ?(Z|UTC|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?))?"
+PATTERNS = {
     "int": r"[+-]?[0-9]+",
     "bigint": r"[+-]?[0-9]+",
     "date": rf"{_DAY}([T ]00:00(:00(\.0+)?)?)?",
@@ -45,6 +44,7 @@ _YEARS = {
     "date": "DATE '0001-01-01' AND DATE '9999-12-31'",
     "timestamp": "TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'",
 }
+_INSTANTS = "TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 _BLANK = r"[ \t]*"
 
 
@@ -76,14 +76,19 @@ def strict_cast(text: str, kind: DataType, formats: TextFormats = ISO, loose: st
         return text
     if kind.name == "binary":
         return f"encode({text})"
-    if kind.nested:
-        return _nested(text, kind)
     if kind.name == "boolean":
         return _boolean(text)
-    if kind.name in _PATTERNS and not (formats.date if kind.name == "date" else formats.timestamp):
-        return f"CASE {_whens(text, f'TRY_CAST({text} AS {duckdb_type(kind)})', kind, _PATTERNS[kind.name])} END"
+    if kind.name in PATTERNS and not (formats.date if kind.name == "date" else formats.timestamp):
+        return f"CASE {_whens(text, f'TRY_CAST({text} AS {duckdb_type(kind)})', kind, PATTERNS[kind.name])} END"
     pattern = formats.date if kind.name == "date" else formats.timestamp
-    return f"CAST(try_strptime({text}, {duckdb_text(pattern)}) AS {duckdb_type(kind)})"
+    return strptime_sql(text, pattern, kind)
+
+
+def within(moment: str, kind: DataType) -> str:
+    """SQL: `moment`, null where an offset moved a timestamptz out of the years 1 to 9999."""
+    if kind.name != "timestamptz":
+        return moment
+    return f"CASE WHEN {moment} BETWEEN {_INSTANTS} THEN {moment} END"
 
 
 def _judged(text: str, loose: str, kind: DataType) -> str:
@@ -92,7 +97,7 @@ def _judged(text: str, loose: str, kind: DataType) -> str:
         word = rf"regexp_full_match({text}, '[ \t]*[+-]?(nan|inf|infinity)[ \t]*', 'i')"
         number = f"CASE WHEN NOT contains({text}, '_') THEN {loose} END"
         return f"CASE WHEN isfinite({loose}) THEN {number} WHEN {word} THEN {loose} END"
-    whens = _whens(text, loose, kind, _PATTERNS.get(kind.name) or _decimal_pattern(kind))
+    whens = _whens(text, loose, kind, PATTERNS.get(kind.name) or _decimal_pattern(kind))
     if kind.name == "timestamptz":  # printed with an offset of hours alone, as few files have it
         return f"CASE {whens} END"
     printed = f"CAST({loose} AS VARCHAR) = {text}"
@@ -105,7 +110,9 @@ def _whens(text: str, loose: str, kind: DataType, pattern: str) -> str:
     """The branches for a text of the pattern, and for one with spaces around it: to trim costs more than all else."""
     blanks = f"regexp_full_match({text}, {duckdb_text(f'{_BLANK}({pattern}){_BLANK}')})"
     plain = f"regexp_full_match({text}, {duckdb_text(pattern)})"
-    return f"WHEN {plain} THEN {loose} WHEN {blanks} THEN {_trimmed(text, kind)}"
+    if kind.name == "timestamptz":
+        plain += f" AND {loose} BETWEEN {_INSTANTS}"
+    return f"WHEN {plain} THEN {loose} WHEN {blanks} THEN {within(_trimmed(text, kind), kind)}"
 
 
 def _trimmed(text: str, kind: DataType) -> str:
@@ -123,30 +130,6 @@ def _boolean(text: str) -> str:
     words = rf"regexp_full_match({text}, '{_BLANK}(true|t|yes|y|1|false|f|no|n|0){_BLANK}', 'i')"
     other = f"CASE WHEN {words} THEN {_trimmed(text, DataType('boolean'))} END"
     return f"CASE WHEN {text} = 'true' THEN true WHEN {text} = 'false' THEN false ELSE {other} END"
-
-
-def _nested(text: str, kind: DataType) -> str:
-    values = Values.of({}, text)
-    strange = _other_keys(text, kind, values)
-    sound = f"json_valid({text})" + (f" AND NOT coalesce({strange}, false)" if strange else "")
-    return f"CASE WHEN {sound} THEN {values.element(text, kind)} END"
-
-
-def _other_keys(raw: str, kind: DataType, values: Values) -> str:
-    """SQL: an object in the JSON `raw` has keys that its struct lacks; empty when there is no struct in `kind`."""
-    if kind.name == "struct":
-        parts = [f"NOT list_has_all({names_sql(kind.fields)}, json_keys({raw}))"]
-        for member in kind.fields:
-            inner = f"json_extract({raw}, {duckdb_text(pointer(member.name))})"
-            if deeper := _other_keys(inner, member.type, values):
-                parts.append(f"coalesce({deeper}, false)")
-        return f"({' OR '.join(parts)})"
-    if kind.element is None:
-        return ""
-    name = values.variable()
-    deeper = _other_keys(name, kind.element.type, values)
-    items = f"from_json({raw}, '[\"JSON\"]')" if kind.name == "array" else f"json_extract({raw}, '$.*')"
-    return f"list_bool_or(list_transform({items}, lambda {name}: {deeper}))" if deeper else ""
 
 
 # --- which type do these texts have? ----------------------------------------------------------

@@ -461,3 +461,33 @@ def test_the_record_limit_is_that_of_the_request(load):
     parsed = load(b"id,name\n1," + b"x" * 5000 + b"\n2,b\n", limits=replace(LIMITS, max_record_bytes=1000))
     assert parsed.rows("id") == [(2,)]
     assert parsed.rejects("line, reason") == [(2, "too-long: more than 1,000 bytes")]
+
+
+def test_a_nested_value_keeps_the_text_of_its_numbers(load):
+    content = b'a;m\n[1.10, -0, "1.10"];{"k": 12345678901234567890.5}\n'
+    schema = "a array<string>, m map<string, decimal(38,2)>"
+    parsed = load(content, schema=schema, options={"delimiter": ";", "quote": ""})
+    assert parsed.rows() == [(["1.10", "-0", "1.10"], {"k": Decimal("12345678901234567890.50")}, None)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("struct<x: int>", '{"x": 1, "x": 2}'),
+        ("map<bigint, int>", '{"1_0": 1}'),
+        ("date", "0000-01-01"),
+        ("timestamptz", "2026-01-31 12:00+25:00"),
+        ("timestamptz", "0001-01-01 00:00+02:00"),
+        ("timestamp", "2026-01-31 12:00 Europe/Berlin"),
+    ],
+)
+def test_what_would_lose_or_change_something_is_rescued(load, kind, text):
+    parsed = load(f"a\n{text}\n".encode(), schema=f"a {kind}", options={"delimiter": ";", "quote": ""})
+    assert parsed.rows("a") == [(None,)]
+    assert rescued(parsed) == [{"a": text}]
+
+
+def test_a_format_with_a_zone_fits_no_timestamp_without_one(load):
+    options = {"timestamp_format": "%Y-%m-%d %H:%M %z"}
+    parsed = load(b"a\n2026-01-31 12:00 +0200\n", schema="a timestamp", options=options)
+    assert rescued(parsed) == [{"a": "2026-01-31 12:00 +0200"}]

@@ -11,7 +11,7 @@ from tests.functional.ingest.parsing import parse
 SCHEMA = "id bigint, s string, d double, b boolean, n struct<x: int, y: string, z: struct<w: boolean>>, a array<int>"
 NAMES = ["id", "s", "d", "b", "n", "a", "ID", "zz", "n.x", "q:r", ""]
 TEXTS = ['"x"', '"\\":"', '" : "', '"12"', '"a\\\\"', '"\\u003a"', '"{"', '"\\ud83d\\ude00"']
-SCALARS = [*TEXTS, "1", "-7", "1.5", "true", "false", "null", "9223372036854775808", "2147483648", "1e3"]
+SCALARS = [*TEXTS, "1", "-7", "1.5", "true", "false", "null", "9223372036854775808", "2147483648", "1e3", "1.50"]
 MISFIT = object()
 
 
@@ -52,6 +52,17 @@ def random_line(rng):
     return "{" + ", ".join(f'"{name}": {fitting(rng, name)}' for name in names) + "}"
 
 
+class Written(float):
+    """A number with a point or an exponent, and its text."""
+
+    text: str
+
+    def __new__(cls, text):
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
 class Pairs(list):
     """An object as it stands in the text."""
 
@@ -85,7 +96,11 @@ def plain(value):
         return "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{plain(v)}" for k, v in value) + "}"
     if is_list(value):
         return "[" + ",".join(plain(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return value.text if isinstance(value, Written) else json.dumps(value, ensure_ascii=False)
+
+
+def parsed_pairs(text):
+    return json.loads(text, object_pairs_hook=Pairs, parse_float=Written)
 
 
 def modelled(pairs, columns, prefix=""):
@@ -127,14 +142,14 @@ def test_every_value_is_in_its_column_or_rescued(sandbox, tmp_path):
 
     expected = []
     for line in lines:
-        values, rescued = modelled(json.loads(line, object_pairs_hook=Pairs), columns)
+        values, rescued = modelled(parsed_pairs(line), columns)
         expected.append(repr((values, sorted(rescued))))
 
     parsed = parse(sandbox, path, SCHEMA, tmp_path)
     assert (parsed.file().rows, parsed.file().rejected) == (len(lines), 0)
     found = []
     for *values, rescued in parsed.rows():
-        pairs = json.loads(rescued, object_pairs_hook=Pairs) if rescued else []
+        pairs = parsed_pairs(rescued) if rescued else []
         kept = sorted((name, plain(value)) for name, value in pairs)
         found.append(repr(([flat(value) for value in values], kept)))
     assert sorted(found) == sorted(expected)

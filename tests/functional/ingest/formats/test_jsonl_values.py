@@ -19,6 +19,8 @@ FITS = [
     ("int", "-0", 0),
     ("bigint", "-9223372036854775808", -(2**63)),
     ("bigint", "1e3", 1000),
+    ("bigint", "9007199254740993.0", 9007199254740993),
+    ("bigint", "922337203685477580.7e1", 2**63 - 1),
     ("double", "1", 1.0),
     ("double", "1.5e300", 1.5e300),
     ("double", "NaN", math.nan),
@@ -29,6 +31,13 @@ FITS = [
     ("string", '"x\\ny \\ud83d\\ude00"', "x\ny 😀"),
     ("string", '""', ""),
     ("string", "12", "12"),
+    ("string", "1.10", "1.10"),
+    ("string", "1E5", "1E5"),
+    ("string", "-0", "-0"),
+    ("string", "1e400", "1e400"),
+    ("string", "0.12345678901234567890", "0.12345678901234567890"),
+    ("string", '{"a": [1.10, "1.10"]}', '{"a":[1.10,"1.10"]}'),
+    ("string", '"[1.10, -0]"', "[1.10, -0]"),
     ("string", "true", "true"),
     ("string", '{"a": [1, "b"]}', '{"a":[1,"b"]}'),
     ("string", "123456789012345678901234567890", "123456789012345678901234567890"),
@@ -36,6 +45,7 @@ FITS = [
     ("timestamp", '"2026-01-31T12:30:00"', datetime(2026, 1, 31, 12, 30)),  # noqa: DTZ001 a timestamp without zone
     ("timestamp", '"2026-01-31 12:30:00.123456"', datetime(2026, 1, 31, 12, 30, 0, 123456)),  # noqa: DTZ001
     ("timestamp", '"2026-01-31"', datetime(2026, 1, 31)),  # noqa: DTZ001
+    ("timestamp", '"2026-01-31T12:30:00.1234560"', datetime(2026, 1, 31, 12, 30, 0, 123456)),  # noqa: DTZ001
     ("time", '"12:30:59.5"', time(12, 30, 59, 500000)),
     ("uuid", '"550e8400-e29b-41d4-a716-446655440000"', UUID("550e8400-e29b-41d4-a716-446655440000")),
     ("binary", '"aGVsbG8="', b"hello"),
@@ -46,7 +56,14 @@ FITS = [
     ("decimal(38,0)", "12345678901234567890123456789012345678", Decimal(12345678901234567890123456789012345678)),
     ("decimal(38,18)", "12345678901234.123456789012345678", Decimal("12345678901234.123456789012345678")),
     ("decimal(38,20)", "0.10000000000000000001", Decimal("0.10000000000000000001")),
+    ("decimal(38,20)", "0.30000000000000001", Decimal("0.30000000000000001000")),
+    ("decimal(38,0)", "1234567890123456789012345678901234567.0e1", Decimal(12345678901234567890123456789012345670)),
     ("array<bigint>", "[1, null, 2]", [1, None, 2]),
+    ("array<string>", '["a", 1.10, -0, {"b": 2.50}]', ["a", "1.10", "-0", '{"b":2.50}']),
+    ("map<string, string>", '{"a": 1E5, "b": "1E5"}', {"a": "1E5", "b": "1E5"}),
+    ("array<struct<a: string, d: double>>", '[{"a": 1.10, "d": 1.10}]', [{"a": "1.10", "d": 1.1}]),
+    ("struct<a: string>", '{"a": 1.10}', {"a": "1.10"}),
+    ("array<bigint>", "[9007199254740993.0]", [9007199254740993]),
     ("array<string>", '["a", 1, {"b": 2}]', ["a", "1", '{"b":2}']),
     ("array<array<int>>", "[[1], [], [2, 3]]", [[1], [], [2, 3]]),
     ("array<bigint>", "[]", []),
@@ -83,8 +100,27 @@ MISFITS = [
     ("date", "20260131"),
     ("timestamp", '"2026-01-31T12:30:00Z"'),
     ("timestamp", '"2026-01-31T12:30:00-02:00"'),
+    ("timestamp", '"2026-01-31 12:30:00 Europe/Berlin"'),
+    ("timestamp", '"2026-01-31 12:30:00 UTC"'),
+    ("timestamp", '"2026-01-31T12:30:00.1234567"'),
     ("timestamp", '"infinity"'),
+    ("timestamptz", '"2026-01-31 12:30:00 CET"'),
+    ("timestamptz", '"2026-01-31T12:30:00+25:00"'),
+    ("time", '"24:00:00"'),
+    ("time", '"12:30:00.1234567"'),
+    ("binary", "1234"),
+    ("binary", "true"),
+    ("binary", '"aGVsbG9="'),
+    ("decimal(10,2)", '"1_000"'),
+    ("decimal(10,2)", '" 1"'),
+    ("decimal(38,0)", "1e-400"),
+    ("bigint", "9223372036854775807.5"),
+    ("bigint", "9223372036854775808.0"),
+    ("map<bigint, string>", '{"1_0": "x"}'),
+    ("map<bigint, string>", '{"1.5": "x"}'),
     ("timestamptz", '"yesterday"'),
+    ("timestamptz", '"0001-01-01T00:00:00+02:00"'),
+    ("timestamptz", '"9999-12-31T23:00:00-02:00"'),
     ("timestamptz", "1700000000"),
     ("time", '"2026-01-31"'),
     ("uuid", '"550e8400"'),
@@ -148,6 +184,20 @@ def test_rescued_values_are_the_json_that_came(load):
     assert rescued == '{"a":"x","b":[1,{"c":null}],"d":9223372036854775808}'
 
 
+def test_rescued_numbers_are_written_as_they_came(load):
+    text = (
+        '{"a": 1.10, "n": {"x": 1E5, "y": -0, "z": [12345678901234567890.50]}, "m": {"k": "1.10", "l": 1.10}, "id": 1}'
+    )
+    [(rescued,)] = load(text, "id bigint, a boolean, n struct<x: int, y: string>").rows("_rescued_data")
+    assert rescued == '{"m":{"k":"1.10","l":1.10},"a":1.10,"n.z":[12345678901234567890.50]}'
+
+
+def test_rescued_nan_and_infinity_are_text_so_that_what_is_rescued_is_json(load):
+    text = '{"a": NaN, "n": [-Infinity, {"k": nan}], "s": "NaN, -Infinity"}'
+    [(rescued,)] = load(text, "a bigint").rows("_rescued_data")
+    assert rescued == '{"n":["-Infinity",{"k":"nan"}],"s":"NaN, -Infinity","a":"NaN"}'
+
+
 def test_a_timestamp_with_zone_is_an_instant_and_without_zone_is_utc(load):
     parsed = load('{"a": "2026-01-31T12:00:00+02:00", "b": "2026-01-31T12:00:00"}', "a timestamptz, b timestamptz")
     [row] = parsed.rows("epoch(a), epoch(b), _rescued_data")
@@ -168,6 +218,21 @@ def test_formats_of_dates_and_timestamps_can_be_given(load):
         (date(2026, 1, 31), datetime(2026, 1, 31, 12, 30), True),  # noqa: DTZ001 a timestamp without zone
         (None, None, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "text"),
+    [
+        ("timestamp", {"timestamp_format": "%Y-%m-%d %H:%M %z"}, "2026-01-31 12:00 +0200"),
+        ("timestamp", {"timestamp_format": "%Y-%m-%d %H:%M:%S.%n"}, "2026-01-31 12:00:00.123456789"),
+        ("timestamp", {"timestamp_format": "%Y-%m-%d"}, "infinity"),
+        ("date", {"date_format": "%Y-%m-%d %H:%M"}, "2026-01-31 12:00"),
+        ("date", {"date_format": "%Y-%m-%d"}, "epoch"),
+    ],
+)
+def test_what_a_format_reads_and_the_column_cannot_hold_is_rescued(load, kind, options, text):
+    parsed = load(json.dumps({"t": text}), f"t {kind}", options=options)
+    assert parsed.rows() == [(None, json.dumps({"t": text}, separators=(",", ":")))]
 
 
 def test_keys_are_matched_exactly_and_none_is_lost(load):
@@ -271,6 +336,11 @@ class TestNewColumns:
         }
         assert found[(), "a double"] in {"1", "2.5"}
         assert {new.file_id for new in parsed.result.new_columns} == {1}
+
+    def test_of_numbers_and_nan_are_doubles(self, load):
+        text = '{"a": NaN}\n{"a": 1.5}\n{"b": Infinity}\n{"c": "NaN"}\n{"c": "x"}'
+        parsed = load(text, "id bigint", unknown="add")
+        assert [str(new.column) for new in parsed.result.new_columns] == ["a double", "b double", "c string"]
 
     def test_are_not_reported_when_they_are_to_be_rescued(self, load):
         parsed = load('{"id": 1, "a": 1}', "id bigint", unknown="rescue")
