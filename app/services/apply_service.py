@@ -20,7 +20,6 @@ from app.models import DEFAULT_TENANT
 from app.repositories import ingestions
 from app.schemas.ingestion import IngestionShape
 from app.services import shape_checks, shape_service
-from app.services.context import IngestionInfo
 from app.services.ingestion_service import IngestionService, full_table_name
 
 _DEEPEST = 10
@@ -123,7 +122,8 @@ class ApplyService:
         that the same table is made elsewhere. Raises NotFound.
         """
         chosen = names or self.ingestions.names()
-        return [_written(_with_columns(self.ingestions.find(name))) for name in chosen]
+        found = [self.ingestions.find(name) for name in chosen]
+        return [written_with_columns(one.shape, str(one.schema) if one.schema is not None else None) for one in found]
 
     def _step(self, document: _Document, folder: Path | None) -> Step:
         shape, place = document.shape(folder), f"{document.file}:{document.line(())}"
@@ -133,7 +133,8 @@ class ApplyService:
             changes = [FieldChange(field, None, new) for field, new in _fields(_written(shape)) if field != "name"]
             return Step(shape.name, Action.CREATE, tuple(changes), shape, place)
         before, after = known.shape.model_dump(mode="json"), shape.model_dump(mode="json")
-        if after["columns"]["columns"] == _with_columns(known).columns.columns:  # to say what was inferred is no change
+        inferred = known.shape.columns.columns or (str(known.schema) if known.schema is not None else None)
+        if after["columns"]["columns"] == inferred:  # to say what was inferred is no change
             before["columns"]["columns"] = after["columns"]["columns"]
         if "paused" not in shape.model_fields_set:  # a file that does not speak of it does not resume it
             after["paused"] = before["paused"]
@@ -145,12 +146,11 @@ class _Rehearsed(Exception):
     """Takes back what was stored only to learn whether it can be."""
 
 
-def _with_columns(known: IngestionInfo) -> IngestionShape:
-    """The shape, with the columns that were inferred where none are given."""
-    shape = known.shape
-    if shape.columns.columns is not None or known.schema is None:
-        return shape
-    return shape.model_copy(update={"columns": shape.columns.model_copy(update={"columns": str(known.schema)})})
+def written_with_columns(shape: IngestionShape, inferred: str | None) -> dict[str, Any]:
+    """What differs from the defaults, with the columns that were inferred where none are given."""
+    if shape.columns.columns is None and inferred is not None:
+        shape = shape.model_copy(update={"columns": shape.columns.model_copy(update={"columns": inferred})})
+    return _written(shape)
 
 
 def dumped(ingestions: Sequence[dict[str, Any]]) -> str:

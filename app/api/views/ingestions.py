@@ -138,6 +138,13 @@ class IngestionOut(View):
     )
 
 
+class IngestionDetailPageOut(View):
+    """Part of the list of ingestions, each with all that is known of it."""
+
+    items: tuple[IngestionOut, ...]
+    next_cursor: NextCursor
+
+
 class FiresOut(View):
     """When Prefect starts an ingestion next."""
 

@@ -21,7 +21,7 @@ OPERATIONS = {
     "trigger_run", "read_trigger", "read_schedule", "pause_ingestion", "resume_ingestion",
     "preview_source", "estimate_run", "refresh_ingestion",
     "list_runs", "read_run", "retry_run", "cancel_run",
-    "list_files", "read_file", "where_is_file", "list_rejects",
+    "list_ledger", "find_file", "list_files", "read_file", "where_is_file", "list_rejects",
     "retry_files", "skip_files", "forget_files", "retry_file", "skip_file", "forget_file",
     "list_blocked", "look_for_evidence", "resolve_ingestion",
     "notify_ingestion", "show_notify_token",
@@ -108,6 +108,8 @@ def test_every_body_and_every_answer_has_an_example_that_is_one(document, operat
 
 def _items_have_examples(document, schema):
     """A page's example is that of its items."""
+    if "anyOf" in schema:
+        return all(_items_have_examples(document, resolved(document, one)) for one in schema["anyOf"])
     items = schema.get("properties", {}).get("items", {}).get("items", {})
     return bool(items) and bool(resolved(document, items).get("properties"))
 
