@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.ingestions import confirm
-from app.cli.opening import opened
+from app.cli.opening import local_settings, opened
 from app.cli.options import Json, Yes
 from app.cli.output import Output
 from app.cli.text import plural, safe, shell
@@ -35,7 +35,7 @@ def apply(file: File, dry_run: DryRun = False, yes: Yes = False, as_json: Json =
 
     out = Output(as_json)
     text, folder = _read(file)
-    with opened() as at:
+    with opened(local_settings("apply")) as at:
         service = ApplyService(at.database, at.settings)
         steps = service.plan(text, "standard input" if file == "-" else file, folder)
         changing = [step for step in steps if step.action is not Action.NOTHING]

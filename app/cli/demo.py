@@ -13,7 +13,7 @@ import typer
 
 from app.cli.exits import Exit
 from app.cli.load import execute
-from app.cli.opening import Opened, opened, read_settings
+from app.cli.opening import Opened, local_settings, opened
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.summaries import run_document, show_run
@@ -99,9 +99,10 @@ class _Tour:
 def demo(data: Data = None, keep: Keep = False, as_json: Json = False) -> None:
     """Load real data, let a changed and a broken file arrive, load again, and show what became of each."""
     out = Output(as_json)
+    settings = local_settings("demo")
     source = _data(data)
     place = Path(tempfile.mkdtemp(prefix="autoloader-demo-"))
-    settings = read_settings().model_copy(update={"autoloader_home": place / "home", "database_url": ""})
+    settings = settings.model_copy(update={"autoloader_home": place / "home", "database_url": ""})
     try:
         with opened(settings) as at:
             tour = _Tour(out, at, place / "landing")

@@ -10,7 +10,7 @@ import typer
 
 from app.cli import signals
 from app.cli.exits import BY_RUN_STATE, Exit
-from app.cli.opening import Opened, opened
+from app.cli.opening import Opened, local_settings, opened
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.progress import Watcher
@@ -63,7 +63,7 @@ def load(
     if from_now:
         given = _from_now(given)
     out = Output(as_json, compact=watch)
-    with opened() as at:
+    with opened(local_settings("load")) as at:
         prepared = LoadService(at.database, at.settings).prepare(source, table, given)
         if prepared.created:
             out.note(f"Made the ingestion {prepared.ingestion.name}.")

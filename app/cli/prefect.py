@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.exits import Exit
-from app.cli.opening import opened, read_settings
+from app.cli.opening import local_settings, opened
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.text import safe
@@ -36,7 +36,7 @@ def setup(as_json: Json = False) -> None:
     """Make the work pool and its queues where they are missing. May be repeated; what is there stays as it is."""
     from app.services.prefect_service import PrefectService
 
-    out, settings = Output(as_json), read_settings()
+    out, settings = Output(as_json), local_settings("prefect setup")
     with PrefectService(settings) as prefect:
         prefect.ensure_pool()
         health = prefect.health()
@@ -68,7 +68,7 @@ def sync(watch: Watch = False, as_json: Json = False) -> None:
     from app.services.trigger_service import TriggerService
 
     out = Output(as_json)
-    with opened() as at, PrefectService(at.settings) as prefect:
+    with opened(local_settings("prefect sync")) as at, PrefectService(at.settings) as prefect:
         if watch:
             from app.runtime.loops import Loops
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.completion import ingestions
-from app.cli.opening import opened
+from app.cli.opening import backend
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.text import listed, moment, number, plural, safe, seconds, shell, size
@@ -31,11 +31,9 @@ RunId = Annotated[
 @app.command("list")
 def list_(ingestion: Ingestion = None, limit: Limit = 20, as_json: Json = False) -> None:
     """List runs, the newest first."""
-    from app.services.run_view_service import RunViewService
-
     out = Output(as_json)
-    with opened() as at:
-        views = RunViewService(at.database).listed(ingestion, limit)
+    with backend() as at:
+        views = at.runs.listed(ingestion, limit)
     out.answer({"runs": views}, lambda: _list(out, views))
 
 
@@ -78,15 +76,12 @@ def took(view: RunView) -> str:
 @app.command()
 def show(run: RunId = None, as_json: Json = False) -> None:
     """Show one run: its numbers, its batches, and the files that were not loaded."""
-    from app.services.run_view_service import RunViewService
-
     out = Output(as_json)
-    with opened() as at:
-        service = RunViewService(at.database)
-        newest = service.newest() if run is None else None
+    with backend() as at:
+        newest = at.runs.newest() if run is None else None
         if run is None and newest is None:
             raise NotFound("There is no run yet.", hint="Begin: autoloader load SOURCE TABLE")
-        view = service.show(run or str(newest and newest.id))
+        view = at.runs.show(run or str(newest and newest.id))
     out.answer(view, lambda: _show(out, view))
 
 
