@@ -23,6 +23,7 @@ from app.services import shape_checks, shape_service
 from app.services.ingestion_service import IngestionService, full_table_name
 
 _DEEPEST = 10
+_MOST_VALUES = 10_000  # of one document; aliases inside aliases make millions of a few lines
 _HINT = "See the fields: docs/reference/ingestion.md"
 
 
@@ -80,16 +81,17 @@ class ApplyService:
         self.database = database
         self.ingestions = IngestionService(database, settings, tenant_id=tenant_id)
 
-    def plan(self, text: str, name: str, folder: Path | None) -> list[Step]:
+    def plan(self, text: str, name: str, folder: Path | None, *, everywhere: bool = False) -> list[Step]:
         """What the documents of `text` would do; `name` is the file's, for messages. Stores nothing.
 
-        Paths of this machine are read from `folder` on. Raises InvalidInput that tells every problem of every
-        document with its line, and then what the ledger has against them, as `carry_out` does.
+        Paths of this machine are read from `folder` on; `everywhere`: none that needs one is taken. Raises
+        InvalidInput that tells every problem of every document with its line, and then what the ledger has against
+        them, as `carry_out` does.
         """
         found, steps = Problems(), list[Step]()
         for document in _documents(text, name):
             with found.gathered():
-                step = self._step(document, folder)
+                step = self._step(document, folder, everywhere=everywhere)
                 if step.name in {earlier.name for earlier in steps}:
                     raise document.error(("name",), f"a second ingestion with the name {step.name!r}")
                 steps.append(step)
@@ -125,8 +127,8 @@ class ApplyService:
         found = [self.ingestions.find(name) for name in chosen]
         return [written_with_columns(one.shape, str(one.schema) if one.schema is not None else None) for one in found]
 
-    def _step(self, document: _Document, folder: Path | None) -> Step:
-        shape, place = document.shape(folder), f"{document.file}:{document.line(())}"
+    def _step(self, document: _Document, folder: Path | None, *, everywhere: bool) -> Step:
+        shape, place = document.shape(folder, everywhere=everywhere), f"{document.file}:{document.line(())}"
         try:
             known = self.ingestions.find(shape.name)
         except NotFound:
@@ -188,7 +190,7 @@ class _Document:
     data: dict[str, Any]
     lines: dict[tuple[str, ...], int]
 
-    def shape(self, folder: Path | None) -> IngestionShape:
+    def shape(self, folder: Path | None, *, everywhere: bool) -> IngestionShape:
         """Raises InvalidInput that tells every problem with its line."""
         try:
             shape = IngestionShape.model_validate(self.data)
@@ -196,6 +198,8 @@ class _Document:
             raise self._all([self._of_field(item) for item in error.errors(include_url=False)]) from error
         told = [self._told(one) for one in shape_checks.problems(shape)]
         try:
+            if everywhere:
+                shape_service.require_everywhere(shape.source.url)
             url = shape_service.canonical_url(shape.source.url, folder)
         except AutoloaderError as error:
             told = [self._told(shape_checks.Problem(("source", "url"), error.message, error.hint)), *told]
@@ -247,6 +251,8 @@ def _documents(text: str, file: str) -> Iterator[_Document]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InvalidInput(f"{file}:{line}: this is not YAML: {error.problem}.", hint=_HINT) from error
+    except RecursionError as error:
+        raise InvalidInput(f"{file}: this is nested too deeply.", hint=_HINT) from error
     except yaml.YAMLError as error:
         raise InvalidInput(f"{file}: this is not YAML: {error}.", hint=_HINT) from error
 
@@ -282,9 +288,15 @@ def _mapping(
 def _value(node: Any, place: tuple[str, ...], lines: dict[tuple[str, ...], int], file: str) -> Any:
     if len(place) > _DEEPEST:  # an alias of a node inside itself
         raise InvalidInput(f"{file}:{_line(node)}: this is nested too deeply.", hint=_HINT)
+    if len(lines) > _MOST_VALUES:
+        raise InvalidInput(f"{file}:{_line(node)}: this holds more values than an ingestion can.", hint=_HINT)
+    lines.setdefault(place, _line(node))
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, place, lines, file)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*place, str(at)), lines, file) for at, item in enumerate(node.value)]
     constructor: Any = yaml.SafeLoader("")
-    return constructor.construct_object(node, deep=True)
+    try:
+        return constructor.construct_object(node, deep=True)
+    except (ValueError, OverflowError) as error:  # a day that no calendar has, a number of too many digits
+        raise InvalidInput(f"{file}:{_line(node)}: this value cannot be read: {error}.", hint=_HINT) from error

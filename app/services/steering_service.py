@@ -214,13 +214,7 @@ def _canonical(shape: IngestionShape) -> IngestionShape:
     """The same for whichever process reads it. A path that depends on where the API was started is refused."""
     url = shape.source.url
     place = ("source", "url")
-    if "://" not in url and not url.startswith(("/", "~")):
-        problem = "a path of the API's machine must begin with /"
-        raise InvalidInput(
-            f"{url!r} is no address that is the same for every process.",
-            hint="Write an absolute path, or s3://, az:// or gs://.",
-            fields=[(place, problem)],
-        )
+    shape_service.require_everywhere(url)
     try:
         canonical = shape_service.canonical_url(url)
     except InvalidInput as error:
