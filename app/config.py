@@ -80,7 +80,13 @@ class Settings(BaseSettings):
     autoloader_api_port: int = Field(default=4280, description="Port the API listens on.", gt=0, lt=65536)
     autoloader_api_key: SecretStr = Field(
         default=SecretStr(""),
-        description="Key that calls of the API must carry. Needed wherever it listens on more than loopback.",
+        description="Key that calls of the API must carry. Needed wherever it listens on more than loopback. The"
+        " commands send it to `AUTOLOADER_SERVER`.",
+    )
+    autoloader_server: str = Field(
+        default="",
+        description="URL of the API that the commands work with, such as `https://autoloader.example.com`. Empty: they"
+        " work on the ledger of this machine.",
     )
     autoloader_prefect_port: int = Field(
         default=4200, description="Port of the Prefect server that `autoloader up` starts.", gt=0, lt=65536

@@ -50,6 +50,10 @@ AutoloaderError
 ├── PrefectError                                                           502
 │   ├── PrefectUnavailable       retry helps                               503
 │   └── PrefectRefused           the server said no; the same again is refused again
+├── ServerError                  the Autoloader that a command works with  502
+│   ├── ServerUnavailable        retry helps                               503
+│   ├── NotAutoloader            something else answers there
+│   └── VersionMismatch          it is of another version
 ├── SchemaChangeRefused          new columns under `fail`                  409
 ├── TooManyErrors                the threshold of `on_error` was passed    409
 ├── ParserDied                   the parsing child crashed or hit a limit  500
@@ -354,6 +358,31 @@ class PrefectRefused(PrefectError):
     def __init__(self, message: str, *, hint: str = "", answer: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.answer = answer
+
+
+class ServerError(AutoloaderError):
+    code = "server"
+    status_code = 502
+
+
+class ServerUnavailable(ServerError):
+    """`sent` tells whether the call may have reached the server, and so may have had its effect."""
+
+    code = "server-unavailable"
+    status_code = 503
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str = "", sent: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.sent = sent
+
+
+class NotAutoloader(ServerError):
+    code = "not-an-autoloader"
+
+
+class VersionMismatch(ServerError):
+    code = "version-mismatch"
 
 
 class SchemaChangeRefused(AutoloaderError):

@@ -14,6 +14,7 @@ from app.models import DEFAULT_TENANT
 from app.services.cluster_service import ClusterService
 from app.services.connection_service import ConnectionService
 from app.services.decision_service import DecisionService
+from app.services.declaration_service import DeclarationService
 from app.services.estimate_service import EstimateService
 from app.services.file_bulk_service import FileBulkService
 from app.services.file_query_service import FileQueryService
@@ -95,6 +96,10 @@ class Services:
     @property
     def estimates(self) -> EstimateService:
         return EstimateService(self.at.database, self.at.settings, tenant_id=self.tenant_id)
+
+    @property
+    def declarations(self) -> DeclarationService:
+        return DeclarationService(self.at.database, self.at.settings, follower(self.at), self.tenant_id)
 
     @property
     def decisions(self) -> DecisionService:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.opening import read_settings
+from app.cli.opening import local_settings
 from app.cli.signals import Stopped
 from app.cli.text import safe
 
@@ -25,7 +25,7 @@ def api(host: Host = None, port: Port = None) -> None:
     from app.database import Database
     from app.runtime.serving import serve
 
-    settings = read_settings()
+    settings = local_settings("api")
     given = {"autoloader_api_host": host, "autoloader_api_port": port}
     settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     if not settings.database_url:  # one that is somebody's own is left alone; /health/ready says when it is not current

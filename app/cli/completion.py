@@ -14,11 +14,11 @@ def ingestions(incomplete: str) -> list[str]:
 
 
 def _names() -> list[str]:
-    from app.cli.opening import opened, read_settings
-    from app.services.ingestion_service import IngestionService
+    from app.cli.opening import backend, read_settings, server_of
 
     settings = read_settings()
-    if not settings.database_url and not (settings.home / "autoloader.db").exists():
+    here = not server_of(settings) and not settings.database_url
+    if here and not (settings.home / "autoloader.db").exists():
         return []  # looking would make it
-    with opened(settings, migrated=False) as at:
-        return IngestionService(at.database, settings).names()
+    with backend(migrated=False) as at:
+        return at.ingestions.names()

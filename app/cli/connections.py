@@ -10,7 +10,7 @@ import typer
 
 from app.cli.exits import Exit
 from app.cli.ingestions import confirm
-from app.cli.opening import opened
+from app.cli.opening import backend
 from app.cli.options import Json, Yes
 from app.cli.output import Output
 from app.cli.shape_options import pairs
@@ -62,14 +62,13 @@ def add(
 ) -> None:
     """Store a connection. What is secret is encrypted and never shown again."""
     from app.log import register_secret
-    from app.services.connection_service import ConnectionService
 
     out = Output(as_json)
     secrets = dict(map(_secret, secret or []))
     for value in secrets.values():
         register_secret(value)
-    with opened() as at:
-        view = ConnectionService(at.database, at.settings).add(
+    with backend() as at:
+        view = at.connections.add(
             name, kind.value, {**pairs(option or []), **secrets}, secret_names=tuple(secrets), replace=replace
         )
     out.answer(view, lambda: out.line(f"Stored {safe(view.name)}. Try it: {_try(view)}"))
@@ -99,11 +98,9 @@ def _secret(text: str) -> tuple[str, str]:
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """List the connections; of secrets only the names."""
-    from app.services.connection_service import ConnectionService
-
     out = Output(as_json)
-    with opened() as at:
-        views = ConnectionService(at.database, at.settings).listed()
+    with backend() as at:
+        views = at.connections.listed()
     out.answer({"connections": views}, lambda: _list(out, views))
 
 
@@ -129,11 +126,9 @@ def _list(out: Output, views: list[ConnectionView]) -> None:
 @app.command("test")
 def try_(name: Name, url: Url = None, as_json: Json = False) -> None:
     """Try a connection: open, list, read. Writes nothing. Exit code 1 when a step fails."""
-    from app.services.health_service import HealthService
-
     out = Output(as_json)
-    with opened() as at:
-        steps = HealthService(at.database, at.settings).test(name, url)
+    with backend() as at:
+        steps = at.test(name, url)
     good = all(step.ok for step in steps)
     rows = [(step.name, "ok" if step.ok else "broken", step.detail) for step in steps]
     out.answer({"name": name, "ok": good, "steps": steps}, lambda: out.table(("step", "state", "detail"), rows))
@@ -143,10 +138,8 @@ def try_(name: Name, url: Url = None, as_json: Json = False) -> None:
 @app.command()
 def remove(name: Name, yes: Yes = False, as_json: Json = False) -> None:
     """Remove a connection with its secret; refused while an ingestion uses it."""
-    from app.services.connection_service import ConnectionService
-
     out = Output(as_json)
-    with opened() as at:
+    with backend() as at:
         confirm(f"Remove the connection {name}?", yes=yes, as_json=as_json)
-        ConnectionService(at.database, at.settings).remove(name)
+        at.connections.remove(name)
     out.answer({"name": name, "removed": True}, lambda: out.line(f"Removed {safe(name)}."))

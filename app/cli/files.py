@@ -9,7 +9,7 @@ import typer
 
 from app.cli.completion import ingestions
 from app.cli.ingestions import confirm
-from app.cli.opening import opened
+from app.cli.opening import backend
 from app.cli.options import Json, OfIngestion, Yes
 from app.cli.output import Output
 from app.cli.text import moment, number, plural, safe, shell, size
@@ -17,8 +17,9 @@ from app.errors import InvalidInput, NotFound
 from app.values import FileState
 
 if TYPE_CHECKING:
+    from app.cli.opening import Backend
     from app.services.explain_service import Explanation
-    from app.services.file_service import FileService, FileView, Moved
+    from app.services.file_service import FileView, Moved
 
 app = typer.Typer(no_args_is_help=True, help="Files: list, show where one is and why, retry, skip, forget.")
 
@@ -45,12 +46,10 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the files of the ledger, in order of discovery."""
-    from app.services.file_service import FileService
-
     out = Output(as_json)
     states = [one.value for one in state or []]
-    with opened() as at:
-        found = FileService(at.database, at.settings).listed(ingestion, states, path, after, limit + 1)
+    with backend() as at:
+        found = at.files.listed(ingestion, states, path, after, limit + 1)
     shown, more = found[:limit], len(found) > limit
     following = shown[-1].id if more else None
     out.answer({"files": shown, "next_after": following}, lambda: _list(out, shown, following))
@@ -79,13 +78,9 @@ def show(file: File, ingestion: OfIngestion = None, as_json: Json = False) -> No
 
     Of a file that the ledger does not know, tell which rule leaves it out, or that the next run will load it.
     """
-    from app.services.explain_service import ExplainService
-    from app.services.file_service import FileService
-
     out = Output(as_json)
-    with opened() as at:
-        views = FileService(at.database, at.settings).show(file, ingestion)
-        told = [] if views else ExplainService(at.database, at.settings).explain(file, ingestion)
+    with backend() as at:
+        views, told = at.where(file, ingestion)
     if not views and not told:
         raise NotFound(
             f"The ledger knows no file {file!r}, and it is below no ingestion's source.",
@@ -163,33 +158,31 @@ def retry(
             "No file is named.", hint="Name files, or all in a state: --ingestion NAME --state QUARANTINED"
         )
     if files:
-        _by_hand(Output(as_json), _WAIT, lambda service: service.retry(files, ingestion))
+        _by_hand(Output(as_json), _WAIT, lambda at: at.files.retry(files, ingestion))
     else:
         states = [one.value for one in state or []]
-        _by_hand(Output(as_json), _WAIT, lambda s: s.retry_all(str(ingestion), states))
+        _by_hand(Output(as_json), _WAIT, lambda at: at.files.retry_all(str(ingestion), states))
 
 
 @app.command()
 def skip(files: Files, ingestion: OfIngestion = None, as_json: Json = False) -> None:
     """Leave files out from now on; `retry` takes it back."""
-    _by_hand(Output(as_json), ("is left out", "are left out"), lambda service: service.skip(files, ingestion))
+    _by_hand(Output(as_json), ("is left out", "are left out"), lambda at: at.files.skip(files, ingestion))
 
 
 @app.command()
 def forget(files: Files, ingestion: OfIngestion = None, yes: Yes = False, as_json: Json = False) -> None:
     """Take files that were never loaded out of the ledger; a listing that shows them finds them new."""
     confirm(f"Forget {plural(len(files), 'file')} with history?", yes=yes, as_json=as_json)
-    _by_hand(Output(as_json), ("is forgotten", "are forgotten"), lambda service: service.forget(files, ingestion))
+    _by_hand(Output(as_json), ("is forgotten", "are forgotten"), lambda at: at.files.forget(files, ingestion))
 
 
 _WAIT = ("waits for the next run", "wait for the next run")
 
 
-def _by_hand(out: Output, what: tuple[str, str], act: Callable[[FileService], Moved]) -> None:
-    from app.services.file_service import FileService
-
-    with opened() as at:
-        moved = act(FileService(at.database, at.settings))
+def _by_hand(out: Output, what: tuple[str, str], act: Callable[[Backend], Moved]) -> None:
+    with backend() as at:
+        moved = act(at)
     out.answer({"count": moved.count, "files": moved.files}, lambda: _moved(out, what, moved))
 
 

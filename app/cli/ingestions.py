@@ -10,13 +10,14 @@ import typer
 
 from app.cli.completion import ingestions
 from app.cli.load import run_once
-from app.cli.opening import Opened, opened
+from app.cli.opening import backend
 from app.cli.options import IngestionName, Json, Yes
 from app.cli.output import Output
 from app.cli.text import moment, number, plural, safe, shell, size
 from app.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from app.cli.opening import Backend
     from app.services.ingestion_service import IngestionView
     from app.services.resolve_service import Evidence
 
@@ -31,6 +32,7 @@ Seconds = Annotated[
         "--seconds", metavar="SECONDS", min=0, help="Begin no further batch after this time; the run ends PARTIAL."
     ),
 ]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="With a server: ask for the run, and do not wait for its end.")]
 Landed = Annotated[UUID | None, typer.Option("--landed", metavar="BATCH", help="This batch is in the table.")]
 NotLanded = Annotated[
     UUID | None, typer.Option("--not-landed", metavar="BATCH", help="This batch is not in the table.")
@@ -44,11 +46,9 @@ AcceptTable = Annotated[
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """List the ingestions with their files by state."""
-    from app.services.ingestion_service import IngestionService
-
     out = Output(as_json)
-    with opened() as at:
-        views = IngestionService(at.database, at.settings).listed()
+    with backend() as at:
+        views = at.ingestions.listed()
     out.answer({"ingestions": [document(view) for view in views]}, lambda: _list(out, views))
 
 
@@ -83,11 +83,9 @@ def document(view: IngestionView) -> dict[str, Any]:
 @app.command()
 def show(name: IngestionName, as_json: Json = False) -> None:
     """Show one ingestion: configuration, schema with its evidence, files by state, last run."""
-    from app.services.ingestion_service import IngestionService
-
     out = Output(as_json)
-    with opened() as at:
-        view = IngestionService(at.database, at.settings).show(name)
+    with backend() as at:
+        view = at.ingestions.show(name)
     out.answer(document(view), lambda: _show(out, view))
 
 
@@ -123,13 +121,21 @@ def _show(out: Output, view: IngestionView) -> None:
 
 
 @app.command()
-def run(name: IngestionName, seconds: Seconds = None, as_json: Json = False) -> None:
-    """Run an ingestion: load what is new. Exit code 3: something was not loaded."""
-    from app.services.ingestion_service import IngestionService
+def run(name: IngestionName, seconds: Seconds = None, no_wait: NoWait = False, as_json: Json = False) -> None:
+    """Run an ingestion: load what is new. Exit code 3: something was not loaded.
 
+    With a server, a worker runs it; Ctrl-C leaves the run going on.
+    """
     out = Output(as_json)
-    with opened() as at:
-        code = run_once(out, at, IngestionService(at.database, at.settings).find(name), seconds)
+    with backend() as at:
+        known = at.ingestions.find(name)
+        if no_wait:
+            wish = at.ask(known.id, known.name)
+            document = {"ingestion": known.name, "table": known.table_name, "trigger_id": wish}
+            see = f"autoloader runs list {shell(known.name)}"
+            out.answer(document, lambda: out.line(f"A run of {safe(known.name)} is asked for. See it: {see}"))
+            return
+        code = run_once(out, at, known, seconds)
     raise typer.Exit(code)
 
 
@@ -146,10 +152,8 @@ def resume(name: IngestionName, as_json: Json = False) -> None:
 
 
 def _pause(name: str, out: Output, *, paused: bool) -> None:
-    from app.services.ingestion_service import IngestionService
-
-    with opened() as at:
-        info = IngestionService(at.database, at.settings).pause(name, paused=paused)
+    with backend() as at:
+        info = at.ingestions.pause(name, paused=paused)
     word = "Paused" if paused else "Resumed"
     after = f"Resume it: autoloader ingestions resume {shell(info.name)}" if paused else ""
     after = after or f"Run it: autoloader ingestions run {shell(info.name)}"
@@ -159,14 +163,11 @@ def _pause(name: str, out: Output, *, paused: bool) -> None:
 @app.command()
 def delete(name: IngestionName, yes: Yes = False, as_json: Json = False) -> None:
     """Delete an ingestion. Its table and its ledger stay: made again for the same source and table, it goes on."""
-    from app.services.ingestion_service import IngestionService
-
     out = Output(as_json)
-    with opened() as at:
-        service = IngestionService(at.database, at.settings)
-        info = service.show(name)
+    with backend() as at:
+        info = at.ingestions.show(name)
         confirm(f"Delete {info.name}? Table and ledger stay.", yes=yes, as_json=as_json)
-        service.delete(info.name)
+        at.ingestions.delete(info.name)
     out.answer({"name": info.name, "deleted": True}, lambda: out.line(f"Deleted {safe(info.name)}; its table stays."))
 
 
@@ -182,10 +183,10 @@ def confirm(question: str, *, yes: bool, as_json: bool) -> None:
 @app.command()
 def export(names: Names = None, as_json: Json = False) -> None:
     """Write ingestions as YAML that `autoloader apply` reads."""
-    from app.services.apply_service import ApplyService, dumped
+    from app.services.apply_service import dumped
 
-    with opened() as at:
-        found = ApplyService(at.database, at.settings).export(names or [])
+    with backend() as at:
+        found = at.export(names or [])
     out = Output(as_json)
     out.answer({"ingestions": found}, lambda: out.document(dumped(found)))
 
@@ -209,7 +210,7 @@ def resolve(
     out = Output(as_json)
     if sum((landed is not None, not_landed is not None, accept_table)) > 1:
         raise InvalidInput("One decision at a time.", hint="Give one of --landed, --not-landed and --accept-table.")
-    with opened() as at:
+    with backend() as at:
         if accept_table:
             _accept(out, at, name)
         elif landed is not None or not_landed is not None:
@@ -218,21 +219,17 @@ def resolve(
             _evidence(out, at, name)
 
 
-def _accept(out: Output, at: Opened, name: str) -> None:
-    from app.services.resolve_service import ResolveService
-
-    uuid = ResolveService(at.database, at.settings).accept_table(name)
+def _accept(out: Output, at: Backend, name: str) -> None:
+    uuid = at.decisions.accept_table(name)
     shown = f"the table with the UUID {uuid}" if uuid else "a table that will be made anew"
     document = {"name": name, "accepted_table": uuid}
     out.answer(document, lambda: out.line(f"{safe(name)} goes on with {shown}. {_run_it(name)}"))
 
 
-def _decide(out: Output, at: Opened, name: str, batch: UUID | None, landed: bool) -> None:
-    from app.services.resolve_service import ResolveService
-
+def _decide(out: Output, at: Backend, name: str, batch: UUID | None, landed: bool) -> None:
     if batch is None:
         return
-    report = ResolveService(at.database, at.settings).decide(name, batch, landed=landed)
+    report = at.decisions.decide(name, batch, landed=landed)
     what = "its files are loaded" if landed else "its files wait for the next run"
     document = {"name": name, "batch_id": batch, "landed": landed, "state": report.state, "children": report.children}
     out.answer(document, lambda: out.line(f"Batch {batch} is {report.state}: {what}. {_run_it(name)}"))
@@ -242,10 +239,8 @@ def _run_it(name: str) -> str:
     return f"Run it: autoloader ingestions run {shell(name)}"
 
 
-def _evidence(out: Output, at: Opened, name: str) -> None:
-    from app.services.resolve_service import ResolveService
-
-    found = ResolveService(at.database, at.settings).evidence(name)
+def _evidence(out: Output, at: Backend, name: str) -> None:
+    found = at.decisions.evidence(name)
     out.answer({"name": name, "batches": found}, lambda: _show_evidence(out, name, found))
 
 

@@ -28,7 +28,9 @@ from app.cli import (
 )
 from app.cli.exits import MEANING, Exit
 from app.cli.faults import report
+from app.cli.opening import choose
 from app.cli.signals import interruptible
+from app.errors import InvalidInput
 
 _CODES = "  ".join(f"{code.value} {meaning};" for code, meaning in MEANING.items()).rstrip(";")
 _EPILOG = f"Exit codes: {_CODES}."
@@ -63,13 +65,29 @@ Version = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from; may stand anywhere.")]
 
 
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="Work with the Autoloader whose API is there; else AUTOLOADER_SERVER. Its key: AUTOLOADER_API_KEY.",
+    ),
+]
+OnlyHere = Annotated[
+    bool, typer.Option("--embedded", help="Work on the ledger of this machine, though AUTOLOADER_SERVER is set.")
+]
+
+
 @app.callback()
-def root(version: Version = False, debug: Debug = False) -> None:
+def root(version: Version = False, debug: Debug = False, server: Server = None, embedded: OnlyHere = False) -> None:
     """Load new files from folders and object stores into Apache Iceberg tables, each exactly once.
 
     Begin with: autoloader load SOURCE TABLE
     """
     del version, debug
+    if embedded and server:
+        raise InvalidInput("--server and --embedded say different things.", hint="Give one of them.")
+    choose("" if embedded else server)
 
 
 app.command()(load.load)

@@ -1,4 +1,4 @@
-"""What every command that needs the ledger begins with: settings, failpoints, logging, the database."""
+"""What every command begins with: settings, failpoints, logging; then the ledger of this machine, or a server."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.cli.embedded import Embedded
 from app.errors import InvalidInput
 
 if TYPE_CHECKING:
     from app.config import Settings
-    from app.database import Database
+    from app.remote.backend import Remote
+
+    Backend = Embedded | Remote
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    settings: Settings
-    database: Database
+@dataclass(slots=True)
+class _Choice:
+    """What stands before the command. None: the setting says it; empty: no server."""
+
+    server: str | None = None
+
+
+_choice = _Choice()
+
+
+def choose(server: str | None) -> None:
+    """Where the command works: a server's address, empty for this machine, None for what the settings say."""
+    _choice.server = server
 
 
 def read_settings() -> Settings:
@@ -44,21 +56,57 @@ def read_settings() -> Settings:
     return settings
 
 
+def server_of(settings: Settings) -> str:
+    """The address of the server that the command works with; empty: there is none."""
+    return (settings.autoloader_server if _choice.server is None else _choice.server).strip()
+
+
+def local_settings(command: str) -> Settings:
+    """The settings, for a command that only this machine can do. Raises InvalidInput where a server is given."""
+    settings = read_settings()
+    if server := server_of(settings):
+        by = "AUTOLOADER_SERVER" if _choice.server is None else "--server"
+        raise InvalidInput(
+            f"`autoloader {command}` works on this machine, not with the server that {by} names ({server}).",
+            hint=f"Call it on the server's machine, or for this one: autoloader --embedded {command} …",
+        )
+    return settings
+
+
 @contextmanager
-def opened(settings: Settings | None = None, *, migrated: bool = True) -> Iterator[Opened]:
-    """Settings and ledger. Where no DATABASE_URL is set the ledger is made, or brought up to date, by itself.
+def backend(*, migrated: bool = True) -> Iterator[Backend]:
+    """Whoever does what the command says: the services of this machine, or a server.
+
+    Raises as `opened` does, and InvalidInput for what is no address of a server.
+    """
+    settings = read_settings()
+    if server := server_of(settings):
+        from app.log import register_secret
+        from app.remote.backend import Remote
+
+        key = settings.autoloader_api_key.get_secret_value()
+        register_secret(key)
+        with Remote(server, key) as remote:
+            yield remote
+        return
+    with opened(settings, migrated=migrated) as here:
+        yield here
+
+
+@contextmanager
+def opened(settings: Settings, *, migrated: bool = True) -> Iterator[Embedded]:
+    """The ledger of this machine. Where no DATABASE_URL is set it is made, or brought up to date, by itself.
 
     `migrated=False` leaves the database as it is. Raises DatabaseNotMigrated for one that is somebody's own.
     """
     from app.database import Database
 
-    settings = settings or read_settings()
     database = Database(settings.database_address)
     try:
         if migrated and not settings.database_url:
             database.upgrade()
         elif migrated:
             database.require_current()
-        yield Opened(settings, database)
+        yield Embedded(settings, database)
     finally:
         database.close()

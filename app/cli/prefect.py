@@ -12,7 +12,7 @@ import typer
 
 from app.cli.exits import Exit
 from app.cli.ingestions import confirm
-from app.cli.opening import opened, read_settings
+from app.cli.opening import local_settings, opened
 from app.cli.options import Json, Yes
 from app.cli.output import Output
 from app.cli.text import plural, safe
@@ -49,7 +49,7 @@ def setup(as_json: Json = False) -> None:
     """Make the work pool and its queues where they are missing. May be repeated; what is there stays as it is."""
     from app.services.prefect_service import PrefectService
 
-    out, settings = Output(as_json), read_settings()
+    out, settings = Output(as_json), local_settings("prefect setup")
     with PrefectService(settings) as prefect:
         prefect.ensure_pool()
         health = prefect.health()
@@ -81,7 +81,7 @@ def sync(watch: Watch = False, as_json: Json = False) -> None:
     from app.services.trigger_service import TriggerService
 
     out = Output(as_json)
-    with opened() as at, PrefectService(at.settings) as prefect:
+    with opened(local_settings("prefect sync")) as at, PrefectService(at.settings) as prefect:
         if watch:
             from app.runtime.loops import Loops
 
@@ -141,7 +141,7 @@ def migrate(
 
     out, chosen = Output(as_json), only or []
     with ExitStack() as stack:
-        at = stack.enter_context(opened(migrated=not dry_run))
+        at = stack.enter_context(opened(local_settings("prefect migrate"), migrated=not dry_run))
         if dry_run:
             at.database.require_current()
         service = MigrateService(at.database, at.settings, stack.enter_context(PrefectService(at.settings)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.opening import opened
+from app.cli.opening import backend
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.shape_options import shape_options
@@ -22,12 +22,10 @@ Rows = Annotated[int, typer.Option("--rows", min=0, max=20, help="Sample rows to
 @shape_options("source", "format")
 def preview(source: Source, given: dict[str, Any], *, rows: Rows = 5, as_json: Json = False) -> None:
     """Show the files, the schema with its evidence and some rows of SOURCE; writes nothing."""
-    from app.services.preview_service import PreviewService
-
     out = Output(as_json)
     # Only a connection needs the ledger.
-    with opened(migrated="connection" in given.get("source", {})) as at:
-        found = PreviewService(at.database, at.settings).preview(source, given)
+    with backend(migrated="connection" in given.get("source", {})) as at:
+        found = at.preview(source, given)
     document = {
         "format": found.format,
         "because": found.because,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.opening import opened
+from app.cli.opening import local_settings, opened
 from app.cli.options import Json, Snapshot, TableName
 from app.cli.output import Output
 from app.cli.text import moment, number, plural, safe, size
@@ -29,7 +29,7 @@ def show(table: TableName, as_json: Json = False) -> None:
     from app.services.table_service import TableService
 
     out = Output(as_json)
-    with opened() as at:
+    with opened(local_settings("table show")) as at:
         found = TableService(at.database, at.settings).show(table)
     columns = [{"name": column.name, "type": str(column.type)} for column in found.schema]
     document = {
@@ -74,7 +74,7 @@ def head(table: TableName, rows: Count = 10, snapshot: Snapshot = None, as_json:
     from app.services.table_service import TableService
 
     out = Output(as_json)
-    with opened() as at:
+    with opened(local_settings("table head")) as at:
         found = TableService(at.database, at.settings).head(table, rows, snapshot)
     _answer(out, found)
 
@@ -85,7 +85,7 @@ def sql(table: TableName, query: Query, rows: Most = 1000, snapshot: Snapshot = 
     from app.services.table_service import TableService
 
     out = Output(as_json)
-    with opened() as at:
+    with opened(local_settings("table sql")) as at:
         found = TableService(at.database, at.settings).sql(table, query, snapshot, most=rows)
     _answer(out, found)
     if found.more:

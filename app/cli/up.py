@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.exits import Exit
-from app.cli.opening import read_settings
+from app.cli.opening import local_settings
 from app.cli.output import Output
 from app.cli.signals import Stopped
 from app.cli.text import safe, shell
@@ -47,7 +47,7 @@ def up(
     A part that dies is started anew. State and one log, up.log, are in AUTOLOADER_HOME; the next start goes on with it.
     Ctrl-C and SIGTERM are its regular end: exit code 0, and nothing of it is left.
     """
-    settings = read_settings()
+    settings = local_settings("up")
     if status:
         raise typer.Exit(_show_status(Output(as_json), settings))
     given = {"autoloader_api_port": api_port, "autoloader_prefect_port": prefect_port}

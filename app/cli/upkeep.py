@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from app.cli.embedded import Embedded
 from app.cli.exits import Exit
-from app.cli.opening import opened, read_settings
+from app.cli.opening import backend, local_settings
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.text import safe
@@ -29,7 +30,7 @@ def upgrade(as_json: Json = False) -> None:
     from app.database import Database
 
     out = Output(as_json)
-    database = Database(read_settings().database_address)
+    database = Database(local_settings("db upgrade").database_address)
     try:
         revision, shown = database.upgrade(), database.shown
     finally:
@@ -41,16 +42,15 @@ def upgrade(as_json: Json = False) -> None:
 def doctor(as_json: Json = False) -> None:
     """Check each thing the Autoloader depends on: reachable, or why not, and what to do.
 
-    Exit code 1 when one is broken.
+    With a server: whether it answers, its version, and its own health. Exit code 1 when one is broken.
     """
-    from app.services.health_service import BROKEN, HealthService
+    from app.services.health_service import BROKEN
 
     out = Output(as_json)
-    settings = read_settings()
-    with opened(settings, migrated=False) as at:
-        if not settings.database_url:
+    with backend(migrated=False) as at:
+        if isinstance(at, Embedded) and not at.settings.database_url:
             _try_upgrade(at.database)
-        found = list(HealthService(at.database, at.settings).checks())
+        found = list(at.checks())
     broken = [one for one in found if one.state == BROKEN]
     out.answer({"ok": not broken, "checks": found}, lambda: _show(out, found))
     raise typer.Exit(Exit.ERROR if broken else Exit.OK)

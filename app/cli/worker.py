@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.opening import read_settings
+from app.cli.opening import local_settings
 from app.cli.text import safe
 
 Pool = Annotated[str | None, typer.Option("--pool", metavar="NAME", help="Work pool; else PREFECT_WORK_POOL.")]
@@ -31,7 +31,7 @@ def worker(pool: Pool = None, queue: Queues = None, limit: Limit = None, name: N
     """
     from app.prefect import environment
 
-    settings = read_settings()
+    settings = local_settings("worker")
     environment.prepare(settings)  # before Prefect is imported: it reads its settings then
     from app.prefect.serving import Serving, serve
 

@@ -40,10 +40,15 @@ def page(
     """
     query = beyond(select(_P).where(*_conditions(wanted)), _P.path, _P.id, after, down=False)
     rows = session.scalars(query.limit(limit)).all()
+    states = batch_states(session, rows)
+    return [(row, states.get(row.batch_id)) for row in rows]
+
+
+def batch_states(session: Session, rows: Sequence[ProcessedFile]) -> dict[UUID | None, str]:
+    """Map batch → its state, of the batches that hold these files."""
     batch_ids = {row.batch_id for row in rows if row.batch_id is not None}
     found = session.execute(select(Batch.id, Batch.state).where(Batch.id.in_(batch_ids)))
-    states: dict[UUID | None, str] = {row[0]: row[1] for row in found}
-    return [(row, states.get(row.batch_id)) for row in rows]
+    return {row[0]: row[1] for row in found}
 
 
 def ids(session: Session, wanted: FileFilter, after: int, limit: int) -> Sequence[int]:

@@ -20,11 +20,11 @@ from app.models import DEFAULT_TENANT
 from app.repositories import ingestions
 from app.schemas.ingestion import IngestionShape
 from app.services import shape_checks, shape_service
-from app.services.context import IngestionInfo
 from app.services.ingestion_service import IngestionService, full_table_name
 
 _MOST_NODES = 20_000  # of one document; one with 10,000 columns names them in one text
 _DEEPEST = 10
+_MOST_VALUES = 10_000  # of one document; aliases inside aliases make millions of a few lines
 _HINT = "See the fields: docs/reference/ingestion.md"
 
 
@@ -82,16 +82,17 @@ class ApplyService:
         self.database = database
         self.ingestions = IngestionService(database, settings, tenant_id=tenant_id)
 
-    def plan(self, text: str, name: str, folder: Path | None) -> list[Step]:
+    def plan(self, text: str, name: str, folder: Path | None, *, everywhere: bool = False) -> list[Step]:
         """What the documents of `text` would do; `name` is the file's, for messages. Stores nothing.
 
-        Paths of this machine are read from `folder` on. Raises InvalidInput that tells every problem of every
-        document with its line, and then what the ledger has against them, as `carry_out` does.
+        Paths of this machine are read from `folder` on; `everywhere`: none that needs one is taken. Raises
+        InvalidInput that tells every problem of every document with its line, and then what the ledger has against
+        them, as `carry_out` does.
         """
         found, steps = Problems(), list[Step]()
         for document in _documents(text, name):
             with found.gathered():
-                step = self._step(document, folder)
+                step = self._step(document, folder, everywhere=everywhere)
                 if step.name in {earlier.name for earlier in steps}:
                     raise document.error(("name",), f"a second ingestion with the name {step.name!r}")
                 steps.append(step)
@@ -124,10 +125,11 @@ class ApplyService:
         that the same table is made elsewhere. Raises NotFound.
         """
         chosen = names or self.ingestions.names()
-        return [_written(_with_columns(self.ingestions.find(name))) for name in chosen]
+        found = [self.ingestions.find(name) for name in chosen]
+        return [written_with_columns(one.shape, str(one.schema) if one.schema is not None else None) for one in found]
 
-    def _step(self, document: _Document, folder: Path | None) -> Step:
-        shape, place = document.shape(folder), f"{document.file}:{document.line(())}"
+    def _step(self, document: _Document, folder: Path | None, *, everywhere: bool) -> Step:
+        shape, place = document.shape(folder, everywhere=everywhere), f"{document.file}:{document.line(())}"
         try:
             known = self.ingestions.find(shape.name)
         except (NotFound, ConfigUnreadable) as error:  # what cannot be read is written anew, whole
@@ -135,7 +137,8 @@ class ApplyService:
             action = Action.CREATE if isinstance(error, NotFound) else Action.CHANGE
             return Step(shape.name, action, tuple(changes), shape, place)
         before, after = known.shape.model_dump(mode="json"), shape.model_dump(mode="json")
-        if after["columns"]["columns"] == _with_columns(known).columns.columns:  # to say what was inferred is no change
+        inferred = known.shape.columns.columns or (str(known.schema) if known.schema is not None else None)
+        if after["columns"]["columns"] == inferred:  # to say what was inferred is no change
             before["columns"]["columns"] = after["columns"]["columns"]
         if "paused" not in shape.model_fields_set:  # a file that does not speak of it does not resume it
             after["paused"] = before["paused"]
@@ -147,12 +150,11 @@ class _Rehearsed(Exception):
     """Takes back what was stored only to learn whether it can be."""
 
 
-def _with_columns(known: IngestionInfo) -> IngestionShape:
-    """The shape, with the columns that were inferred where none are given."""
-    shape = known.shape
-    if shape.columns.columns is not None or known.schema is None:
-        return shape
-    return shape.model_copy(update={"columns": shape.columns.model_copy(update={"columns": str(known.schema)})})
+def written_with_columns(shape: IngestionShape, inferred: str | None) -> dict[str, Any]:
+    """What differs from the defaults, with the columns that were inferred where none are given."""
+    if shape.columns.columns is None and inferred is not None:
+        shape = shape.model_copy(update={"columns": shape.columns.model_copy(update={"columns": inferred})})
+    return _written(shape)
 
 
 def dumped(ingestions: Sequence[dict[str, Any]]) -> str:
@@ -190,7 +192,7 @@ class _Document:
     data: dict[str, Any]
     lines: dict[tuple[str, ...], int]
 
-    def shape(self, folder: Path | None) -> IngestionShape:
+    def shape(self, folder: Path | None, *, everywhere: bool) -> IngestionShape:
         """Raises InvalidInput that tells every problem with its line."""
         try:
             shape = IngestionShape.model_validate(self.data)
@@ -198,6 +200,8 @@ class _Document:
             raise self._all([self._of_field(item) for item in error.errors(include_url=False)]) from error
         told = [self._told(one) for one in shape_checks.problems(shape)]
         try:
+            if everywhere:
+                shape_service.require_everywhere(shape.source.url)
             url = shape_service.canonical_url(shape.source.url, folder)
         except AutoloaderError as error:
             told = [self._told(shape_checks.Problem(("source", "url"), error.message, error.hint)), *told]
@@ -249,6 +253,8 @@ def _documents(text: str, file: str) -> Iterator[_Document]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InvalidInput(f"{file}:{line}: this is not YAML: {error.problem}.", hint=_HINT) from error
+    except RecursionError as error:
+        raise InvalidInput(f"{file}: this is nested too deeply.", hint=_HINT) from error
     except yaml.YAMLError as error:
         raise InvalidInput(f"{file}: this is not YAML: {error}.", hint=_HINT) from error
 
@@ -287,9 +293,15 @@ def _value(node: Any, place: tuple[str, ...], lines: dict[tuple[str, ...], int],
         raise InvalidInput(f"{file}:{_line(node)}: one ingestion has more than {_MOST_NODES:,} values.", hint=_HINT)
     if len(place) > _DEEPEST:  # an alias of a node inside itself
         raise InvalidInput(f"{file}:{_line(node)}: this is nested too deeply.", hint=_HINT)
+    if len(lines) > _MOST_VALUES:
+        raise InvalidInput(f"{file}:{_line(node)}: this holds more values than an ingestion can.", hint=_HINT)
+    lines.setdefault(place, _line(node))
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, place, lines, file)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*place, str(at)), lines, file) for at, item in enumerate(node.value)]
     constructor: Any = yaml.SafeLoader("")
-    return constructor.construct_object(node, deep=True)
+    try:
+        return constructor.construct_object(node, deep=True)
+    except (ValueError, OverflowError) as error:  # a day that no calendar has, a number of too many digits
+        raise InvalidInput(f"{file}:{_line(node)}: this value cannot be read: {error}.", hint=_HINT) from error

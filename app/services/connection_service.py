@@ -82,7 +82,7 @@ class ConnectionService:
         """As `put`, but options that the kind does not have, or that lack their other half, are told now and not by
         the first run. Raises InvalidInput.
         """
-        _check(name, kind)
+        require_name(name, kind)
         _check_options(name, kind, options)
         return self.put(name, kind, options, secret_names=secret_names, replace=replace)
 
@@ -99,7 +99,7 @@ class ConnectionService:
 
         Raises Conflict when the name is taken.
         """
-        _check(name, kind)
+        require_name(name, kind)
         open_part, secret_part = split_secrets(options, secret_names)
         for value in secret_part.values():
             register_secret(value)
@@ -195,7 +195,8 @@ def split_secrets(options: Mapping[str, str], named: Collection[str] = ()) -> tu
     return {k: v for k, v in options.items() if k not in secret}, secret
 
 
-def _check(name: str, kind: str) -> None:
+def require_name(name: str, kind: str) -> None:
+    """Raise InvalidInput for a name or a kind that no connection can have."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"{name!r} is not a name for a connection.", hint="Use letters, digits, _ and -.")
     if kind not in KINDS:

@@ -16,16 +16,17 @@ from app.errors import IllegalTransition, InvalidInput, NotFound
 from app.ingest import ledger
 from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, ProcessedFile
-from app.repositories import file_moves, file_queries, file_removal
+from app.repositories import file_moves, file_queries, file_removal, ingestions
 from app.repositories.file_queries import FileFilter
 from app.services import lease_service
-from app.services.file_service import require_movable
+from app.services.file_service import FileView, require_movable, view_of
 from app.services.ingestion_query_service import IngestionQueryService
 from app.services.lease_service import HeldLease
 from app.values import FileState
 
 _CHUNK = 500
 _SHOWN = 20
+_SHOWN_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """`more`: the filter means further files than one call moves; call again. `refusals` are some of the `refused`."""
+    """`more`: the filter means further files than one call moves; call again. `refusals` are some of the `refused`,
+    `files` those that were moved, or the first of them; forgotten ones as they were.
+    """
 
     moved: int
     refused: int
     refusals: tuple[Refusal, ...]
     more: bool
+    files: tuple[FileView, ...] = ()
 
 
 class FileBulkService:
@@ -72,8 +76,8 @@ class FileBulkService:
             rows = file_queries.of_tenant(session, self.tenant_id, ids)
             for row in rows:
                 require_movable(session, row, target)
-            self._move(session, [row.id for row in rows], target)
-        return Moved(len(rows), 0, (), more=False)
+            views = self._move(session, rows, target)
+        return Moved(len(rows), 0, (), more=False, files=tuple(views))
 
     def by_filter(self, wanted: FileFilter, target: FileState | None) -> Moved:
         """Move what may be moved of the files that a filter means, at most `batch_max_files` in one call.
@@ -83,40 +87,53 @@ class FileBulkService:
         IngestionQueryService(self.database, self.tenant_id).name(wanted.ingestion_id)
         moved, refused, after = 0, 0, 0
         refusals: list[Refusal] = []
+        views: list[FileView] = []
         with self._leased(wanted.ingestion_id) as lease:
             while moved + refused < self.settings.batch_max_files:
                 with lease.transaction() as session:
                     chunk = file_queries.ids(session, wanted, after, _CHUNK)
                     good, bad = _sorted_out(session, file_queries.of_tenant(session, self.tenant_id, chunk), target)
-                    self._move(session, good, target)
+                    views += self._move(session, good, target)[: _SHOWN_FILES - len(views)]
                 moved, refused = moved + len(good), refused + len(bad)
                 refusals += bad[: _SHOWN - len(refusals)]
                 if len(chunk) < _CHUNK:
-                    return Moved(moved, refused, tuple(refusals), more=False)
+                    return Moved(moved, refused, tuple(refusals), more=False, files=tuple(views))
                 after = chunk[-1]
-        return Moved(moved, refused, tuple(refusals), more=True)
+        return Moved(moved, refused, tuple(refusals), more=True, files=tuple(views))
 
     def _leased(self, ingestion_id: UUID) -> AbstractContextManager[HeldLease]:
         return lease_service.hold(self.database, self.settings, ingestion_id, uuid4(), SilentProgress())
 
-    def _move(self, session: Session, ids: Sequence[int], target: FileState | None) -> None:
+    def _move(self, session: Session, rows: Sequence[ProcessedFile], target: FileState | None) -> list[FileView]:
+        """Move them; answers the first of them, as they are then, or were."""
+        ids, shown = [row.id for row in rows], rows[:_SHOWN_FILES]
+        before = self._views(session, shown)
         if target is None:
             file_removal.remove(session, ids)
-            return
+            return before
         waits = target is FileState.DISCOVERED
         reason, note = (None, None) if waits else (ledger.BY_HAND, "Left out by hand.")
         file_moves.move(session, ids, target, self.clock.now(), reason=reason, error=note)
+        session.expire_all()  # `move` works past the session's own objects
+        return self._views(session, shown)
+
+    def _views(self, session: Session, rows: Sequence[ProcessedFile]) -> list[FileView]:
+        states = file_queries.batch_states(session, rows)
+        names = {one: ingestions.by_id(session, one) for one in {row.ingestion_id for row in rows}}
+        return [
+            view_of(row, named.name, states.get(row.batch_id)) for row in rows if (named := names[row.ingestion_id])
+        ]
 
 
 def _sorted_out(
     session: Session, rows: Sequence[ProcessedFile], target: FileState | None
-) -> tuple[list[int], list[Refusal]]:
-    good: list[int] = []
+) -> tuple[list[ProcessedFile], list[Refusal]]:
+    good: list[ProcessedFile] = []
     bad: list[Refusal] = []
     for row in rows:
         try:
             require_movable(session, row, target)
-            good.append(row.id)
+            good.append(row)
         except IllegalTransition as error:
             bad.append(Refusal(row.id, row.path, row.state, error.message))
     return good, bad

@@ -127,13 +127,7 @@ class FileService:
 
         Raises NotFound, LeaseHeld, and IllegalTransition for a state that no person can end.
         """
-        wanted = [FileState(state) for state in states]
-        for state in wanted:
-            if state not in file_moves.RETRIABLE:
-                raise IllegalTransition(
-                    f"Files that are {state} cannot be tried again: they are loaded, in a batch, or waiting already.",
-                    hint=f"Give one of {', '.join(sorted(file_moves.RETRIABLE))}.",
-                )
+        wanted = require_retriable(states)
         with self.database.read_scope() as session:
             scope = self._scope(session, ingestion)
         if scope.ingestion_id is None:
@@ -235,6 +229,18 @@ class FileService:
             )
             for row in rows
         ]
+
+
+def require_retriable(states: Sequence[str]) -> list[FileState]:
+    """The states. Raises IllegalTransition for one that no person can end."""
+    wanted = [FileState(state) for state in states]
+    for state in wanted:
+        if state not in file_moves.RETRIABLE:
+            raise IllegalTransition(
+                f"Files that are {state} cannot be tried again: they are loaded, in a batch, or waiting already.",
+                hint=f"Give one of {', '.join(sorted(file_moves.RETRIABLE))}.",
+            )
+    return wanted
 
 
 def require_movable(session: Session, row: ProcessedFile, target: FileState | None) -> None:

@@ -23,6 +23,8 @@ from app.services.ingestion_service import IngestionService
 from app.storage import ProbeStep, check
 from app.vault import Vault
 
+__all__ = ["BROKEN", "OK", "WARNING", "Check", "HealthService", "ProbeStep"]
+
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 _LIBRARIES = ("duckdb", "pyarrow", "pyiceberg", "obstore", "sqlalchemy")
 _LITTLE_SPACE = 2 * GIB

@@ -89,6 +89,12 @@ class IngestionPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class IngestionDetailPage:
+    items: tuple[IngestionDetail, ...]
+    next_cursor: str | None
+
+
 class IngestionQueryService:
     def __init__(self, database: Database, tenant_id: str = DEFAULT_TENANT) -> None:
         self.database = database
@@ -96,45 +102,36 @@ class IngestionQueryService:
 
     def page(self, query: IngestionQuery, cursor: str | None) -> IngestionPage:
         """One page; the tenant of the query is this service's. Raises InvalidInput for a cursor of another list."""
+        with self.database.read_scope() as session:
+            shown, following = self._rows(session, query, cursor)
+            return IngestionPage(self._summaries(session, shown), following)
+
+    def detailed_page(self, query: IngestionQuery, cursor: str | None) -> IngestionDetailPage:
+        """The same with all that is known of each. Raises as `page` does."""
+        with self.database.read_scope() as session:
+            shown, following = self._rows(session, query, cursor)
+            return IngestionDetailPage(self._details(session, shown), following)
+
+    def _rows(
+        self, session: Session, query: IngestionQuery, cursor: str | None
+    ) -> tuple[Sequence[Ingestion], str | None]:
+        """The rows of a page, and the cursor behind them."""
         table = full_table_name(query.table) if query.table is not None else None
         query = replace(query, tenant_id=self.tenant_id, table=table)
         listing = replace(query, after=None, limit=0)  # a page may be longer than the one before
         if cursor is not None:
             kind = str if query.sort == "name" else datetime
             query = replace(query, after=cursors.decode(cursor, listing, kind, UUID))
-        with self.database.read_scope() as session:
-            rows = ingestion_queries.page(session, replace(query, limit=query.limit + 1))
-            shown = rows[: query.limit]
-            items = self._summaries(session, shown)
-        following = None
-        if len(rows) > query.limit:
-            last = shown[-1]
-            following = cursors.encode(listing, getattr(last, query.sort), last.id)
-        return IngestionPage(items, following)
+        rows = ingestion_queries.page(session, replace(query, limit=query.limit + 1))
+        shown = rows[: query.limit]
+        if len(rows) <= query.limit:
+            return shown, None
+        return shown, cursors.encode(listing, getattr(shown[-1], query.sort), shown[-1].id)
 
     def read(self, ingestion_id: UUID) -> IngestionDetail:
         """Raises NotFound, for those that are deleted or another tenant's too."""
         with self.database.read_scope() as session:
-            row = self._row(session, ingestion_id)
-            evidence = batches.evidence_of(session, [row.id]).get(row.id)
-            return IngestionDetail(
-                id=row.id,
-                name=row.name,
-                state=_state(row, evidence),
-                blocked=evidence,
-                revision=row.revision,
-                source_url=url_of(row),
-                table=row.table_name,
-                config=config_of(row),
-                columns=row.schema_text,
-                evidence=list(row.schema_evidence or ()),
-                prefect=_prefect(row),
-                files=files.counts_of(session, [row.id]).get(row.id, {}),
-                last_run=next(iter(runs.newest_of(session, [row.id])), None),
-                created_at=row.created_at,
-                updated_at=row.updated_at,
-                warnings=_warnings(row),
-            )
+            return self._details(session, [self._row(session, ingestion_id)])[0]
 
     def fires(self, ingestion_id: UUID, count: int) -> Fires:
         """When its schedule starts it next; nothing where it has none, or is paused. Raises NotFound."""
@@ -163,6 +160,34 @@ class IngestionQueryService:
         counts = ingestion_queries.not_loaded(session, ids)
         last = {run.ingestion_id: run for run in runs.newest_of(session, ids)}
         return tuple(_summary(row, blocked, counts[row.id], last.get(row.id)) for row in rows)
+
+    def _details(self, session: Session, rows: Sequence[Ingestion]) -> tuple[IngestionDetail, ...]:
+        ids = [row.id for row in rows]
+        blocked = batches.evidence_of(session, ids)
+        counts = files.counts_of(session, ids)
+        last = {run.ingestion_id: run for run in runs.newest_of(session, ids)}
+        return tuple(_detail(row, blocked.get(row.id), counts.get(row.id, {}), last.get(row.id)) for row in rows)
+
+
+def _detail(row: Ingestion, blocked: str | None, counts: dict[str, int], last: LastRun | None) -> IngestionDetail:
+    return IngestionDetail(
+        id=row.id,
+        name=row.name,
+        state=_state(row, blocked),
+        blocked=blocked,
+        revision=row.revision,
+        source_url=url_of(row),
+        table=row.table_name,
+        config=config_of(row),
+        columns=row.schema_text,
+        evidence=list(row.schema_evidence or ()),
+        prefect=_prefect(row),
+        files=counts,
+        last_run=last,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        warnings=_warnings(row),
+    )
 
 
 def _summary(

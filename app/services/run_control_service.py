@@ -89,7 +89,7 @@ class RunControlService:
             if run.state == RunState.SUCCESS:
                 raise Conflict(
                     f"Run {run_id} loaded all there was: there is nothing to retry.",
-                    hint=f"For new files: POST /v1/ingestions/{run.ingestion_id}/run",
+                    hint="For new files, run the ingestion.",
                 )
             return run.ingestion_id
 

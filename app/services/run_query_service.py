@@ -13,7 +13,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT, Run
 from app.repositories import run_queries
 from app.repositories.run_queries import NamedRun, RunQuery
-from app.services import cursors
+from app.services import cursors, lease_service
 from app.services.run_view_service import BatchView, NotLoaded, RunViewService
 from app.values import RunState
 
@@ -46,7 +46,7 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """A run in a list. `seconds` is its length, or its age while it goes on."""
+    """A run in a list. `seconds` is its length, or its age while it goes on; `alive` when its lease is held then."""
 
     id: UUID
     ingestion_id: UUID
@@ -58,6 +58,7 @@ class RunLine:
     started_at: datetime
     finished_at: datetime | None
     seconds: float
+    alive: bool
     error_code: str | None
     error: str | None
     metrics: dict[str, Any]
@@ -93,7 +94,7 @@ class RunQueryService:
         with self.database.read_scope() as session:
             rows = run_queries.page(session, replace(query, limit=query.limit + 1))
             shown = rows[: query.limit]
-            items = tuple(self._line(row) for row in shown)
+            items = tuple(self._line(session, row) for row in shown)
         following = None
         if len(rows) > query.limit:
             following = cursors.encode(listing, shown[-1].run.started_at, shown[-1].run.id)
@@ -105,13 +106,14 @@ class RunQueryService:
             found = run_queries.one(session, self.tenant_id, run_id)
             if found is None:
                 raise NotFound(f"There is no run {run_id}.", hint="GET /v1/runs lists them.")
-            line = self._line(found)
+            line = self._line(session, found)
             progress = self._progress(session, found.run) if found.run.state == RunState.RUNNING else None
         view = RunViewService(self.database, self.tenant_id).show(str(run_id))
         return RunDetail(line, view.batch_count, view.batches, view.not_loaded, progress)
 
-    def _line(self, named: NamedRun) -> RunLine:
+    def _line(self, session: Session, named: NamedRun) -> RunLine:
         run = named.run
+        goes_on = run.state == RunState.RUNNING
         return RunLine(
             id=run.id,
             ingestion_id=run.ingestion_id,
@@ -123,6 +125,7 @@ class RunQueryService:
             started_at=run.started_at,
             finished_at=run.finished_at,
             seconds=max(0.0, ((run.finished_at or self.clock.now()) - run.started_at).total_seconds()),
+            alive=goes_on and lease_service.is_alive(session, run.ingestion_id, run.id),
             error_code=run.error_code,
             error=run.error,
             metrics=run.metrics,

@@ -74,6 +74,16 @@ def canonical_url(url: str, folder: Path | None = None) -> str:
     return join(address.base, pattern) if pattern else address.base
 
 
+def require_everywhere(url: str, place: tuple[str, ...] = ("source", "url")) -> None:
+    """Raise InvalidInput for a path that depends on where a process was started."""
+    if "://" not in url and not url.startswith(("/", "~")):
+        raise InvalidInput(
+            f"{url!r} is no address that is the same for every process.",
+            hint="Write an absolute path, or s3://, az:// or gs://.",
+            fields=[(place, "a path of the API's machine must begin with /")],
+        )
+
+
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
     """`(field, old, new)` of every field that differs, by dotted name."""
     found: list[tuple[str, Any, Any]] = []

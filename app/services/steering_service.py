@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from app.config import Settings
 from app.database import Database, Session
-from app.errors import Conflict, InvalidInput, NotFound, StaleRevision
+from app.errors import Conflict, InvalidInput, LeaseHeld, NotFound, StaleRevision
 from app.models import DEFAULT_TENANT
-from app.repositories import files, ingestions, triggers
+from app.repositories import files, ingestions, runs, triggers
 from app.schemas.ingestion import IngestionShape
 from app.services import connection_service, shape_checks, shape_service
 from app.services.connection_service import STORES
@@ -109,12 +109,12 @@ class SteeringService:
     def delete(self, ingestion_id: UUID, running: str, revision: int | None) -> Deleted:
         """Forget the configuration; table and ledger stay. `running` says what becomes of an active run:
 
-        `refuse` raises Conflict, `cancel` ends it, `finish` lets it go on to its end.
+        `refuse` raises LeaseHeld, `cancel` ends it, `finish` lets it go on to its end.
         """
         known = self.queries.read(ingestion_id)
         active = self.runs.active(ingestion_id)
         if active is not None and running == "refuse":
-            raise Conflict(
+            raise LeaseHeld(
                 f"Run {active} of {known.name} is active.",
                 hint="Wait for it, or delete with running=cancel or running=finish.",
             )
@@ -180,6 +180,7 @@ class SteeringService:
                 raise NotFound(
                     f"There is no trigger {trigger_id}.", hint="POST /v1/ingestions/{id}/run answers its id."
                 )
+            run = runs.by_key(session, row.flow_run_id) if row.flow_run_id is not None else None
             return TriggerView(
                 id=row.id,
                 ingestion_id=row.ingestion_id,
@@ -188,7 +189,7 @@ class SteeringService:
                 due_at=row.due_at,
                 delivered_at=row.delivered_at,
                 flow_run_id=row.flow_run_id,
-                run_id=row.run_id,
+                run_id=run.id if run is not None else None,
                 attempts=row.attempts,
                 error=row.error,
             )
@@ -223,13 +224,7 @@ def _canonical(shape: IngestionShape) -> IngestionShape:
     """The same for whichever process reads it. A path that depends on where the API was started is refused."""
     url = shape.source.url
     place = ("source", "url")
-    if "://" not in url and not url.startswith(("/", "~")):
-        problem = "a path of the API's machine must begin with /"
-        raise InvalidInput(
-            f"{url!r} is no address that is the same for every process.",
-            hint="Write an absolute path, or s3://, az:// or gs://.",
-            fields=[(place, problem)],
-        )
+    shape_service.require_everywhere(url)
     try:
         canonical = shape_service.canonical_url(url)
     except InvalidInput as error:

@@ -1,10 +1,24 @@
 """Version 1 of the API: one module a noun."""
 
-from app.api.v1 import clusters, connections, decisions, files, health, ingestions, notify, planning, rejects, runs
+from app.api.v1 import (
+    clusters,
+    connections,
+    decisions,
+    declaring,
+    files,
+    health,
+    ingestions,
+    notify,
+    planning,
+    rejects,
+    runs,
+)
 
 routers = [
     ingestions.router,
     ingestions.keyed,
+    declaring.router,
+    declaring.keyed,
     planning.router,
     runs.router,
     runs.keyed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from app.api.deps import Given
 from app.api.documents import problems
@@ -24,14 +24,19 @@ from app.services.connection_service import ConnectionView
 router = APIRouter(prefix="/v1", tags=["connections"])
 keyed = APIRouter(prefix="/v1", tags=["connections"], route_class=KeyedRoute, dependencies=[KEYED])
 
+Checked = Annotated[
+    bool, Query(description="Refuse options that the kind does not have, or that lack their other half.")
+]
 OneName = Annotated[Name, Path(description="The connection's name.")]
 
 
 @keyed.post("/connections", status_code=201, summary="Create a connection", responses=problems(409))
-def create_connection(given: Given, shape: ConnectionShape, response: Response) -> ConnectionOut:
+def create_connection(
+    given: Given, shape: ConnectionShape, response: Response, check: Checked = False
+) -> ConnectionOut:
     """Options may be shown; secrets are encrypted, and never shown again."""
     response.headers["Location"] = f"/v1/connections/{shape.name}"
-    return _put(given, shape.name, shape, replace=False)
+    return _put(given, shape.name, shape, replace=False, check=check)
 
 
 @router.get("/connections", summary="List connections")
@@ -47,10 +52,10 @@ def read_connection(given: Given, name: OneName) -> ConnectionOut:
 
 
 @router.put("/connections/{name}", summary="Replace a connection", responses=problems(404, 409))
-def update_connection(given: Given, name: OneName, content: ConnectionContent) -> ConnectionOut:
+def update_connection(given: Given, name: OneName, content: ConnectionContent, check: Checked = False) -> ConnectionOut:
     """Options and secrets anew: what is left out is gone, secrets too."""
     _known(given, name)
-    return _put(given, name, content, replace=True)
+    return _put(given, name, content, replace=True, check=check)
 
 
 @router.delete("/connections/{name}", status_code=204, summary="Delete a connection", responses=problems(404, 409))
@@ -74,8 +79,9 @@ def _known(given: Given, name: str) -> ConnectionView:
     raise NotFound(f"There is no connection {name!r}.", hint="GET /v1/connections lists them.")
 
 
-def _put(given: Given, name: str, content: ConnectionContent, *, replace: bool) -> ConnectionOut:
+def _put(given: Given, name: str, content: ConnectionContent, *, replace: bool, check: bool) -> ConnectionOut:
     secrets = {key: value.get_secret_value() for key, value in content.secrets.items()}
     options = {**content.options, **secrets}
-    view = given.connections.put(name, content.kind, options, secret_names=secrets, replace=replace)
+    store = given.connections.add if check else given.connections.put
+    view = store(name, content.kind, options, secret_names=secrets, replace=replace)
     return ConnectionOut.model_validate(view)

@@ -12,12 +12,15 @@ from app.api.documents import problems
 from app.api.v1.common import Cursor, IngestionId, Limit, OfIngestion
 from app.api.views.files import (
     FileId,
+    FileName,
     FileOut,
     FilePageOut,
+    FilesByName,
     FileSelection,
     FilesOf,
     FileStateWord,
     FileWithHistoryOut,
+    FoundFilesOut,
     MovedOut,
     WhereOut,
 )
@@ -55,6 +58,35 @@ def list_files(
         batch_id=batch_id,
     )
     return FilePageOut.model_validate(given.files.page(wanted, cursor, limit))
+
+
+@router.get("/ledger", summary="List files in order of discovery", responses=problems(404))
+def list_ledger(
+    given: Given,
+    ingestion_id: Annotated[UUID | None, Query(description="Only of this ingestion.")] = None,
+    state: Annotated[list[FileStateWord] | None, Query(description="Only in this state; may be repeated.")] = None,
+    path_contains: Annotated[PathText, Query(description="Only paths that hold this text.")] = None,
+    limit: Limit = 100,
+    cursor: Annotated[FileId | None, Query(description="Begin behind the file with this id.")] = None,
+) -> FilePageOut:
+    """The files of one ingestion or of all, the oldest first. `next_cursor` is the id of the page's last file."""
+    after = int(cursor) if cursor is not None else 0
+    wanted = (tuple(state or ()), path_contains)
+    return FilePageOut.model_validate(given.files.ledger(ingestion_id, *wanted, after=after, limit=limit))
+
+
+@router.get("/where", summary="Find a file by a name", responses=problems(404, 429))
+def find_file(
+    given: Given,
+    name: Annotated[FileName, Query(description="Full path, end of a path, or id.")],
+    ingestion_id: Annotated[UUID | None, Query(description="Only of this ingestion.")] = None,
+) -> FoundFilesOut:
+    """The versions that the ledger has, with their history; or else what each ingestion whose source covers the name
+    says of it: which rule leaves it out, or that the next run will load it.
+    """
+    with given.at.long_call():
+        known, told = given.files.find(name, ingestion_id)
+    return FoundFilesOut.model_validate({"files": known, "explanations": told}, from_attributes=True)
 
 
 @router.get("/files/{file_id}", summary="Read a file", responses=problems(404))
@@ -117,12 +149,21 @@ def forget_file(given: Given, file_id: OneFile) -> MovedOut:
 
 
 def _moved(given: Given, selection: FileSelection, target: FileState | None) -> MovedOut:
+    if selection.named is not None:
+        return _moved_by_name(given, selection.named, target)
     done: Moved
     if selection.filter is not None:
         done = given.file_moves.by_filter(_filter(selection.filter), target)
     else:
         done = given.file_moves.by_ids([int(one) for one in dict.fromkeys(selection.ids or ())], target)
     return MovedOut.model_validate(done)
+
+
+def _moved_by_name(given: Given, wanted: FilesByName, target: FileState | None) -> MovedOut:
+    done = given.files.move(wanted.names, wanted.ingestion_id, target)
+    return MovedOut.model_validate(
+        {"moved": done.count, "refused": 0, "refusals": (), "more": False, "files": done.files}, from_attributes=True
+    )
 
 
 def _filter(wanted: FilesOf) -> FileFilter:

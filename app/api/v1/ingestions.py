@@ -12,7 +12,14 @@ from app.api.documents import problems
 from app.api.etags import IfMatch, IfNoneMatch, expected_revision, tagged
 from app.api.keyed import KEYED, KeyedRoute
 from app.api.v1.common import Cursor, IngestionId, Limit, ShapeBody
-from app.api.views.ingestions import DeletedOut, FiresOut, IngestionOut, IngestionPageOut, TriggerOut
+from app.api.views.ingestions import (
+    DeletedOut,
+    FiresOut,
+    IngestionDetailPageOut,
+    IngestionOut,
+    IngestionPageOut,
+    TriggerOut,
+)
 from app.services.ingestion_query_service import IngestionQuery
 from app.services.steering_service import Deleted, TriggerView
 
@@ -43,7 +50,7 @@ def create_ingestion(given: Given, shape: ShapeBody) -> Response:
     return tagged(given.steering.create(shape), status_code=201)
 
 
-@router.get("/ingestions", summary="List ingestions")
+@router.get("/ingestions", response_model=IngestionPageOut | IngestionDetailPageOut, summary="List ingestions")
 def list_ingestions(
     given: Given,
     name: Annotated[Text, Query(description="Exactly this name.")] = None,
@@ -57,10 +64,16 @@ def list_ingestions(
         Literal["in_sync", "pending", "error", "off"] | None, Query(description="How far Prefect follows.")
     ] = None,
     sort: Annotated[Sort, Query(description="Order; `-` turns it round.")] = "name",
+    details: Annotated[
+        bool, Query(description="Each as it is read alone: with configuration, schema and all its files by state.")
+    ] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> IngestionPageOut:
-    """Page by page, filtered and sorted, each with its newest run and with how many files are not loaded."""
+) -> IngestionPageOut | IngestionDetailPageOut:
+    """Page by page, filtered and sorted, each with its newest run and with how many files are not loaded.
+
+    `details` counts the loaded files too, which takes long where there are millions.
+    """
     query = IngestionQuery(
         tenant_id=given.tenant_id,
         name=name,
@@ -75,6 +88,8 @@ def list_ingestions(
         down=sort.startswith("-"),
         limit=limit,
     )
+    if details:
+        return IngestionDetailPageOut.model_validate(given.ingestions.detailed_page(query, cursor))
     return IngestionPageOut.model_validate(given.ingestions.page(query, cursor))
 
 

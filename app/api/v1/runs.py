@@ -32,6 +32,9 @@ def list_runs(
     trigger: Annotated[TriggerWord | None, Query(description="Only those begun so.")] = None,
     since: Annotated[Moment, Query(description="Begun at this time or later.")] = None,
     until: Annotated[Moment, Query(description="Begun before this time.")] = None,
+    id_prefix: Annotated[
+        str | None, Query(pattern=r"^[0-9a-f-]{4,36}$", description="Only those whose id begins so.")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> RunPageOut:
@@ -43,6 +46,7 @@ def list_runs(
         trigger=trigger,
         since=since,
         until=until,
+        id_prefix=id_prefix,
         limit=limit,
     )
     return RunPageOut.model_validate(given.runs.page(query, cursor))

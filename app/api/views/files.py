@@ -99,13 +99,6 @@ class FileWithHistoryOut(FileOut):
     history: tuple[FileEventOut, ...]
 
 
-class FilePageOut(View):
-    """Part of the list of files."""
-
-    items: tuple[FileOut, ...]
-    next_cursor: NextCursor
-
-
 class ExplanationOut(View):
     """Why an ingestion does not have a file."""
 
@@ -113,6 +106,22 @@ class ExplanationOut(View):
     path: str
     reason: str = Field(description="The rule that leaves it out, or `next-run`, `missing`, `unreachable`.")
     sentence: Told
+
+
+class FoundFilesOut(View):
+    """What a name means: versions of files with their history, or else why the ledger has no such file."""
+
+    model_config = ConfigDict(json_schema_extra=examples({"files": [{**_FILE, "history": []}], "explanations": []}))
+
+    files: tuple[FileWithHistoryOut, ...]
+    explanations: tuple[ExplanationOut, ...]
+
+
+class FilePageOut(View):
+    """Part of the list of files."""
+
+    items: tuple[FileOut, ...]
+    next_cursor: NextCursor
 
 
 class WhereOut(View):
@@ -148,12 +157,27 @@ class FilesOf(Shape):
     run_id: UUID | None = Field(default=None, description="Only files that this run ended.")
 
 
+FileName = Annotated[
+    str, Field(min_length=1, max_length=2048, description="Full path, end of a path, or id, as GET /v1/where takes it.")
+]
+
+
+class FilesByName(Shape):
+    """Files as a person names them."""
+
+    names: tuple[FileName, ...] = Field(
+        min_length=1, max_length=1000, description="Each must mean one file; of its versions the newest that may move."
+    )
+    ingestion_id: UUID | None = Field(default=None, description="Only files of this ingestion.")
+
+
 class FileSelection(Shape):
-    """Which files a call means: some by their ids, or all that a filter means."""
+    """Which files a call means: some by their ids or names, or all that a filter means."""
 
     model_config = ConfigDict(
         json_schema_extra=examples(
             {"ids": ["4611686018427387905"]},
+            {"named": {"names": ["2026-03-01.jsonl.gz"]}},
             {"filter": {"ingestion_id": "3f6c1f0e-7d55-4b0e-9d7c-0f3f1a2b4c5d", "states": ["QUARANTINED"]}},
         )
     )
@@ -161,12 +185,13 @@ class FileSelection(Shape):
     ids: tuple[FileId, ...] | None = Field(
         default=None, min_length=1, max_length=1000, description="These files, all or none of them."
     )
+    named: FilesByName | None = Field(default=None, description="These files, all or none of them.")
     filter: FilesOf | None = Field(default=None, description="What may be moved of all that it means.")
 
     @model_validator(mode="after")
     def _one(self) -> FileSelection:
-        if (self.ids is None) == (self.filter is None):
-            message = "give one of ids and filter"
+        if sum(given is not None for given in (self.ids, self.named, self.filter)) != 1:
+            message = "give one of ids, named and filter"
             raise ValueError(message)
         return self
 
@@ -183,12 +208,17 @@ class RefusalOut(View):
 class MovedOut(View):
     """What became of the files that a call meant."""
 
-    model_config = ConfigDict(json_schema_extra=examples({"moved": 12, "refused": 0, "refusals": [], "more": False}))
+    model_config = ConfigDict(
+        json_schema_extra=examples({"moved": 12, "refused": 0, "refusals": [], "more": False, "files": []})
+    )
 
     moved: int
     refused: int
     refusals: tuple[RefusalOut, ...] = Field(description="Some of those that were refused.")
     more: bool = Field(description="The filter means further files than one call moves: call again.")
+    files: tuple[FileOut, ...] = Field(
+        default=(), description="Those that were moved, of a filter the first 100; forgotten ones as they were."
+    )
 
 
 class RejectOut(View):

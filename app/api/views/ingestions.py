@@ -43,6 +43,14 @@ _SUMMARY = {
     "created_at": "2026-02-01T08:00:00Z",
     "updated_at": "2026-02-20T09:30:00Z",
 }
+EXAMPLE_INGESTION: dict[str, Any] = {
+    **_SUMMARY,
+    "config": IngestionShape.model_validate(EXAMPLE_SHAPE).model_dump(mode="json"),
+    "columns": "id bigint, amount decimal(10, 2), ordered_at timestamptz",
+    "evidence": [{"column": "id", "type": "bigint", "path": "s3://shop/orders/1.jsonl.gz", "example": "17"}],
+    "files": {"SUCCESS": 1204, "QUARANTINED": 1},
+    "warnings": [],
+}
 
 
 class LastRunOut(View):
@@ -103,20 +111,7 @@ class EvidenceOut(View):
 class IngestionOut(View):
     """An ingestion with its configuration and how it stands. What PUT takes is exactly its `config`."""
 
-    model_config = ConfigDict(
-        json_schema_extra=examples(
-            {
-                **_SUMMARY,
-                "config": IngestionShape.model_validate(EXAMPLE_SHAPE).model_dump(mode="json"),
-                "columns": "id bigint, amount decimal(10, 2), ordered_at timestamptz",
-                "evidence": [
-                    {"column": "id", "type": "bigint", "path": "s3://shop/orders/1.jsonl.gz", "example": "17"}
-                ],
-                "files": {"SUCCESS": 1204, "QUARANTINED": 1},
-                "warnings": [],
-            }
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=examples(EXAMPLE_INGESTION))
 
     id: UUID
     name: str
@@ -136,6 +131,13 @@ class IngestionOut(View):
     warnings: list[str] = Field(
         description="What its schedule does otherwise than its line says when clocks change in the coming year."
     )
+
+
+class IngestionDetailPageOut(View):
+    """Part of the list of ingestions, each with all that is known of it."""
+
+    items: tuple[IngestionOut, ...]
+    next_cursor: NextCursor
 
 
 class FiresOut(View):

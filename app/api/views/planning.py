@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from app.api.views.base import BigId, Plain, Told, View, examples
 from app.api.views.ingestions import EvidenceOut
-from app.schemas.ingestion import FormatShape, Shape, SourceShape
+from app.schemas.ingestion import FormatName, FormatShape, Shape, SourceShape
 
 _ESTIMATE: dict[str, Any] = {
     "complete": True,
@@ -29,6 +29,12 @@ _ESTIMATE: dict[str, Any] = {
 }
 
 
+class PreviewFormat(FormatShape):
+    """How the bytes are read, as far as it is known already."""
+
+    type: FormatName | None = Field(default=None, description="Empty: found out by the names of the files.")  # type: ignore[assignment] # less is asked for
+
+
 class PreviewIn(Shape):
     """A source that is looked at before anything is saved."""
 
@@ -37,7 +43,7 @@ class PreviewIn(Shape):
     )
 
     source: SourceShape
-    format: FormatShape | None = Field(default=None, description="How the bytes are read; empty: found out.")
+    format: PreviewFormat | None = Field(default=None, description="How the bytes are read; empty: found out.")
 
 
 class SampleProblemOut(View):
@@ -46,6 +52,17 @@ class SampleProblemOut(View):
     path: str
     reason: str
     error: Told
+
+
+class OutlierOut(View):
+    """A column that is a string because of few of its values."""
+
+    column: str
+    type: str = Field(description="The type it would have without them.")
+    count: int
+    total: int
+    path: str = Field(description="Where the first such value is.")
+    example: str
 
 
 class PreviewOut(View):
@@ -65,6 +82,8 @@ class PreviewOut(View):
                 "evidence": [],
                 "rows": [{"id": 17, "amount": "12.50"}],
                 "problems": [],
+                "outliers": [],
+                "hints": [],
             }
         )
     )
@@ -80,6 +99,8 @@ class PreviewOut(View):
     evidence: tuple[EvidenceOut, ...]
     rows: tuple[dict[str, Plain], ...]
     problems: tuple[SampleProblemOut, ...]
+    outliers: tuple[OutlierOut, ...]
+    hints: tuple[str, ...] = Field(description="Sentences about the options.")
 
 
 class EstimateOut(View):

@@ -22,6 +22,7 @@ _RUN: dict[str, Any] = {
     "started_at": "2026-03-01T12:00:00Z",
     "finished_at": None,
     "seconds": 21.5,
+    "alive": True,
     "error_code": None,
     "error": None,
     "metrics": {"discovered": {"listed": 1300, "new": 96, "known": 1204}},
@@ -87,6 +88,7 @@ class MetricsOut(View):
     batches: int = 0
     snapshots: tuple[BigId, ...] = ()
     waiting: int = Field(default=0, description="Files that waited when it ended.")
+    quarantined_before: int = Field(default=0, description="Files that earlier runs quarantined, when it ended.")
     seconds: dict[str, float] = Field(default={}, description="Of each step.")
 
 
@@ -103,6 +105,7 @@ class RunSummaryOut(View):
     started_at: datetime
     finished_at: datetime | None
     seconds: float = Field(description="How long it took, or has been going on.")
+    alive: bool = Field(description="Whether it is RUNNING and somebody holds its lease; else its process is gone.")
     error_code: str | None
     error: Told | None
     metrics: MetricsOut

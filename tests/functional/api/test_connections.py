@@ -37,6 +37,13 @@ def test_what_looks_like_a_secret_is_one_wherever_it_is_put(api, name):
     assert (seen["options"], seen["secret_names"]) == ({}, ["endpoint", "secret_access_key"])
 
 
+def test_options_that_cannot_work_are_refused_where_that_is_asked_for(api, name):
+    shape = {"name": name, "kind": "s3", "options": {"no_such_option": "1"}}
+    problem(api.post("/v1/connections?check=true", shape), 422, "invalid-input")
+    assert api.post("/v1/connections", shape).status_code == 201
+    problem(api.client.put(f"/v1/connections/{name}?check=true", json=shape | {"name": None}), 422, "invalid-input")
+
+
 def test_replacing_leaves_nothing_of_before(api, name):
     api.post("/v1/connections", {"name": name, "kind": "s3", "options": {"a": "1"}, "secrets": {"token": CANARY}})
     seen = api.client.put(f"/v1/connections/{name}", json={"kind": "s3", "options": {"b": "2"}}).json()

@@ -19,9 +19,10 @@ ROOT = Path(__file__).parents[3]
 OPERATIONS = {
     "create_ingestion", "list_ingestions", "read_ingestion", "update_ingestion", "patch_ingestion", "delete_ingestion",
     "trigger_run", "read_trigger", "read_schedule", "pause_ingestion", "resume_ingestion",
+    "apply_documents", "prepare_load",
     "preview_source", "estimate_run", "refresh_ingestion",
     "list_runs", "read_run", "retry_run", "cancel_run",
-    "list_files", "read_file", "where_is_file", "list_rejects",
+    "list_ledger", "find_file", "list_files", "read_file", "where_is_file", "list_rejects",
     "retry_files", "skip_files", "forget_files", "retry_file", "skip_file", "forget_file",
     "list_blocked", "look_for_evidence", "resolve_ingestion",
     "notify_ingestion", "show_notify_token",
@@ -108,15 +109,17 @@ def test_every_body_and_every_answer_has_an_example_that_is_one(document, operat
 
 def _items_have_examples(document, schema):
     """A page's example is that of its items."""
+    if "anyOf" in schema:
+        return all(_items_have_examples(document, resolved(document, one)) for one in schema["anyOf"])
     items = schema.get("properties", {}).get("items", {}).get("items", {})
     return bool(items) and bool(resolved(document, items).get("properties"))
 
 
 def test_the_examples_of_models_are_right(document):
-    from app.api.views import base, connections, files, health, ingestions, planning, problems, runs
+    from app.api.views import base, connections, declaring, files, health, ingestions, planning, problems, runs
 
     checked = 0
-    for module in (base, connections, files, health, ingestions, planning, problems, runs):
+    for module in (base, connections, declaring, files, health, ingestions, planning, problems, runs):
         for name, model in vars(module).items():
             extra = getattr(model, "model_config", {}).get("json_schema_extra") if isinstance(model, type) else None
             for example in (extra or {}).get("examples", ()):

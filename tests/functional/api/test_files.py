@@ -221,3 +221,54 @@ def test_files_of_several_ingestions_are_not_moved_in_one_call(any_api, ledger, 
         file_rows.insert_new(session, UUID(other), run_id, [NewFile(found("/x"), FileState.SKIPPED)], NOON)
     ids = [id_of(any_api, ledger, "/data/0-SKIPPED"), id_of(any_api, other, "/x")]
     problem(any_api.post("/v1/files/retry", {"ids": ids}), 422, "invalid-input")
+
+
+# --- as a person names them
+
+
+def test_the_ledger_is_listed_in_order_of_discovery_of_one_ingestion_or_of_all(any_api, ledger):
+    items = walked(any_api, f"/v1/ledger?ingestion_id={ledger}&limit=3")
+    assert [one["path"] for one in items] == [f"/data/{n}-{state}" for n in range(2) for state in STATES]
+    beyond = any_api.get(f"/v1/ledger?cursor={items[7]['id']}&state=DISCOVERED&path_contains=1-").json()
+    assert items[9]["id"] in [one["id"] for one in beyond["items"]]
+    problem(any_api.get(f"/v1/ledger?ingestion_id={uuid4()}"), 404, "not-found")
+
+
+def test_a_file_is_found_by_its_path_its_end_or_its_id_with_its_history(any_api, ledger):
+    path = "/data/0-FAILED"
+    by_path = any_api.get(f"/v1/where?name={path}&ingestion_id={ledger}").json()
+    by_end = any_api.get(f"/v1/where?name=0-FAILED&ingestion_id={ledger}").json()
+    by_id = any_api.get(f"/v1/where?name={id_of(any_api, ledger, path)}").json()
+
+    assert by_path == by_end == by_id
+    assert [one["path"] for one in by_path["files"]] == [path]
+    assert "history" in by_path["files"][0]
+
+
+def test_a_name_that_no_ledger_has_is_explained(api, shape, landing):
+    made = create(api, shape())
+    put(landing, "_x.jsonl", rows(0, 1))
+    seen = api.get(f"/v1/where?name={landing}/_x.jsonl").json()
+    assert [(one["ingestion"], one["reason"]) for one in seen["explanations"]] == [(made["name"], "hidden")]
+
+
+def test_files_are_moved_by_their_names_or_none_of_them(any_api, ledger):
+    named = {"names": ["0-QUARANTINED", "/data/1-FAILED"], "ingestion_id": ledger}
+    done = any_api.post("/v1/files/retry", {"named": named}).json()
+    assert (done["moved"], [one["state"] for one in done["files"]]) == (2, ["DISCOVERED"] * 2)
+
+    before = states(any_api, ledger)
+    mixed = {"names": ["1-QUARANTINED", "0-SUCCESS"], "ingestion_id": ledger}
+    problem(any_api.post("/v1/files/retry", {"named": mixed}), 409, "illegal-transition")
+    unknown = {"names": ["1-QUARANTINED", "nowhere"], "ingestion_id": ledger}
+    problem(any_api.post("/v1/files/skip", {"named": unknown}), 404, "not-found")
+    assert states(any_api, ledger) == before
+
+
+def test_a_move_tells_which_files_it_moved(any_api, ledger):
+    wanted = {"filter": {"ingestion_id": ledger, "states": ["QUARANTINED", "SUCCESS"]}}
+    done = any_api.post("/v1/files/forget", wanted).json()
+    assert (done["moved"], done["refused"]) == (2, 2)
+    assert [(one["path"], one["state"]) for one in done["files"]] == [
+        (f"/data/{n}-QUARANTINED", "QUARANTINED") for n in range(2)
+    ]

@@ -35,7 +35,7 @@ CHECKS = [
 ]
 EXAMPLES = 6
 # These read what a path or an address names; what is made up must not send them through the whole machine.
-READERS = {"preview_source", "test_connection"}
+READERS = {"preview_source", "prepare_load", "test_connection"}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -372,7 +372,7 @@ def run_state(api, run_id):
 def test_deleting_is_refused_while_a_run_is_active_unless_it_is_said_what_becomes_of_it(any_api, running):
     made, run_id = running
     path = f"/v1/ingestions/{made['id']}"
-    found = problem(any_api.client.delete(path), 409, "conflict")
+    found = problem(any_api.client.delete(path), 409, "lease-held")
     assert str(run_id) in found["detail"]
     assert "running=cancel" in found["hint"]
     assert any_api.get(path).status_code == 200
@@ -415,3 +415,9 @@ def test_a_deletion_waits_in_the_database_for_prefect(api, shape):
         row = ingestions.by_id(session, UUID(made["id"]))
         assert (row.prefect_sync, row.deleted_at is not None) == ("pending", True)
         assert row.deleted_at <= datetime.now(UTC)
+
+
+def test_a_list_with_details_shows_each_as_it_is_read_alone(any_api, shape):
+    made = create(any_api, shape())
+    [seen] = any_api.get(f"/v1/ingestions?details=true&name={made['name']}").json()["items"]
+    assert seen == any_api.get(f"/v1/ingestions/{made['id']}").json()

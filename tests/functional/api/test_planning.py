@@ -21,6 +21,14 @@ def test_a_preview_shows_format_schema_and_rows_before_anything_is_saved(api, la
     assert len(api.get("/v1/ingestions?limit=200").json()["items"]) == before
 
 
+def test_a_preview_finds_the_format_though_something_is_said_of_it(api, landing):
+    put(landing, "a.csv", "id;n\n" + "".join(f"{at};{at}\n" for at in range(30)) + "30;word\n")
+    seen = api.post("/v1/preview", {"source": {"url": str(landing)}, "format": {"delimiter": ";"}}).json()
+    assert (seen["format"], seen["columns"]) == ("csv", "id bigint, n string")
+    assert [(one["column"], one["type"], one["count"]) for one in seen["outliers"]] == [("n", "bigint", 1)]
+    assert seen["hints"] == []
+
+
 def test_a_preview_of_what_is_not_there_says_so(api, landing):
     problem(api.post("/v1/preview", {"source": {"url": str(landing / "nowhere")}}), 502, "source-not-found")
     problem(api.post("/v1/preview", {"source": {"url": str(landing)}}), 422, "invalid-input")

@@ -57,6 +57,22 @@ def test_runs_are_filtered(any_api, three, query, numbers):
     assert [one["id"] for one in items] == [ids[number] for number in numbers]
 
 
+def test_runs_are_found_by_the_beginning_of_their_id(any_api, three):
+    _, ids = three
+    for prefix in (ids[1], ids[1][:9], ids[1][:8]):
+        assert ids[1] in [one["id"] for one in walked(any_api, f"/v1/runs?id_prefix={prefix}")]
+    assert walked(any_api, f"/v1/runs?id_prefix={ids[1][:7]}-") == []  # no id has its hyphen there
+    assert walked(any_api, f"/v1/runs?id_prefix={'f' * 36}") == []
+    problem(any_api.get("/v1/runs?id_prefix=FFF"), 422, "invalid-input")
+
+
+def test_a_run_whose_lease_nobody_holds_is_told_not_to_be_alive(any_api, three):
+    made, _ = three
+    assert [one["alive"] for one in walked(any_api, f"/v1/runs?ingestion_id={made['id']}")] == [False] * 3
+    with RunService(any_api.database, any_api.settings).start(UUID(made["id"])) as ctx:
+        assert any_api.get(f"/v1/runs/{ctx.run_id}").json()["run"]["alive"]
+
+
 def test_a_time_without_a_zone_is_refused(api):
     found_problem = problem(api.get("/v1/runs?since=2026-03-01T13:00:00"), 422, "invalid-input")
     assert found_problem["errors"][0]["parameter"] == "since"

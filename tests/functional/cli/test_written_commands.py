@@ -44,6 +44,7 @@ def test_a_command_that_is_written_down_exists_with_its_options(words):
     words = words[: words.index(">")] if ">" in words else words
     words = [str(UUID(int=0)) if word == "BATCH" else word for word in words]
     command: Any = typer.main.get_command(app)
+    words = words[{"--server": 2, "--embedded": 1}.get(words[0], 0) :]  # stand before the command
     while hasattr(command, "commands"):
         _, command, words = command.resolve_command(None, words)
 
