@@ -222,7 +222,7 @@ def command_line() -> str:
     from app.cli.main import app
 
     root = typer.main.get_command(app)
-    parts = [_exit_codes()]
+    parts = [_before_the_command(root), _exit_codes()]
     parts += [part for path, command in _commands("autoloader", root) for part in _command(path, command)]
     return _page("Command line", f"{_help(root.help)}\n\n{_MANNERS}", "\n\n".join(parts))
 
@@ -235,6 +235,20 @@ run in order: it becomes `CANCELLED`, and the next one goes on where it stopped;
 
 In JSON, integers beyond 2^53 are texts: ids of files and snapshots have 62 bits, which jq and JavaScript would round.
 Give them back as they came. `load --watch --json` writes one document a line for each run (NDJSON)."""
+
+
+def _before_the_command(root: Any) -> str:
+    """What stands between `autoloader` and the command."""
+    shell = {"help", "install_completion", "show_completion"}
+    known = [item for item in root.params if item.name not in shell]
+    table = _table(["", "default", ""], [_parameter(item) for item in known])
+    return f"## Before the command\n\n{_SERVER}\n\n{table}"
+
+
+_SERVER = """\
+Commands work on the ledger of this machine, or, with a server, by its REST API: the same commands, the same output, the
+same errors and exit codes. `table …`, `db upgrade`, `demo`, `api`, `worker` and `prefect …` are for one machine alone.
+How they differ: [the REST API, from the command line](../api.md#from-the-command-line)."""
 
 
 def _exit_codes() -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.ingestions import confirm
-from app.cli.opening import local_settings, opened
+from app.cli.opening import backend
 from app.cli.options import Json, Yes
 from app.cli.output import Output
 from app.cli.text import plural, safe, shell
 from app.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from app.remote.declaring import RemoteStep
     from app.services.apply_service import FieldChange, Step
 
 File = Annotated[
@@ -29,21 +30,22 @@ _SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "nothing": ("=", 
 def apply(file: File, dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
     """Make and change ingestions as FILE says; shows the difference first. The same again changes nothing.
 
-    Paths of this machine are read from the file's folder on. Ingestions that FILE does not name are left alone.
+    Paths of this machine are read from the file's folder on; with a server, paths are the server's, and absolute.
+    Ingestions that FILE does not name are left alone.
     """
-    from app.services.apply_service import Action, ApplyService
+    from app.services.apply_service import Action
 
     out = Output(as_json)
     text, folder = _read(file)
-    with opened(local_settings("apply")) as at:
-        service = ApplyService(at.database, at.settings)
-        steps = service.plan(text, "standard input" if file == "-" else file, folder)
+    with backend() as at:
+        plan = at.plan(text, "standard input" if file == "-" else file, folder)
+        steps = plan.steps
         changing = [step for step in steps if step.action is not Action.NOTHING]
         if not as_json:
             _show(out, steps)
         if changing and not dry_run:
             confirm(f"Apply {plural(len(changing), 'change')}?", yes=yes, as_json=as_json)
-            service.carry_out(steps)
+            plan.carry_out()
     document = {
         "applied": bool(changing) and not dry_run,
         "steps": [{"name": step.name, "action": step.action, "changes": step.changes} for step in steps],
@@ -62,7 +64,7 @@ def _read(file: str) -> tuple[str, Path | None]:
         raise InvalidInput(f"{file} cannot be read: {why}.", hint="Look at the name and its rights.") from error
 
 
-def _show(out: Output, steps: list[Step]) -> None:
+def _show(out: Output, steps: list[Step] | list[RemoteStep]) -> None:
     for step in steps:
         sign, style = _SIGNS[step.action.value]
         out.line(f"{sign} {safe(step.name)}: {step.action}", style)

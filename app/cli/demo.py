@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.embedded import Embedded
 from app.cli.exits import Exit
 from app.cli.load import execute
-from app.cli.opening import Opened, local_settings, opened
+from app.cli.opening import local_settings, opened
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.summaries import run_document, show_run
@@ -49,7 +50,7 @@ class _Tour:
     """What is shown, and what was done, for JSON."""
 
     out: Output
-    at: Opened
+    at: Embedded
     landing: Path
     runs: list[dict[str, Any]] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
@@ -70,7 +71,7 @@ class _Tour:
         self.typed(f"load landing/{folder} {table}{flags}")
         source = str(self.landing / folder)
         prepared = LoadService(self.at.database, self.at.settings).prepare(source, table, given)
-        summary = execute(self.out, self.at, prepared.ingestion)
+        summary = execute(self.out, self.at, prepared.ingestion.id, prepared.ingestion.name)
         left = RunViewService(self.at.database).not_loaded(summary.run_id) if summary.state != "SUCCESS" else ()
         told = (prepared.ingestion.name, prepared.ingestion.table_name, summary, left)
         self.runs.append(run_document(*told))

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from app.errors import InvalidInput
+
 if TYPE_CHECKING:
+    from pathlib import Path
+    from uuid import UUID
+
+    from app.cli.progress import Watcher
     from app.config import Settings
     from app.database import Database
+    from app.services.apply_service import ApplyService, Step
     from app.services.connection_service import ConnectionService
     from app.services.explain_service import Explanation
     from app.services.file_service import FileService, FileView
     from app.services.health_service import Check, ProbeStep
     from app.services.ingestion_service import IngestionService
+    from app.services.load_service import Prepared
+    from app.services.metrics import RunSummary
     from app.services.preview_service import Preview
     from app.services.resolve_service import ResolveService
-    from app.services.run_view_service import RunViewService
+    from app.services.run_control_service import Cancelled, RunControlService
+    from app.services.run_view_service import RunView, RunViewService
+
+
+class Plan:
+    """What documents would do. `steps` are shown; `carry_out` does them, all or none."""
+
+    def __init__(self, service: ApplyService, steps: list[Step]) -> None:
+        self._service = service
+        self.steps = steps
+
+    def carry_out(self) -> None:
+        self._service.carry_out(self.steps)
 
 
 class Embedded:
@@ -71,6 +93,66 @@ class Embedded:
         from app.services.health_service import HealthService
 
         return HealthService(self.database, self.settings).test(name, url)
+
+    # --- declaring and running ---------------------------------------------------------------
+
+    def plan(self, text: str, name: str, folder: Path | None) -> Plan:
+        from app.services.apply_service import ApplyService
+
+        service = ApplyService(self.database, self.settings)
+        return Plan(service, service.plan(text, name, folder))
+
+    def prepare(self, source: str, table: str, given: Mapping[str, Any]) -> Prepared:
+        from app.services.load_service import LoadService
+
+        return LoadService(self.database, self.settings).prepare(source, table, given)
+
+    def ask(self, ingestion_id: UUID, name: str) -> UUID:
+        """Raises InvalidInput: what runs here has nobody to be left to."""
+        del ingestion_id
+        raise InvalidInput(
+            "--no-wait leaves a run to a server, and there is none: the run is this command.",
+            hint=f"Give a server: autoloader --server URL ingestions run {name} --no-wait",
+        )
+
+    def run(
+        self, ingestion_id: UUID, name: str, progress: Watcher, seconds: float | None = None, *, again: bool = False
+    ) -> RunSummary:
+        from app.services.batch_orchestrator import BatchOrchestrator
+        from app.values import Trigger
+
+        del name
+        trigger = Trigger.RETRY if again else Trigger.MANUAL
+        orchestrator = BatchOrchestrator(self.database, self.settings)
+        return orchestrator.run_ingestion(ingestion_id, trigger, progress=progress, seconds=seconds)
+
+    def retry(self, run: RunView, progress: Watcher, *, quarantined: bool) -> RunSummary:
+        """Another run after one that did not load all. Raises Conflict, and as `run` does."""
+        from app.services.file_bulk_service import FileBulkService
+        from app.services.file_query_service import FileFilter
+        from app.values import FileState
+
+        with self._control() as control:
+            ingestion_id = control.require_ended(run.id)
+        if quarantined:
+            wanted = FileFilter(ingestion_id, states=(FileState.QUARANTINED.value,), run_id=run.id)
+            FileBulkService(self.database, self.settings).by_filter(wanted, FileState.DISCOVERED)
+        return self.run(ingestion_id, run.ingestion, progress, again=True)
+
+    def cancel(self, run_id: UUID, *, at_once: bool) -> Cancelled:
+        with self._control() as control:
+            return control.cancel(run_id, at_once=at_once)
+
+    @contextmanager
+    def _control(self) -> Iterator[RunControlService]:
+        from app.services.follower import Follower
+        from app.services.prefect_service import PrefectService
+        from app.services.run_control_service import RunControlService
+
+        with PrefectService(self.settings) as prefect:
+            yield RunControlService(self.database, self.settings, Follower(self.database, self.settings, prefect))
+
+    # --- looking -----------------------------------------------------------------------------
 
     def preview(self, source: str, given: Mapping[str, Any]) -> Preview:
         from app.services.preview_service import PreviewService

@@ -10,7 +10,7 @@ import typer
 
 from app.cli.completion import ingestions
 from app.cli.load import run_once
-from app.cli.opening import backend, local_settings, opened
+from app.cli.opening import backend
 from app.cli.options import IngestionName, Json, Yes
 from app.cli.output import Output
 from app.cli.text import moment, number, plural, safe, shell, size
@@ -32,6 +32,7 @@ Seconds = Annotated[
         "--seconds", metavar="SECONDS", min=0, help="Begin no further batch after this time; the run ends PARTIAL."
     ),
 ]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="With a server: ask for the run, and do not wait for its end.")]
 Landed = Annotated[UUID | None, typer.Option("--landed", metavar="BATCH", help="This batch is in the table.")]
 NotLanded = Annotated[
     UUID | None, typer.Option("--not-landed", metavar="BATCH", help="This batch is not in the table.")
@@ -120,13 +121,21 @@ def _show(out: Output, view: IngestionView) -> None:
 
 
 @app.command()
-def run(name: IngestionName, seconds: Seconds = None, as_json: Json = False) -> None:
-    """Run an ingestion: load what is new. Exit code 3: something was not loaded."""
-    from app.services.ingestion_service import IngestionService
+def run(name: IngestionName, seconds: Seconds = None, no_wait: NoWait = False, as_json: Json = False) -> None:
+    """Run an ingestion: load what is new. Exit code 3: something was not loaded.
 
+    With a server, a worker runs it; Ctrl-C leaves the run going on.
+    """
     out = Output(as_json)
-    with opened(local_settings("ingestions run")) as at:
-        code = run_once(out, at, IngestionService(at.database, at.settings).find(name), seconds)
+    with backend() as at:
+        known = at.ingestions.find(name)
+        if no_wait:
+            wish = at.ask(known.id, known.name)
+            document = {"ingestion": known.name, "table": known.table_name, "trigger_id": wish}
+            see = f"autoloader runs list {shell(known.name)}"
+            out.answer(document, lambda: out.line(f"A run of {safe(known.name)} is asked for. See it: {see}"))
+            return
+        code = run_once(out, at, known, seconds)
     raise typer.Exit(code)
 
 

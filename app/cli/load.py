@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import signals
+from app.cli.embedded import Embedded
 from app.cli.exits import BY_RUN_STATE, Exit
-from app.cli.opening import Opened, local_settings, opened
+from app.cli.opening import backend
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.progress import Watcher
@@ -19,8 +20,14 @@ from app.cli.summaries import run_document, show_run
 from app.errors import AutoloaderError, Interrupted, InvalidInput
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from app.cli.opening import Backend
     from app.services.context import IngestionInfo
+    from app.services.ingestion_service import IngestionView
     from app.services.metrics import RunSummary
+
+    Known = IngestionInfo | IngestionView
 
 _EVERY = 10.0
 _WAITING_PAUSE = 60.0  # files that failed are tried again after this, not at every look
@@ -56,21 +63,26 @@ def load(
     """Load new files of SOURCE into the Iceberg table TABLE, each exactly once.
 
     The first call makes an ingestion and stores the options; the next ones need only SOURCE and TABLE, and load what
-    is new. An option given again that differs changes the ingestion. Exit code 3: something was not loaded.
+    is new. An option given again that differs changes the ingestion. With a server, SOURCE is what the server reaches,
+    and a worker runs it; Ctrl-C leaves the run going on. Exit code 3: something was not loaded.
     """
-    from app.services.load_service import LoadService
-
     if from_now:
         given = _from_now(given)
     out = Output(as_json, compact=watch)
-    with opened(local_settings("load")) as at:
-        prepared = LoadService(at.database, at.settings).prepare(source, table, given)
+    with backend() as at:
+        if watch and not isinstance(at, Embedded):
+            raise InvalidInput(
+                "--watch looks from this machine; a server looks by itself.",
+                hint="Load without --watch, then give the ingestion an arrival with poll_seconds, or a schedule:"
+                " autoloader apply -f FILE",
+            )
+        prepared = at.prepare(source, table, given)
         if prepared.created:
             out.note(f"Made the ingestion {prepared.ingestion.name}.")
         for note in prepared.notes:
             out.note(note)
-        if watch:
-            code = _Watch(out, at, prepared.ingestion, every).until_stopped()
+        if watch and isinstance(at, Embedded):
+            code = _Watch(out, at, at.ingestions.find(str(prepared.ingestion.id)), every).until_stopped()
         else:
             code = run_once(out, at, prepared.ingestion)
     raise typer.Exit(code)
@@ -83,27 +95,22 @@ def _from_now(given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "source": {**source, "start": "now"}}
 
 
-def run_once(out: Output, at: Opened, ingestion: IngestionInfo, seconds: float | None = None) -> Exit:
+def run_once(out: Output, at: Backend, ingestion: Known, seconds: float | None = None) -> Exit:
     """Run it, tell how it ended, and answer the exit code."""
-    summary = execute(out, at, ingestion, seconds)
-    tell(out, at, ingestion, summary)
+    summary = execute(out, at, ingestion.id, ingestion.name, seconds)
+    tell(out, at, ingestion.name, ingestion.table_name, summary)
     return BY_RUN_STATE[summary.state]
 
 
-def execute(out: Output, at: Opened, ingestion: IngestionInfo, seconds: float | None = None) -> RunSummary:
+def execute(out: Output, at: Backend, ingestion_id: UUID, name: str, seconds: float | None = None) -> RunSummary:
     """One run, watched."""
-    from app.services.batch_orchestrator import BatchOrchestrator
-
     with Watcher(out) as progress:
-        orchestrator = BatchOrchestrator(at.database, at.settings)
-        return orchestrator.run_ingestion(ingestion, progress=progress, seconds=seconds)
+        return at.run(ingestion_id, name, progress, seconds)
 
 
-def tell(out: Output, at: Opened, ingestion: IngestionInfo, summary: RunSummary) -> None:
-    from app.services.run_view_service import RunViewService
-
-    not_loaded = RunViewService(at.database).not_loaded(summary.run_id) if summary.state != "SUCCESS" else ()
-    told = (ingestion.name, ingestion.table_name, summary, not_loaded)
+def tell(out: Output, at: Backend, name: str, table: str, summary: RunSummary) -> None:
+    not_loaded = at.runs.not_loaded(summary.run_id) if summary.state != "SUCCESS" else ()
+    told = (name, table, summary, not_loaded)
     out.answer(run_document(*told), lambda: show_run(out, *told))
 
 
@@ -115,7 +122,7 @@ class _Watch:
     """Runs now, then whenever a listing shows something new. Ctrl-C while no run is active is the regular end."""
 
     out: Output
-    at: Opened
+    at: Embedded
     ingestion: IngestionInfo
     every: float
     running: bool = False
@@ -157,13 +164,11 @@ class _Watch:
         return time.monotonic() - self.last > _WAITING_PAUSE and service.waiting(self.ingestion) > 0
 
     def _run(self) -> None:
-        from app.services.ingestion_service import IngestionService
-
         # It may have been changed meanwhile.
-        self.ingestion = IngestionService(self.at.database, self.at.settings).find(str(self.ingestion.id))
+        self.ingestion = self.at.ingestions.find(str(self.ingestion.id))
         self.running = True
-        summary = execute(self.out, self.at, self.ingestion)
+        summary = execute(self.out, self.at, self.ingestion.id, self.ingestion.name)
         self.running = False
         self.last = time.monotonic()
         self.worst = max(self.worst, BY_RUN_STATE[summary.state])
-        tell(self.out, self.at, self.ingestion, summary)
+        tell(self.out, self.at, self.ingestion.name, self.ingestion.table_name, summary)

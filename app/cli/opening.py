@@ -7,21 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.cli.embedded import Embedded
 from app.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from app.cli.embedded import Embedded
     from app.config import Settings
-    from app.database import Database
     from app.remote.backend import Remote
 
     Backend = Embedded | Remote
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    settings: Settings
-    database: Database
 
 
 @dataclass(slots=True)
@@ -96,14 +89,12 @@ def backend(*, migrated: bool = True) -> Iterator[Backend]:
         with Remote(server, key) as remote:
             yield remote
         return
-    from app.cli.embedded import Embedded
-
-    with opened(settings, migrated=migrated) as at:
-        yield Embedded(at.settings, at.database)
+    with opened(settings, migrated=migrated) as here:
+        yield here
 
 
 @contextmanager
-def opened(settings: Settings, *, migrated: bool = True) -> Iterator[Opened]:
+def opened(settings: Settings, *, migrated: bool = True) -> Iterator[Embedded]:
     """The ledger of this machine. Where no DATABASE_URL is set it is made, or brought up to date, by itself.
 
     `migrated=False` leaves the database as it is. Raises DatabaseNotMigrated for one that is somebody's own.
@@ -116,6 +107,6 @@ def opened(settings: Settings, *, migrated: bool = True) -> Iterator[Opened]:
             database.upgrade()
         elif migrated:
             database.require_current()
-        yield Opened(settings, database)
+        yield Embedded(settings, database)
     finally:
         database.close()

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.completion import ingestions
+from app.cli.exits import BY_RUN_STATE
+from app.cli.load import tell
 from app.cli.opening import backend
 from app.cli.options import Json
 from app.cli.output import Output
+from app.cli.progress import Watcher
 from app.cli.text import listed, moment, number, plural, safe, seconds, shell, size
 from app.errors import NotFound
 
 if TYPE_CHECKING:
     from app.services.run_view_service import RunView
 
-app = typer.Typer(no_args_is_help=True, help="Runs: list them, show one with its batches.")
+app = typer.Typer(no_args_is_help=True, help="Runs: list, show one with its batches, cancel, retry.")
 
 Ingestion = Annotated[
     str | None, typer.Argument(metavar="[INGESTION]", help="Only runs of this ingestion.", autocompletion=ingestions)
@@ -25,6 +28,14 @@ Ingestion = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most runs shown, the newest first.")]
 RunId = Annotated[
     str | None, typer.Argument(metavar="[RUN]", help="Id of the run, or its beginning; without it, the newest run.")
+]
+
+OneRun = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or its beginning.")]
+AtOnce = Annotated[
+    bool, typer.Option("--at-once", help="Do not ask Prefect to end it in order: take its lease from it now.")
+]
+Quarantined = Annotated[
+    bool, typer.Option("--quarantined", help="Let the files that the run quarantined wait again, too.")
 ]
 
 
@@ -124,3 +135,29 @@ def _show(out: Output, view: RunView) -> None:
         left = [(file.path, file.state, file.reason, file.error) for file in view.not_loaded]
         out.table(("not loaded", "state", "reason", "why"), left)
         out.line(f"One file's history: autoloader files show {shell(safe(view.not_loaded[0].path))}")
+
+
+# --- steering --------------------------------------------------------------------------------
+
+
+@app.command()
+def cancel(run: OneRun, at_once: AtOnce = False, as_json: Json = False) -> None:
+    """End a run that goes on. Nothing is half done: the next run goes on with its batches."""
+    out = Output(as_json)
+    with backend() as at:
+        done = at.cancel(at.runs.show(run).id, at_once=at_once)
+    look = f"Look again in a moment: autoloader runs show {done.run_id}"
+    sentence = f"Prefect ends run {done.run_id} now. {look}" if done.asked else f"Run {done.run_id} is cancelled."
+    out.answer(done, lambda: out.line(sentence))
+
+
+@app.command()
+def retry(run: OneRun, quarantined: Quarantined = False, as_json: Json = False) -> None:
+    """Run the ingestion again, after a run that did not load all there was. Exit codes as of `ingestions run`."""
+    out = Output(as_json)
+    with backend() as at:
+        before = at.runs.show(run)
+        with Watcher(out) as progress:
+            summary = at.retry(before, progress, quarantined=quarantined)
+        tell(out, at, before.ingestion, before.table, summary)
+    raise typer.Exit(BY_RUN_STATE[summary.state])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Self, TypeVar
@@ -43,12 +43,23 @@ class _Answer:
     headers: httpx.Headers
     content: bytes
 
-    def json(self) -> Any:
-        """The document; None where there is none, or it is no JSON."""
+    def json(self, misfit: Callable[[], AutoloaderError]) -> Any:
+        """The document; None where there is none, or it is no JSON. A field that is looked for in vain is a misfit."""
         try:
-            return json.loads(self.content)
-        except ValueError:
+            return json.loads(self.content, object_pairs_hook=lambda pairs: _Fields(pairs, misfit))
+        except (ValueError, RecursionError):
             return None
+
+
+class _Fields(dict[str, Any]):
+    """An object of an answer. Who asks for a field by `[]` needs it: another version does not have it."""
+
+    def __init__(self, pairs: Iterable[tuple[str, Any]], misfit: Callable[[], AutoloaderError]) -> None:
+        super().__init__(pairs)
+        self._misfit = misfit
+
+    def __missing__(self, key: str) -> Any:
+        raise self._misfit()
 
 
 def checked_url(url: str) -> str:
@@ -122,16 +133,17 @@ class Server:
         while left is None or left > 0:
             size = 200 if left is None else min(left, 200)
             page = self.get(path, {**params, "limit": size, **({"cursor": cursor} if cursor else {})}, seconds=LONG)
-            found = self.read(_Page, page)
-            yield from found.items
-            cursor = found.next_cursor
+            found, cursor = page["items"], page["next_cursor"]
+            if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+                raise self._misfit()
+            yield from found
             if cursor is None:
                 return
-            left = left - len(found.items) if left is not None else None
+            left = left - len(found) if left is not None else None
 
     def health(self) -> list[dict[str, Any]]:
         """The parts of the server's own readiness, ready or not."""
-        found = self._sent("GET", "/health/ready", {}, SHORT).json()
+        found = self._sent("GET", "/health/ready", {}, SHORT).json(self._misfit)
         if not isinstance(found, dict) or not isinstance(found.get("parts"), list):
             raise self._foreign("it says nothing of its health")
         return list(found["parts"])
@@ -157,13 +169,13 @@ class Server:
         seconds: float = SHORT,
     ) -> Any:
         request = {"json": body, "params": {k: v for k, v in (params or {}).items() if v is not None}}
-        lost = False
+        lost, until = False, time.monotonic() + seconds  # one that took all its time is not made again
         for pause in (*_PAUSES, None):
             try:
                 return self._answered(method, path, {**request, "headers": headers or {}}, seconds)
             except (ServerUnavailable, TooBusy, CallInProgress) as error:
                 unsent = isinstance(error, TooBusy) or (isinstance(error, ServerUnavailable) and not error.sent)
-                if pause is None or not (again or unsent):
+                if pause is None or time.monotonic() > until or not (again or unsent):
                     raise
                 lost = lost or not unsent
                 time.sleep(pause)
@@ -175,9 +187,9 @@ class Server:
 
     def _answered(self, method: str, path: str, request: Mapping[str, Any], seconds: float) -> Any:
         answer = self._sent(method, path, request, seconds)
-        found = answer.json()
+        found = answer.json(self._misfit)
         if answer.status < 300:  # noqa: PLR2004 - success
-            if answer.content and not isinstance(found, dict):
+            if answer.status != httpx.codes.NO_CONTENT and not isinstance(found, dict):
                 raise self._foreign(f"its answer to {method} {path} is no JSON")
             return found
         raise self._refusal(answer, found)
@@ -250,7 +262,7 @@ class Server:
             answer = self._sent("GET", "/version", {}, SHORT)
         except AutoloaderError as error:
             return error
-        found = answer.json()
+        found = answer.json(self._misfit)
         if not isinstance(found, dict) or "version" not in found or "api" not in found:
             return self._foreign("its answers cannot be read")
         return VersionMismatch(
@@ -258,12 +270,6 @@ class Server:
             f" (version {version('iomete-autoloader')}) needs.",
             hint="Bring both to one version.",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    items: list[dict[str, Any]]
-    next_cursor: str | None
 
 
 def _is_near(url: str) -> bool:

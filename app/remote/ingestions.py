@@ -49,7 +49,7 @@ class RemoteIngestions:
         found = self._named(name, details=False)
         if found is None:
             raise NotFound(f"There is no ingestion {name!r}.", hint=_SEEN)
-        return UUID(found["id"])
+        return self.server.read(UUID, found["id"])
 
     def names(self) -> list[str]:
         return [item["name"] for item in self.server.items("/v1/ingestions", {})]

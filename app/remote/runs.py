@@ -47,14 +47,14 @@ class RemoteRuns:
     def read(self, run_id: UUID) -> RunView:
         """With its batches, and the files that were not loaded."""
         found = self.server.get(f"/v1/runs/{run_id}")
-        return self.view({**found.get("run", {}), **{k: v for k, v in found.items() if k != "run"}})
+        return self.view({**found["run"], **{k: v for k, v in found.items() if k != "run"}})
 
     def not_loaded(self, run_id: UUID, most: int = 5) -> tuple[NotLoaded, ...]:
         return self.read(run_id).not_loaded[:most]
 
-    def cancel(self, run: str, *, at_once: bool = False) -> Cancelled:
+    def cancel(self, run_id: UUID, *, at_once: bool = False) -> Cancelled:
         """End a run. Raises Conflict for one that has ended."""
-        answer = self.server.post(f"/v1/runs/{self._id(run)}/cancel", params={"at_once": at_once})
+        answer = self.server.post(f"/v1/runs/{run_id}/cancel", params={"at_once": at_once})
         return self.server.read(Cancelled, answer)
 
     def view(self, item: dict[str, Any]) -> RunView:
@@ -73,7 +73,7 @@ class RemoteRuns:
             raise InvalidInput(f"{len(found)} runs begin with {text!r}.", hint="Give more of the id.")
         if not found:
             raise NotFound(f"There is no run {run!r}.", hint="See: autoloader runs list")
-        return UUID(found[0]["id"])
+        return self.server.read(UUID, found[0]["id"])
 
 
 def metrics_of(item: dict[str, Any]) -> dict[str, Any]:

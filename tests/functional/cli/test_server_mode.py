@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from contextlib import closing
@@ -9,7 +10,9 @@ from contextlib import closing
 import pytest
 
 from app.database import Database
+from app.errors import LeaseLost
 from app.services.ingestion_service import IngestionService
+from app.services.run_service import RunService
 from tests.functional.api.conftest import blocked, serving, settings_of  # noqa: F401 - a fixture
 from tests.functional.cli.conftest import put, rows
 
@@ -199,6 +202,64 @@ def test_what_blocks_an_ingestion_is_shown_and_decided_alike(cli, both, served, 
     both("ingestions", "resolve", "shop.orders")
     accepted = cli("--server", served.url, "ingestions", "resolve", "shop.orders", "--accept-table", "--json")
     assert re.fullmatch(r"[0-9a-f-]{36}", accepted.answer["accepted_table"])
+
+
+def test_documents_are_applied_alike(cli, both, served, loaded, tmp_path):
+    text = cli("--embedded", "ingestions", "export").out
+    (tmp_path / "all.yaml").write_text(text)
+    (tmp_path / "more.yaml").write_text(text.replace("shop.orders", "shop.more", 1).replace("shop.orders", "a.b"))
+    (tmp_path / "wrong.yaml").write_text(text + "sorce: 1\n")
+    (tmp_path / "relative.yaml").write_text(text.replace(str(loaded), "landing"))
+
+    assert not both_forms(both, "apply", "-f", "all.yaml")["applied"]
+    assert both_forms(both, "apply", "-f", "more.yaml", "--dry-run")["steps"][0]["action"] == "create"
+    assert both("apply", "-f", "more.yaml").err.count("Nobody is there") == 1
+    assert both("apply", "-f", "wrong.yaml").code == 1
+    assert "'landing/" in cli("--server", served.url, "apply", "-f", "relative.yaml").err
+
+    done = cli("--server", served.url, "apply", "-f", "more.yaml", "--yes")
+    assert done.out.endswith("1 change made. Run it: autoloader ingestions run shop.more\n")
+    assert not both_forms(both, "apply", "-f", "more.yaml", "--yes")["applied"]
+
+
+def test_a_run_is_cancelled_alike(cli, both, served, loaded):
+    known = IngestionService(served.database, served.settings).find("shop.orders")
+    with contextlib.suppress(LeaseLost), RunService(served.database, served.settings).start(known.id) as ctx:
+        done = cli("--server", served.url, "runs", "cancel", str(ctx.run_id))
+    assert (done.code, done.out) == (0, f"Run {ctx.run_id} is cancelled.\n")
+    assert both("runs", "show", str(ctx.run_id), "--json").answer["state"] == "CANCELLED"
+    both("runs", "cancel", str(ctx.run_id))
+    both("runs", "cancel", "none")
+    runs = cli("--embedded", "runs", "list", "shop.orders", "--json").answer["runs"]
+    both("runs", "retry", runs[-1]["id"])
+
+
+def test_a_paused_ingestion_is_not_run_and_the_next_step_names_it(cli, both, loaded):
+    assert cli("--embedded", "ingestions", "pause", "shop.orders").code == 0
+
+    ran = both("ingestions", "run", "shop.orders")
+
+    assert "Next: Resume it: autoloader ingestions resume shop.orders" in ran.err
+
+
+def test_a_run_is_asked_for_though_prefect_is_down(cli, served, loaded):
+    there = ("--server", served.url, "ingestions", "run", "shop.orders")
+
+    asked = cli(*there, "--no-wait", "--json").answer
+    wish = served.get(f"/v1/triggers/{asked['trigger_id']}").json()
+    bounded = cli(*there, "--seconds", "1")
+
+    assert (asked["ingestion"], wish["state"], wish["run_id"]) == ("shop.orders", "waiting", None)
+    assert "PREFECT_FLOW_RUN_TIMEOUT_SECONDS" in bounded.err
+
+
+def test_a_run_that_was_retried_here_is_one_more(cli, loaded):
+    left = next(run for run in cli("runs", "list", "--json").answer["runs"] if run["state"] == "PARTIAL")
+
+    again = cli("runs", "retry", left["id"], "--quarantined", "--json")
+
+    assert (again.code, again.answer["state"]) == (0, "SUCCESS")
+    assert cli("runs", "show", again.answer["run_id"], "--json").answer["trigger"] == "retry"
 
 
 # --- what goes wrong -------------------------------------------------------------------------
