@@ -169,13 +169,13 @@ class Server:
         seconds: float = SHORT,
     ) -> Any:
         request = {"json": body, "params": {k: v for k, v in (params or {}).items() if v is not None}}
-        lost = False
+        lost, until = False, time.monotonic() + seconds  # one that took all its time is not made again
         for pause in (*_PAUSES, None):
             try:
                 return self._answered(method, path, {**request, "headers": headers or {}}, seconds)
             except (ServerUnavailable, TooBusy, CallInProgress) as error:
                 unsent = isinstance(error, TooBusy) or (isinstance(error, ServerUnavailable) and not error.sent)
-                if pause is None or not (again or unsent):
+                if pause is None or time.monotonic() > until or not (again or unsent):
                     raise
                 lost = lost or not unsent
                 time.sleep(pause)
