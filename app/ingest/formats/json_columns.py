@@ -13,6 +13,7 @@ from app.ingest.formats.json_types import Shape, spoken_once
 _SAMPLE = 500  # values of each key that decide its type
 _MOST = 1000  # columns reported at once; the others stay rescued
 _EXAMPLE = 200
+_DEEPEST = 100  # levels; Python's JSON gives up at some thousand, and where is not for us to say
 _WORDS = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
@@ -37,7 +38,7 @@ def new_columns(job: ReadJob, relation: str) -> tuple[NewColumn, ...]:
     while row := cursor.fetchone():
         key, samples, file_ids = row
         for file_id, sample in zip(file_ids, samples, strict=True):
-            value = _real(json.loads(sample))
+            value = _value(sample)
             for found, inner in _strangers(key, value, job):
                 if inner is not None and (found in shapes or len(shapes) < _MOST):
                     shapes.setdefault(found, Shape()).add(inner, job.options)
@@ -45,12 +46,22 @@ def new_columns(job: ReadJob, relation: str) -> tuple[NewColumn, ...]:
     return tuple(_report(shapes, first))
 
 
-def _real(value: object) -> object:
+def _value(sample: str) -> object:
+    """The value of a rescued entry; one that is nested too deep to be looked into is text."""
+    try:
+        return _real(json.loads(sample), 0)
+    except RecursionError:
+        return sample
+
+
+def _real(value: object, depth: int) -> object:
     """Rescued NaN and Infinity are text; where all else is numbers they are numbers again."""
+    if depth > _DEEPEST:
+        raise RecursionError
     if isinstance(value, dict):
-        return {name: _real(inner) for name, inner in value.items()}
+        return {name: _real(inner, depth + 1) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_real(inner) for inner in value]
+        return [_real(inner, depth + 1) for inner in value]
     return float(value) if isinstance(value, str) and value in _WORDS else value
 
 

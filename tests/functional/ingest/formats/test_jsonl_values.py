@@ -342,6 +342,17 @@ class TestNewColumns:
         parsed = load(text, "id bigint", unknown="add")
         assert [str(new.column) for new in parsed.result.new_columns] == ["a double", "b double", "c string"]
 
+    @pytest.mark.parametrize("depth", [900, 100_000])
+    @pytest.mark.parametrize("schema", ["id bigint", "id bigint, a bigint", "id bigint, a struct<b: int>"])
+    def test_a_value_nested_without_end_costs_no_other_record(self, load, depth, schema):
+        deep = '{"b":' * depth + "1.10" + "}" * depth
+        text = f'{{"id": 1}}\n{{"id": 2, "a": {deep}}}\n{{"id": 3}}'
+        parsed = load(text, schema, unknown="add")
+        assert parsed.rows("id") == [(1,), (2,), (3,)]
+        assert [str(new.column) for new in parsed.result.new_columns] == (["a string"] if schema == "id bigint" else [])
+        [(rescued,)] = parsed.rows("_rescued_data", "_rescued_data IS NOT NULL")
+        assert "1.10" in rescued
+
     def test_are_not_reported_when_they_are_to_be_rescued(self, load):
         parsed = load('{"id": 1, "a": 1}', "id bigint", unknown="rescue")
         assert parsed.result.new_columns == ()
