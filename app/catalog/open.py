@@ -58,8 +58,8 @@ def local_options(home: Path) -> dict[str, str]:
         raise CatalogUnavailable(
             f"The catalog {database} could not be opened: {error}.", hint="Is the folder writable, the disk full?"
         ) from error
-    # Escaped, because a `?` in the path would be taken for the start of SQLAlchemy's options.
-    address = f"sqlite:///{quote(str(database))}?timeout={_BUSY_SECONDS:.0f}"
+    # As SQLite's own kind of address, which has escapes: SQLAlchemy takes a `?` in a path for the start of its options.
+    address = f"sqlite:///file:{quote(str(database))}?uri=true&timeout={_BUSY_SECONDS:.0f}"
     return {"type": "sql", "uri": address, "warehouse": f"file://{home / 'warehouse'}"}
 
 
