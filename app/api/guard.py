@@ -80,6 +80,9 @@ class Guard:
 
     def _look(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if not self._key and not is_loopback((scope.get("server") or ("localhost",))[0]):
+            # Whoever started the server bound it to more than the settings say.
+            raise WrongHost("The API has no key, and was reached from a network.", hint="Set AUTOLOADER_API_KEY.")
         self._host(headers)
         if scope["method"] not in _SAFE:
             _site(headers)

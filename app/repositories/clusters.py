@@ -33,12 +33,12 @@ def listed(session: Session, tenant_id: str) -> Sequence[Cluster]:
 
 def users(session: Session, tenant_id: str, name: str) -> list[str]:
     """Names of the ingestions that run on it."""
-    query = select(Ingestion.name).where(
-        Ingestion.tenant_id == tenant_id,
-        Ingestion.deleted_at.is_(None),
-        Ingestion.config["engine"].as_string() == name,
+    # Not compared by the database: one configuration that is no JSON would fail the question for all.
+    query = select(Ingestion.name, Ingestion.config).where(
+        Ingestion.tenant_id == tenant_id, Ingestion.deleted_at.is_(None)
     )
-    return list(session.scalars(query.order_by(Ingestion.name)))
+    rows = session.execute(query.order_by(Ingestion.name))
+    return [user for user, config in rows if isinstance(config, dict) and config.get("engine") == name]
 
 
 def remove(session: Session, cluster: Cluster) -> None:

@@ -72,7 +72,7 @@ def _queued(row: Ingestion) -> Queued | None:
         source_connection=source.get("connection"),
         queue=arrival["queue"],
         queue_connection=arrival.get("queue_connection"),
-        quiet_seconds=float(arrival.get("quiet_seconds") or 0.0),
+        quiet_seconds=quiet if isinstance(quiet := arrival.get("quiet_seconds"), int | float) else 0.0,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, case, exists, func, or_, select, update
+from sqlalchemy import and_, case, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from app.models import Ingestion, Run, Trigger
@@ -99,9 +99,13 @@ def switch_off(session: Session, ids: Sequence[UUID]) -> None:
 
 
 def switch_on(session: Session, ingestion_id: UUID) -> None:
-    """Prefect is to follow again; nothing where it does."""
+    """Prefect is to follow again; nothing where it does. Events that came meanwhile were dropped: one run is wanted."""
     off = and_(Ingestion.id == ingestion_id, Ingestion.prefect_sync == SyncState.OFF.value)
-    values = {"prefect_sync": SyncState.PENDING.value, "revision": Ingestion.revision + 1}
+    values = {
+        "prefect_sync": SyncState.PENDING.value,
+        "revision": Ingestion.revision + 1,
+        "rerun_wanted": case((Ingestion.paused, Ingestion.rerun_wanted), else_=true()),
+    }
     changed_rows(session, update(Ingestion).where(off).values(**values))
 
 

@@ -44,7 +44,7 @@ def read(body: bytes) -> Notice:
         raise InvalidInput("The message is not JSON.", hint=_HINT) from exc
     try:
         return _notice(message)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as exc:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError) as exc:
         raise InvalidInput("The message has the form of an event, but lacks what one has.", hint=_HINT) from exc
 
 

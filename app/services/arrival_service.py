@@ -20,7 +20,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.log import get_logger
 from app.models import Ingestion
 from app.repositories import polling, runs, triggers
-from app.services.context import IngestionInfo
+from app.services.context import IngestionInfo, part_of
 from app.services.load_service import LoadService
 from app.services.trigger_service import TriggerService
 from app.values import Trigger
@@ -79,16 +79,16 @@ class ArrivalService:
             return polling.claim_due(session, begun, until, _BATCH)
 
     def _poll(self, row: Ingestion) -> _Polled:
-        pause = max(float((row.config.get("arrival") or {}).get("poll_seconds") or 0), self._least)
-        polled = _Polled(row)
+        pause, polled = max(60.0, self._least), _Polled(row)
         try:
+            pause = max(float(part_of(row, "arrival").get("poll_seconds") or 0), self._least)
             polled.busy = self._busy(row)
             polled.found = not polled.busy and self._has_work(IngestionInfo.of(row))
             if polled.found:
                 self.triggers.request(row.id, Trigger.ARRIVAL, {"reason": "poll"})
         except NotFound as error:  # it was deleted meanwhile, or its connection was
             polled.error = str(error)
-        except (AutoloaderError, ValidationError) as error:
+        except (AutoloaderError, ValidationError, ValueError, TypeError) as error:
             polled.error, pause = str(error), max(pause, _FAILED_SECONDS)
             log.warning("a source could not be polled", ingestion_id=str(row.id), error=polled.error)
         with self.database.session_scope() as session:

@@ -49,10 +49,11 @@ class Follower:
         self._triggers.deliver(trigger_id)
 
     def cancel(self, flow_run_id: str) -> bool:
-        """Whether Prefect took the wish to cancel the flow run, or has seen its end. Never raises."""
+        """Whether Prefect will end the flow run. One that has ended there, or was never there, it will not end: what
+        goes on of it is to be ended otherwise. Never raises.
+        """
         try:
-            self.prefect.cancel(UUID(flow_run_id))
+            return self.prefect.cancel(UUID(flow_run_id)) == "CANCELLING"
         except (ValueError, PrefectError) as error:  # a run of ours that Prefect does not know has a key of its own
             log.info("Prefect did not cancel the run", flow_run_id=flow_run_id, error=str(error))
             return False
-        return True

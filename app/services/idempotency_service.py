@@ -14,7 +14,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
 from app.repositories import idempotency_keys
 
-ABANDONED = timedelta(seconds=60)  # no call of ours takes longer; its process died
+ABANDONED = timedelta(seconds=330)  # no call of ours takes longer, and no client waits longer; its process died
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ def free_name(wanted: str, taken: Sequence[str]) -> str:
 
 def _require_clear_start(row: Ingestion, shape: IngestionShape, now: datetime) -> None:
     """Raise Conflict for `start: now` of an ingestion that began otherwise: its now would be its creation, long ago."""
-    if shape.source.start == "now" and row.config["source"]["start"] != "now":
+    if shape.source.start == "now" and part_of(row, "source").get("start", "now") != "now":
         raise Conflict(
             f"{row.name} is there already, and `now` is the moment at which an ingestion is made"
             f" ({row.created_at:%Y-%m-%dT%H:%M:%SZ}): it would not mean this moment.",

@@ -17,7 +17,7 @@ from app.services.arrival_messages import Notice
 from app.services.follower import Follower
 from app.services.ingestion_query_service import IngestionDetail, IngestionQueryService
 from app.services.ingestion_service import source_base
-from app.values import Trigger
+from app.values import SyncState, Trigger
 from app.vault import Vault
 
 _SHOWN = 20
@@ -83,6 +83,9 @@ class NotifyService:
             raise Conflict(f"{found.name} takes no events.", hint="Set arrival.notify to true.")
         if found.config["paused"]:
             why = "The ingestion is paused; its first run after that finds the objects by itself."
+            return NotifyAnswer(stored=False, trigger_id=None, objects=len(notice.objects), why=why)
+        if found.prefect.sync == SyncState.OFF.value:
+            why = "Prefect does not run the ingestion: its migration was rolled back."
             return NotifyAnswer(stored=False, trigger_id=None, objects=len(notice.objects), why=why)
         inside = self._inside(found, notice)
         if not inside and not notice.plain:

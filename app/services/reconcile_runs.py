@@ -109,10 +109,11 @@ def judge(run: FlowRunView, ours: RunFacts | None, now: datetime, settings: Sett
     """
     silent = now - run.since
     patience = timedelta(seconds=settings.prefect_pending_seconds)
-    if ours is not None and ours.state != RunState.RUNNING:
-        return _after_the_end(run, ours, now)
-    if ours is not None:
+    if ours is not None and ours.state == RunState.RUNNING:
         return None  # alive, as far as its lease says
+    # A flow run that came into its state after that end begins the same run again: handed on, or retried.
+    if ours is not None and (run.state == "CANCELLING" or run.since <= (ours.finished_at or now)):
+        return _after_the_end(run, ours, now)
     if run.state == "PENDING":
         why = f"It was PENDING for {silent.total_seconds():.0f} s: whoever had it is gone."
         return Verdict("CRASHED", why, lost=True) if silent > patience else None

@@ -51,7 +51,7 @@ class TakeoverService:
             seen_running.add(ingestion_id)
             with self.database.read_scope() as session:
                 seen = leases.read(session, ingestion_id)
-            if self._is_dead(ingestion_id, run_id, seen):
+            if self._is_dead(ingestion_id, seen):
                 ended += self._take_over(ingestion_id, run_id)
         self._doubts = {key: doubt for key, doubt in self._doubts.items() if key in seen_running}
         return ended
@@ -66,11 +66,11 @@ class TakeoverService:
                 return
             after = page[-1][0]
 
-    def _is_dead(self, ingestion_id: UUID, run_id: UUID, seen: LeaseRow | None) -> bool:
+    def _is_dead(self, ingestion_id: UUID, seen: LeaseRow | None) -> bool:
         """Surely gone: nobody has the lease; its owner died on this machine; or it stays expired when seen again."""
         if seen is None or seen.holder is None or lease_service.left_here(seen):
             return True
-        if seen.run_id != run_id or seen.seconds_left > 0:
+        if seen.seconds_left > 0:
             return False  # its successor, or it itself, is alive
         doubt = self._doubts.get(ingestion_id)
         if doubt is None or (doubt.epoch, doubt.expires_at) != (seen.epoch, seen.expires_at):

@@ -21,18 +21,29 @@ def expire(ctx: RunContext) -> None:
     A run that has loaded nothing looks only when a snapshot of ours has come of age: history does not grow by itself.
     """
     before = ctx.clock.now() - timedelta(seconds=ctx.settings.snapshot_retention_seconds)
-    with ctx.lease.transaction() as session:
-        sharing = [row.id for row in ingestions.into_table(session, ctx.ingestion.table_name)]
-        # None is the base of a batch that began on an empty table: it needs the whole history.
-        claimed = [row for row in batches.into_table(session, sharing) if row.table_uuid is not None]
-        bases = frozenset(row.base_snapshot_id for row in claimed)
-        due = ctx.engine_opened or _came_of_age(session, ctx, sharing, before)
-    if not due:
+    if not ctx.engine_opened and not _is_due(ctx, before):
         return
     try:
-        ctx.engine.expire(bases, before)
+        engine = ctx.engine  # opened before the bases are read: who claims meanwhile must be among them
+        engine.expire(_bases(ctx), before)
     except AutoloaderError as error:
         log.warning("old snapshots were not expired", error=str(error))
+
+
+def _is_due(ctx: RunContext, before: datetime) -> bool:
+    with ctx.lease.transaction() as session:
+        return _came_of_age(session, ctx, _sharing(session, ctx), before)
+
+
+def _sharing(session: Session, ctx: RunContext) -> list[UUID]:
+    return [row.id for row in ingestions.into_table(session, ctx.ingestion.table_name)]
+
+
+def _bases(ctx: RunContext) -> frozenset[int | None]:
+    """What unfinished batches of everybody's began on. None is an empty table: such a batch needs the whole history."""
+    with ctx.lease.transaction() as session:
+        claimed = batches.into_table(session, _sharing(session, ctx))
+        return frozenset(row.base_snapshot_id for row in claimed if row.table_uuid is not None)
 
 
 def _came_of_age(session: Session, ctx: RunContext, sharing: Sequence[UUID], before: datetime) -> bool:

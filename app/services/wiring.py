@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from app.catalog.names import DEFAULT_CATALOG
 from app.config import MIB, Settings
 from app.database import Database
-from app.errors import SourceError
+from app.errors import InvalidInput, SourceError
 from app.ingest.discovery import DiscoveryRules, split_source
 from app.ingest.engines.embedded_input import LocalFiles, compression_of, parse_limits
 from app.ingest.engines.sandbox import Sandbox
@@ -24,7 +24,7 @@ from app.schemas.ingestion import FormatShape, SourceShape
 from app.services.connection_service import STORES, ConnectionService
 from app.services.context import IngestionInfo, require_engine
 from app.spool import Spool
-from app.storage import Store, open_store
+from app.storage import Store, open_store, parse_address
 from app.values import BatchFile
 
 if TYPE_CHECKING:
@@ -44,14 +44,26 @@ def store_of(database: Database, settings: Settings, source: SourceShape, tenant
     if source.connection is not None:
         service = ConnectionService(database, settings, tenant_id=tenant_id)
         options = service.options(source.connection, STORES)
+    base = split_source(source.url)[0]
+    _refuse_own_files(settings, base)
     return open_store(
-        split_source(source.url)[0],
+        base,
         options,
         timeout_seconds=settings.request_timeout_seconds,
         retries=settings.request_retries,
         page_size=settings.list_page_size,
         list_concurrency=settings.list_concurrency,
     )
+
+
+def _refuse_own_files(settings: Settings, base: str) -> None:
+    """Raise InvalidInput for our own files in AUTOLOADER_HOME: keys and ledger are nobody's data."""
+    address = parse_address(base)
+    if address.kind != "local":
+        return
+    path, home = Path(address.base).resolve(), settings.home.resolve()
+    if path == home or (path.parent == home and not path.is_dir()):
+        raise InvalidInput(f"{base} belongs to the Autoloader itself.", hint="Load from another folder.")
 
 
 def rules_of(settings: Settings, source: SourceShape) -> DiscoveryRules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -120,7 +120,9 @@ class IngestionOut(View):
     revision: int = Field(description="Grows with each change of the configuration; the first part of the ETag.")
     source_url: str
     table: str = Field(description="`catalog.namespace.table`.")
-    config: IngestionShape
+    config: Annotated[IngestionShape | dict[str, Any], Field(union_mode="left_to_right")] = Field(
+        description="As it is stored, where this version cannot read it."
+    )
     columns: str | None = Field(description="The schema, as given or as inferred by the first run; null before it.")
     evidence: list[EvidenceOut] = Field(description="Of an inferred schema: why each column has its type.")
     prefect: PrefectOut

@@ -29,6 +29,12 @@ def test_a_preview_finds_the_format_though_something_is_said_of_it(api, landing)
     assert seen["hints"] == []
 
 
+@pytest.mark.parametrize("name", ["", "secret.key", "autoloader.db"])
+def test_our_own_keys_and_ledger_are_nobody_s_data(api, name):
+    found = problem(api.post("/v1/preview", {"source": {"url": f"{api.settings.home}/{name}"}}), 422, "invalid-input")
+    assert "belongs to the Autoloader" in found["detail"]
+
+
 def test_a_preview_of_what_is_not_there_says_so(api, landing):
     problem(api.post("/v1/preview", {"source": {"url": str(landing / "nowhere")}}), 502, "source-not-found")
     problem(api.post("/v1/preview", {"source": {"url": str(landing)}}), 422, "invalid-input")

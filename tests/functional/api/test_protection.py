@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
+from app.api.guard import Guard
 from app.api.state import State
 from app.errors import InvalidInput
 from app.main import create_app
@@ -253,3 +256,21 @@ def test_a_call_that_is_no_http_is_refused_without_a_trace(api):
     with pytest.raises(httpx.HTTPError):
         httpx.get(api.url.replace("http", "https", 1), trust_env=False)
     assert api.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize(("server", "passes"), [("127.0.0.1", True), ("::1", True), ("10.0.0.7", False)])
+def test_without_a_key_nobody_gets_in_from_a_network_whatever_the_server_was_bound_to(tmp_path, server, passes):
+    told = []
+
+    async def inner(scope, receive, send):
+        told.append("in")
+
+    async def send(message):
+        told.append(message.get("status"))
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/v1/ingestions", "headers": [(b"host", b"127.0.0.1")],
+        "server": (server, 4280), "request_id": "r",
+    }  # fmt: skip
+    asyncio.run(Guard(inner, settings_of(tmp_path))(scope, None, send))
+    assert told[0] == ("in" if passes else 421)

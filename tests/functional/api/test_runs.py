@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import LeaseLost
 from app.models import Run
-from app.repositories import batches, runs
+from app.repositories import batches, ingestions, runs
 from app.repositories import files as file_rows
 from app.repositories.files import NewFile
 from app.services.run_control_service import RunControlService
@@ -188,6 +188,18 @@ def test_a_run_that_is_cancelled_loses_its_lease_and_can_change_nothing_more(any
     seen = any_api.get(f"/v1/runs/{ctx.run_id}").json()["run"]
     assert (seen["state"], seen["error_code"]) == ("CANCELLED", "cancelled")
     problem(any_api.post(f"/v1/runs/{ctx.run_id}/cancel"), 409, "conflict")
+
+
+def test_who_cancels_a_run_wants_no_other_one_after_it(any_api, shape):
+    made = create(any_api, shape())
+    steps = RunService(any_api.database, any_api.settings)
+    with pytest.raises(LeaseLost), steps.start(UUID(made["id"])) as ctx:  # noqa: PT012 - the length of the run
+        with any_api.database.session_scope() as session:
+            ingestions.by_id(session, UUID(made["id"])).rerun_wanted = True
+        any_api.post(f"/v1/runs/{ctx.run_id}/cancel")
+        steps.finish(ctx)
+    with any_api.database.read_scope() as session:
+        assert not ingestions.by_id(session, UUID(made["id"])).rerun_wanted
 
 
 def test_after_a_cancelled_run_the_next_one_begins_at_once(any_api, shape):

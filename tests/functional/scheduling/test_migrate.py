@@ -365,7 +365,7 @@ def test_a_run_of_a_rolled_back_one_by_the_api_is_refused_with_what_to_do(produc
     migration.roll_back()
     follower = Follower(product.database, product.settings, product.prefect)
 
-    with pytest.raises(Conflict, match="autoloader ingestions run orders"):
+    with pytest.raises(Conflict, match="autoloader --embedded ingestions run orders"):
         SteeringService(product.database, product.settings, follower).run(ingestion_id)
     assert product.stored(ingestion_id) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -13,6 +14,7 @@ from app.errors import LeaseLost
 from app.models import Run
 from app.repositories import leases, runs
 from app.repositories.leases import Holder
+from app.repositories.run_liveness import RunFacts
 from app.services import lease_service
 from app.services.lease_service import HeldLease
 from app.services.prefect_runs import FlowRunView
@@ -257,3 +259,32 @@ def test_a_flow_run_without_a_run_is_given_the_time_it_may_need(prefect_settings
     found = judge(flow, None, NOW, prefect_settings)
 
     assert (None if found is None else (found.state, found.lost)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("state", "begun_after", "verdict"),
+    [("PENDING", 100, None), ("RUNNING", 100, None), ("RUNNING", -100, "CANCELLED"), ("PENDING", -100, "CANCELLED")],
+)
+def test_a_flow_run_that_begins_its_ended_run_again_is_left_alone(prefect_settings, state, begun_after, verdict):
+    end = NOW - timedelta(seconds=110)  # its worker was stopped, and the next one has it: it came into its state later
+    ours = RunFacts(uuid4(), uuid4(), "CANCELLED", end, "interrupted")
+    since = end + timedelta(seconds=begun_after)
+    flow = FlowRunView(uuid4(), "", uuid4(), None, "manual", state, state, None, since, None, None, None)
+
+    found = judge(flow, ours, NOW, prefect_settings)
+
+    assert (None if found is None else found.state) == verdict
+
+
+def test_a_run_whose_expired_lease_somebody_else_left_behind_is_ended_all_the_same(product, ingestion_id):
+    run_id = running(product, ingestion_id, None)
+    with product.database.session_scope() as session:  # who moved files by hand took the lease, and died elsewhere
+        leases.take(session, leases.read(session, ingestion_id), ELSEWHERE, uuid4(), 0.01)
+    reconciler = product.new_reconciler()
+    reconciler.takeovers.settings = product.settings.model_copy(update={"lease_heartbeat_seconds": 0.05})
+    deadline = time.monotonic() + 30
+    while not (ended := reconciler.takeovers.run_pass()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    assert ended == [run_id]

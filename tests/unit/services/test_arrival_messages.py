@@ -70,6 +70,13 @@ def test_an_empty_message_says_that_something_came(body):
     assert read(body) == Notice("plain", plain=True)
 
 
+def test_a_message_too_deep_to_be_read_is_refused_also_inside_another_one():
+    deep = "[" * 100_000
+    for body in (deep, json.dumps({"Type": "Notification", "TopicArn": "t", "Message": deep})):
+        with pytest.raises(InvalidInput):
+            read(body.encode())
+
+
 def test_the_handshakes_are_told_apart():
     validation = [{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "c"}}]
     assert read(json.dumps(validation).encode()).validation_code == "c"
