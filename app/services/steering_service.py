@@ -163,7 +163,7 @@ class SteeringService:
         if known.prefect.sync == SyncState.OFF.value:
             raise Conflict(
                 f"Prefect does not run {known.name}: its migration was rolled back.",
-                hint=f"autoloader --embedded ingestions run {known.name}, where the server is; or: autoloader prefect migrate",
+                hint=f"autoloader --embedded ingestions run {known.name} (where the server is), or prefect migrate",
             )
         if known.config["paused"]:
             raise Conflict(f"{known.name} is paused.", hint=f"Resume it: POST /v1/ingestions/{ingestion_id}/resume")
