@@ -77,9 +77,10 @@ def serving(settings: Settings) -> Iterator[Served]:
 
 
 def settings_of(home: Path, **more: Any) -> Settings:
-    # Port 9 (discard): nobody answers there, so that nothing of a test depends on a Prefect that happens to run.
-    given = {"autoloader_home": home, "parser_threads": 1, "prefect_api_url": "http://127.0.0.1:9/api", **more}
-    return Settings(_env_file=None, **given)
+    # Port 9 (discard): nobody answers there, so that nothing of a test depends on a Prefect that happens to run; and
+    # nothing goes on in the background, where it would log into other tests of this process.
+    given = {"autoloader_home": home, "parser_threads": 1, "prefect_api_url": "http://127.0.0.1:9/api"}
+    return Settings(_env_file=None, **(given | {"reconcile_in_api": False} | more))
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,7 @@ def test_a_signal_that_meets_upkeep_ends_the_run_like_any_other(cli, landing, mo
 
 
 def test_a_signal_ends_the_checks_and_is_no_result_of_one(cli, monkeypatch):
+    monkeypatch.setenv("AUTOLOADER_SECRET_KEY", "a key, so that there is something to check")
     monkeypatch.setattr(Vault, "from_settings", lambda *arguments: signal.raise_signal(signal.SIGINT))
 
     assert cli("doctor", "--json").code == 130
