@@ -129,14 +129,11 @@ class Embedded:
     def retry(self, run: RunView, progress: Watcher, *, quarantined: bool) -> RunSummary:
         """Another run after one that did not load all. Raises Conflict, and as `run` does."""
         from app.services.file_bulk_service import FileBulkService
-        from app.services.file_query_service import FileFilter
-        from app.values import FileState
 
         with self._control() as control:
             ingestion_id = control.require_ended(run.id)
         if quarantined:
-            wanted = FileFilter(ingestion_id, states=(FileState.QUARANTINED.value,), run_id=run.id)
-            FileBulkService(self.database, self.settings).by_filter(wanted, FileState.DISCOVERED)
+            FileBulkService(self.database, self.settings).requeue_quarantined(ingestion_id, run.id)
         return self.run(ingestion_id, run.ingestion, progress, again=True)
 
     def cancel(self, run_id: UUID, *, at_once: bool) -> Cancelled:

@@ -101,6 +101,19 @@ class FileBulkService:
                 after = chunk[-1]
         return Moved(moved, refused, tuple(refusals), more=True, files=tuple(views))
 
+    def requeue_quarantined(self, ingestion_id: UUID, run_id: UUID) -> int:
+        """Let all files that this run quarantined wait for the next run again; answers how many.
+
+        Raises NotFound for the ingestion, LeaseHeld.
+        """
+        wanted = FileFilter(ingestion_id, states=(FileState.QUARANTINED.value,), run_id=run_id)
+        count, more = 0, True
+        while more:
+            done = self.by_filter(wanted, FileState.DISCOVERED)
+            count += done.moved
+            more = done.more and done.moved > 0
+        return count
+
     def _leased(self, ingestion_id: UUID) -> AbstractContextManager[HeldLease]:
         return lease_service.hold(self.database, self.settings, ingestion_id, uuid4(), SilentProgress())
 

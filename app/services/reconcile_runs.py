@@ -66,11 +66,18 @@ class RunPass:
                     self._end(run, row, verdict)
 
     def _end(self, run: FlowRunView, row: Ingestion, verdict: Verdict) -> None:
+        if self._moved_on(run):
+            return  # the next pass judges it by what it is then
         self.prefect.end_by_force(run.id, verdict.state, verdict.why)
         self.report.ended.append(EndedRun(run.id, row.id, run.state, verdict.state, verdict.why))
         if verdict.lost:
             with self.database.session_scope() as session:
                 prefect_sync.want_rerun(session, row.id, run.since)
+
+    def _moved_on(self, seen: FlowRunView) -> bool:
+        """Whether it came into another state, or was deleted, since it was listed: a pass over many runs takes long."""
+        now = self.prefect.flow_run(seen.id)
+        return now is None or (now.state, now.since) != (seen.state, seen.since)
 
     # --- slots that nobody holds -------------------------------------------------------------
 

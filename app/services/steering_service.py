@@ -19,6 +19,7 @@ from app.repositories import files, ingestions, runs, triggers
 from app.schemas.ingestion import IngestionShape
 from app.services import connection_service, shape_checks, shape_service
 from app.services.connection_service import STORES
+from app.services.file_bulk_service import FileBulkService
 from app.services.follower import Follower
 from app.services.ingestion_query_service import IngestionDetail, IngestionQueryService
 from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, full_table_name
@@ -70,6 +71,7 @@ class SteeringService:
         self.follower = follower
         self.ingestions = IngestionService(database, settings, tenant_id=tenant_id)
         self.queries = IngestionQueryService(database, tenant_id)
+        self.files = FileBulkService(database, settings, tenant_id=tenant_id)
         self.runs = RunControlService(database, settings, follower, tenant_id)
 
     # --- changes -----------------------------------------------------------------------------
@@ -159,6 +161,24 @@ class SteeringService:
 
         Raises NotFound, and Conflict for an ingestion that is paused, or that Prefect does not run.
         """
+        self._require_runnable(ingestion_id)
+        trigger_id = self.follower.request(ingestion_id, kind, payload)
+        self.follower.deliver(trigger_id)
+        return self.trigger(trigger_id)
+
+    def retry(self, run_id: UUID, *, quarantined: bool = False) -> TriggerView:
+        """Store the wish for another run after one that did not load all; `quarantined`: also of what it gave up.
+
+        Raises as `run` does, NotFound, Conflict for a run that goes on or loaded all, and LeaseHeld; no file is moved
+        then.
+        """
+        ingestion_id = self.runs.require_ended(run_id)
+        self._require_runnable(ingestion_id)
+        if quarantined:
+            self.files.requeue_quarantined(ingestion_id, run_id)
+        return self.run(ingestion_id, Trigger.RETRY, run_id=str(run_id))
+
+    def _require_runnable(self, ingestion_id: UUID) -> None:
         known = self.queries.read(ingestion_id)
         if known.prefect.sync == SyncState.OFF.value:
             raise Conflict(
@@ -167,9 +187,6 @@ class SteeringService:
             )
         if known.config["paused"]:
             raise Conflict(f"{known.name} is paused.", hint=f"Resume it: POST /v1/ingestions/{ingestion_id}/resume")
-        trigger_id = self.follower.request(ingestion_id, kind, payload)
-        self.follower.deliver(trigger_id)
-        return self.trigger(trigger_id)
 
     def trigger(self, trigger_id: UUID) -> TriggerView:
         """What became of a wish. Raises NotFound."""

@@ -14,9 +14,7 @@ from app.api.keyed import KEYED, KeyedRoute
 from app.api.v1.common import Cursor, Limit, RunId
 from app.api.views.ingestions import RunState, TriggerOut, TriggerWord
 from app.api.views.runs import CancelledOut, RunOut, RunPageOut
-from app.services.file_query_service import FileFilter
 from app.services.run_query_service import RunQuery
-from app.values import FileState, Trigger
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 keyed = APIRouter(prefix="/v1", tags=["runs"], route_class=KeyedRoute, dependencies=[KEYED])
@@ -71,11 +69,7 @@ def retry_run(
     """Ask for another run of the ingestion. It takes up what the retried run left: files that failed are tried again,
     batches that were begun are ended. Refused with 409 for a run that goes on, or that loaded all there was.
     """
-    ingestion_id = given.run_control.require_ended(run_id)
-    if quarantined:
-        wanted = FileFilter(ingestion_id, states=(FileState.QUARANTINED.value,), run_id=run_id)
-        given.file_moves.by_filter(wanted, FileState.DISCOVERED)
-    return TriggerOut.model_validate(given.steering.run(ingestion_id, Trigger.RETRY, run_id=str(run_id)))
+    return TriggerOut.model_validate(given.steering.retry(run_id, quarantined=quarantined))
 
 
 @router.post("/runs/{run_id}/cancel", status_code=202, summary="Cancel a run", responses=problems(404, 409))

@@ -10,6 +10,8 @@ from app.models import Run
 from app.repositories import batches, ingestions, runs
 from app.repositories import files as file_rows
 from app.repositories.files import NewFile
+from app.services import file_bulk_service
+from app.services.file_bulk_service import FileBulkService
 from app.services.run_control_service import RunControlService
 from app.services.run_service import RunService
 from app.values import BatchState, FileState
@@ -239,3 +241,27 @@ def test_prefect_is_asked_first_and_the_lease_is_taken_when_it_is_down_or_when_t
     assert prefect.asked == ([] if at_once else [flow_run_id])
     assert done.asked == (up and not at_once)
     assert api.get(f"/v1/runs/{run_id}").json()["run"]["state"] == ("RUNNING" if done.asked else "CANCELLED")
+
+
+def test_a_retry_that_is_refused_moves_no_file(api, shape, landing):
+    put(landing, "bad.jsonl.gz", b"this is no gzip")
+    made = create(api, shape())
+    summary = api.run(made["id"])
+    api.post(f"/v1/ingestions/{made['id']}/pause")
+
+    problem(api.post(f"/v1/runs/{summary.run_id}/retry?quarantined=true"), 409, "conflict")
+
+    assert api.get(f"/v1/ingestions/{made['id']}").json()["files"] == {"QUARANTINED": 1}
+
+
+def test_a_retry_takes_all_that_the_run_gave_up_however_many(api, shape, landing, monkeypatch):
+    monkeypatch.setattr(file_bulk_service, "_CHUNK", 2)
+    for number in range(7):
+        put(landing, f"{number}.jsonl.gz", b"this is no gzip")
+    made = create(api, shape())
+    summary = api.run(made["id"])
+    files = FileBulkService(api.database, api.settings.model_copy(update={"batch_max_files": 2}))
+
+    assert files.requeue_quarantined(UUID(made["id"]), summary.run_id) == 7
+
+    assert api.get(f"/v1/ingestions/{made['id']}").json()["files"] == {"DISCOVERED": 7}

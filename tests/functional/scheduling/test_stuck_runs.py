@@ -162,6 +162,17 @@ def test_a_run_stuck_in_pending_is_ended_its_slot_is_free_and_its_work_is_done_b
     assert product.triggers.deliver_due().delivered == 1
 
 
+def test_a_run_that_moved_on_since_it_was_listed_is_left_alone(product, ingestion_id, monkeypatch):
+    late = pending(product, ingestion_id)
+    listed = list(product.prefect.active())
+    monkeypatch.setattr(product.prefect, "active", lambda: iter(listed))
+    set_state(product, late, "RUNNING")  # a worker came after all
+    product.clock.ahead += timedelta(seconds=121)
+
+    assert product.reconciler.run_pass().ended == []
+    assert product.prefect.flow_run(late).state == "RUNNING"
+
+
 @pytest.mark.parametrize(
     ("ours", "flow", "becomes"),
     [("SUCCESS", "RUNNING", "COMPLETED"), ("FAILED", "RUNNING", "CRASHED"), ("SUCCESS", "CANCELLING", "CANCELLED")],
