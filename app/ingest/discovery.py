@@ -25,6 +25,7 @@ from app.values import FoundFile, ListedPage
 # Reasons: stable words, counted in runs and shown to people.
 REASONS = {
     "hidden": "its name, or a folder's below the source, begins with `_` or `.`",
+    "own": "it lies in AUTOLOADER_HOME: keys, ledger and tables of the Autoloader itself",
     "excluded": "an exclude pattern matches",
     "not-included": "no include pattern matches",
     "too-old": "modified before the start point or `modified_after`",
@@ -58,12 +59,14 @@ class DiscoveryRules:
     min_age_seconds: float = 0.0
     hidden: bool = False
     start: Literal["everything", "now"] | datetime = "everything"
+    own: str = ""
 
     @classmethod
-    def of(cls, source: SourceShape, *, local_min_age_seconds: float) -> DiscoveryRules:
-        """The rules of an ingestion's source. The minimum age, where the source has none of its own, is that of the
-        settings for a folder, and zero for a store: there an object appears whole. Raises InvalidInput for an address
-        or a pattern that cannot be.
+    def of(cls, source: SourceShape, *, local_min_age_seconds: float, own: str = "") -> DiscoveryRules:
+        """The rules of an ingestion's source. `own` is a folder, relative to the source, that is no data.
+
+        The minimum age, where the source has none of its own, is that of the settings for a folder, and zero for a
+        store: there an object appears whole. Raises InvalidInput for an address or a pattern that cannot be.
         """
         url, pattern = split_source(source.url)
         age = source.min_age_seconds
@@ -81,6 +84,7 @@ class DiscoveryRules:
             min_age_seconds=age,
             hidden=source.hidden,
             start=source.start,
+            own=own,
         )
         matcher(
             (*rules.include, *rules.exclude, *filter(None, [pattern]))
@@ -119,6 +123,7 @@ class Sieve:
         self._pattern = matcher((rules.pattern,)) if rules.pattern else None
         self._include = matcher(rules.include) if rules.include else None
         self._exclude = matcher(rules.exclude) if rules.exclude else None
+        self._own = f"{rules.own}/" if rules.own else ""
         bounds = [bound for bound in (rules.modified_after, _start(rules, now, created_at)) if bound is not None]
         # Bounds of time in a listing's unit.
         self._oldest = ticks(max(bounds)) if bounds else None
@@ -144,7 +149,7 @@ class Sieve:
         return found
 
     def _names_matter(self, paths: Sequence[str]) -> bool:
-        if self._exclude or self._pattern or self._include:
+        if self._exclude or self._pattern or self._include or self._own:
             return True
         if self._rules.hidden:
             return False
@@ -163,6 +168,8 @@ class Sieve:
         relative = path.rpartition("/")[2] if named else path[self._cut :]
         if not named and not self._rules.hidden and _HIDDEN.search(relative):
             return "hidden"
+        if self._own and relative.startswith(self._own):
+            return "own"
         if self._exclude and self._exclude(relative):
             return "excluded"
         if (self._pattern and not self._pattern(relative)) or (self._include and not self._include(relative)):

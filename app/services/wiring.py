@@ -67,8 +67,18 @@ def _refuse_own_files(settings: Settings, base: str) -> None:
 
 
 def rules_of(settings: Settings, source: SourceShape) -> DiscoveryRules:
-    """Which objects of a source count."""
-    return DiscoveryRules.of(source, local_min_age_seconds=settings.min_age_seconds)
+    """Which objects of a source count. Where AUTOLOADER_HOME lies below the source, nothing in it does."""
+    own = _home_below(settings, split_source(source.url)[0])
+    return DiscoveryRules.of(source, local_min_age_seconds=settings.min_age_seconds, own=own)
+
+
+def _home_below(settings: Settings, base: str) -> str:
+    """AUTOLOADER_HOME relative to a folder that holds it; else empty."""
+    address = parse_address(base)
+    if address.kind != "local":
+        return ""
+    path, home = Path(address.base).resolve(), settings.home.resolve()
+    return home.relative_to(path).as_posix() if path != home and home.is_relative_to(path) else ""
 
 
 def catalog_of(database: Database, settings: Settings, table_name: str, tenant_id: str) -> Catalog:

@@ -35,6 +35,15 @@ def test_our_own_keys_and_ledger_are_nobody_s_data(api, name):
     assert "belongs to the Autoloader" in found["detail"]
 
 
+def test_a_source_around_our_own_folder_shows_nothing_of_it(api, landing):
+    home = api.settings.home
+    put(landing, "a.jsonl", rows(0, 1))
+    inside = home.relative_to(home.parent).as_posix()
+    wanted = {"source": {"url": str(home.parent), "include": [f"{inside}/**"]}, "format": {"type": "csv"}}
+    found = problem(api.post("/v1/preview", wanted), 422, "invalid-input")
+    assert "own" in found["detail"]
+
+
 def test_a_preview_of_what_is_not_there_says_so(api, landing):
     problem(api.post("/v1/preview", {"source": {"url": str(landing / "nowhere")}}), 502, "source-not-found")
     problem(api.post("/v1/preview", {"source": {"url": str(landing)}}), 422, "invalid-input")

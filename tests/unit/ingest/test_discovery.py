@@ -53,6 +53,13 @@ def test_one_file_named_by_its_address_is_neither_hidden_nor_cut():
     assert explain(found, replace(rules, include=("*.json",)), found.path, now=NOW) == "not-included"
 
 
+def test_nothing_of_our_own_folder_counts_and_its_neighbours_do():
+    assert why(info("home/secret.key"), own="home") == "own"
+    assert why(info("home/deep/a.csv"), own="home", include=("**",)) == "own"
+    assert why(info("home.csv"), own="home") is None
+    assert why(info("x/home/a.csv"), own="home") is None
+
+
 def test_exclude_wins_over_include():
     assert why(include=("*.csv",), exclude=("a*",)) == "excluded"
     assert why(include=("*.csv", "*.json")) is None
