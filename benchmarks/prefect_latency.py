@@ -2,7 +2,7 @@
 
     python -m benchmarks.prefect_latency [--runs 20] [--folder build/bench/prefect]
 
-`benchmarks.run` calls it too (`--only prefect`).
+`benchmarks.run` calls it too (`--only scheduler`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from uuid import UUID
@@ -189,7 +189,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.prefect_latency", description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="runs at once for the throughput")
     parser.add_argument("--folder", type=Path, default=Path("build/bench/prefect"))
+    parser.add_argument("--json", action="store_true", help="one JSON object, for `benchmarks.run`")
     given = parser.parse_args()
+    if given.json:
+        print(json.dumps({name: asdict(side) for name, side in compare(given.folder.resolve(), given.runs).items()}))
+        return 0
     print(f"{'':8}{'first line':>12}{'first claim':>13}{'runs/min':>10}{'worker CPU':>12}{'server CPU':>12}")
     for name, side in compare(given.folder.resolve(), given.runs).items():
         claim = f"{side.first_claim:.2f} s" if side.first_claim else ""

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import inputs, known, product, report, seaweed
 from benchmarks.inputs import Input
@@ -29,6 +30,10 @@ FETCH_BAR = 1.3
 NO_NEWS_BAR = 1.5
 NO_NEWS_MEMORY_MB = 500
 LOAD_MEMORY_MB = 1536
+FIRST_CLAIM_SECONDS = 2.0
+Figures = Mapping[str, Any]
+RUNS_BAR = 1 / 3  # at least three times the runs of a plain process worker
+API_BAR_MS = 50
 
 
 @dataclass
@@ -155,6 +160,46 @@ def measure_no_news(bench: Bench, count: int) -> None:
     bench.keep(report.result(f"{name}-memory", memory, figures["product_mib"], NO_NEWS_MEMORY_MB, {}, unit="MiB"))
 
 
+# --- Prefect and the API ---------------------------------------------------------------------
+
+
+def measure_scheduler(bench: Bench) -> None:
+    """In a process of its own: it steers Prefect by the environment."""
+    count = max(4, round(20 * bench.scale))
+    command = [sys.executable, "-m", "benchmarks.prefect_latency", "--json", "--runs", str(count)]
+    sides: Figures = run([*command, "--folder", str(bench.folder / "prefect")], {"PYTHONPATH": str(ROOT)}).answer
+    warm, plain, bare = sides["warm"], sides["plain"], sides["bare"]
+    figures = {f"{name}_{key}": value for name, side in sides.items() for key, value in side.items()}
+    what = (
+        "from the trigger to the first file claimed, on the warm worker; on a plain process worker"
+        f" {plain['first_claim']:.1f} s, and a flow that does nothing begins there after {bare['first_line']:.1f} s"
+    )
+    bench.keep(report.result("first-claim", what, warm["first_claim"], FIRST_CLAIM_SECONDS, figures, unit="s"))
+    what = (
+        f"{count} runs of one small file at once, two at a time: {warm['per_minute']:.0f} a minute on the warm worker,"
+        f" {plain['per_minute']:.0f} on a plain process worker; time beside that"
+    )
+    bench.keep(report.result("runs", what, plain["per_minute"] / warm["per_minute"], RUNS_BAR, {}))
+    cpu = warm["worker_cpu"] + warm["server_cpu"]
+    what = (
+        f"CPU seconds of a run: {warm['worker_cpu']:.1f} of the warm worker (plain {plain['worker_cpu']:.1f}) and"
+        f" {warm['server_cpu']:.1f} of the Prefect server with its database; so a core carries"
+        f" {60 / cpu:.0f} runs a minute"
+    )
+    bench.keep(report.result("run-cpu", what, cpu, None, {}, unit="s"))
+
+
+def measure_api(bench: Bench) -> None:
+    """Lists and readings with 10,000 ingestions and 1,000,000 files in PostgreSQL; the slowest kind of call counts."""
+    command = [sys.executable, "-m", "benchmarks.api_latency", "--json", "--scale", str(bench.scale)]
+    calls: Figures = run(command, {"PYTHONPATH": str(ROOT)}).answer
+    slowest = max(calls, key=lambda name: calls[name][1])
+    figures = {f"{name} (p95, ms)": figures[1] for name, figures in calls.items()}
+    what = f"the slowest of {len(calls)} kinds of lists and readings of the API ({slowest.strip('… ')}), p95, beside"
+    what += f" {round(10_000 * bench.scale):,} ingestions and {round(1_000_000 * bench.scale):,} files in PostgreSQL"
+    bench.keep(report.result("api", what, calls[slowest][1], API_BAR_MS, figures, unit="ms"))
+
+
 def _bare(*arguments: str, environment: Mapping[str, str] | None = None) -> Measured:
     return run(
         [sys.executable, "-m", "benchmarks.baselines", *arguments], {"PYTHONPATH": str(ROOT), **(environment or {})}
@@ -177,7 +222,10 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "no-news-100000": lambda bench: measure_no_news(bench, 100_000),
     "no-news-1000000": lambda bench: measure_no_news(bench, 1_000_000),
     "neighbour": measure_neighbour,
+    "scheduler": measure_scheduler,
+    "api": measure_api,
 }
+PARTS = {"scheduler": ("first-claim", "runs", "run-cpu")}  # more than one line
 
 
 def main() -> int:
@@ -195,7 +243,7 @@ def main() -> int:
         except CommandFailed as exc:
             failed.append(name)
             print(f"{name}: FAILED\n{exc}", file=sys.stderr, flush=True)
-    order = [item for name in MEASUREMENTS for item in (name, f"{name}-memory")]
+    order = [item for name in MEASUREMENTS for item in PARTS.get(name, (name, f"{name}-memory"))]
     page = report.page(report.load(bench.results), order, bench.scale, bench.rounds)
     target = ROOT / "docs" / "benchmarks.md" if bench.scale == 1 else bench.folder / "benchmarks.md"
     target.parent.mkdir(parents=True, exist_ok=True)
