@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.models import Run, Trigger
 from app.models.trigger import WAITING_SQL
 from app.repositories.statements import changed_rows
+from app.values import Trigger as TriggerKind
 
 _WAITING = literal_column(WAITING_SQL, Boolean)
 
@@ -91,6 +92,14 @@ def on_its_way(session: Session, ingestion_id: UUID, since: datetime) -> bool:
         Trigger.ingestion_id == ingestion_id, or_(_WAITING, Trigger.created_at > since), ~begun
     )
     return session.scalars(query.limit(1)).first() is not None
+
+
+def retries_without_a_run(session: Session, ingestion_id: UUID) -> int:
+    """How many wishes for a run in place of a lost one there were since the ingestion's last run began."""
+    begun = exists().where(Run.ingestion_id == ingestion_id, Run.started_at >= Trigger.created_at)
+    query = select(func.count()).select_from(Trigger)
+    mine = query.where(Trigger.ingestion_id == ingestion_id, Trigger.kind == TriggerKind.RETRY.value, ~begun)
+    return int(session.scalar(mine) or 0)
 
 
 def waiting_count(session: Session) -> int:

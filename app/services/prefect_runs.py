@@ -117,6 +117,10 @@ class FlowRunCalls(PrefectConnection):
         """Pages of the runs of our flow that were cancelled at or after `moment`, the newest first."""
         return self._pages({**_in_states("CANCELLED"), "end_time": {"after_": moment}}, newest_ended=True)
 
+    def failed_since(self, moment: datetime) -> Iterator[list[FlowRunView]]:
+        """Pages of the runs of our flow that crashed or failed at or after `moment`, the newest first."""
+        return self._pages({**_in_states("CRASHED", "FAILED"), "end_time": {"after_": moment}}, newest_ended=True)
+
     def active_in(self, deployment_ids: Sequence[UUID]) -> set[UUID]:
         """Which of these deployments (at most a page) have a run that is active now."""
         with self.requests() as client:

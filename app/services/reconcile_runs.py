@@ -103,6 +103,23 @@ class RunPass:
             for run in page:
                 if run.lost_to_collision and run.ingestion_id is not None:
                     lost[run.ingestion_id] = max(run.since, lost.get(run.ingestion_id, run.since))
+        self._want(lost)
+
+    def note_unbegun(self, since: datetime) -> None:
+        """Flow runs that ended badly before they began a run: what they were to do is still to do.
+
+        A worker ends them so when their process dies early, or cannot start; no step of ours has seen them.
+        """
+        lost: dict[UUID, datetime] = {}
+        for page in self.prefect.failed_since(since):
+            with self.database.read_scope() as session:
+                begun = run_liveness.by_keys(session, [str(run.id) for run in page])
+            for run in page:
+                if run.ingestion_id is not None and str(run.id) not in begun:
+                    lost[run.ingestion_id] = max(run.since, lost.get(run.ingestion_id, run.since))
+        self._want(lost)
+
+    def _want(self, lost: Mapping[UUID, datetime]) -> None:
         if lost:
             with self.database.session_scope() as session:
                 for ingestion_id, moment in sorted(lost.items()):

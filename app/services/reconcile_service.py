@@ -24,6 +24,7 @@ _MOST = 1000  # deployments made, changed or removed in one pass
 _RERUNS = 500  # in one pass
 _FIRST_LOOK = timedelta(hours=24)  # back, for runs that were cancelled while nobody reconciled
 _OVERLAP = timedelta(minutes=2)
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=20), timedelta(hours=1)
 
 
 class ReconcileService:
@@ -61,7 +62,9 @@ class ReconcileService:
         deployments = DeploymentPass(self.database, self.settings, self.prefect, report, most)
         deployments.run()
         runs.free_leaked(deployments.held)
-        runs.note_collisions((self._looked_at or begun - _FIRST_LOOK) - _OVERLAP)
+        since = (self._looked_at or begun - _FIRST_LOOK) - _OVERLAP
+        runs.note_collisions(since)
+        runs.note_unbegun(since)
         self._looked_at = begun
 
     def _rerun(self) -> list[UUID]:
@@ -83,8 +86,13 @@ class ReconcileService:
                 kind=Trigger.RETRY.value,
                 payload={"reason": "rerun"},
                 created_at=now,
-                due_at=now,
+                due_at=now + _pause(triggers.retries_without_a_run(session, ingestion_id)),
                 attempts=0,
             )
             triggers.add(session, made)
         return True
+
+
+def _pause(tried: int) -> timedelta:
+    """Before another run is asked for, when so many were since the last one that began: at once, then ever later."""
+    return min(_FIRST_PAUSE * 2 ** min(tried - 1, 16), _LONGEST_PAUSE) if tried else timedelta()

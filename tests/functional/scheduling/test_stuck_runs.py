@@ -6,13 +6,13 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from app.errors import LeaseLost
 from app.models import Run
-from app.repositories import leases, runs
+from app.repositories import leases, runs, triggers
 from app.repositories.leases import Holder
 from app.repositories.run_liveness import RunFacts
 from app.services import lease_service
@@ -200,6 +200,35 @@ def test_a_flow_run_whose_process_was_killed_is_ended_in_the_same_pass_as_its_ru
 
     assert (len(report.abandoned), [one.state for one in report.ended]) == (1, ["CRASHED"])
     assert product.prefect.find(ingestion_id).slots.active == 0
+
+
+@pytest.mark.parametrize("ended", ["CRASHED", "FAILED"])
+def test_a_flow_run_that_ended_before_its_run_began_is_made_up_for_ever_later(product, ingestion_id, ended):
+    set_state(product, pending(product, ingestion_id, Trigger.ARRIVAL), ended)  # its process was killed as it started
+
+    assert product.reconciler.run_pass().reruns == [ingestion_id]
+    assert product.reconciler.run_pass().quiet
+    assert product.triggers.deliver_due().delivered == 1
+
+    for seconds in (20, 40, 80):  # what kills each of them is given time to go away
+        set_state(product, UUID(product.stored(ingestion_id)[-1].flow_run_id), ended)
+        product.new_reconciler().run_pass()
+        newest = product.stored(ingestion_id)[-1]
+        assert round((newest.due_at - newest.created_at).total_seconds()) == seconds
+        with product.database.session_scope() as session:
+            triggers.by_id(session, newest.id).due_at = newest.created_at
+        assert product.triggers.deliver_due().delivered == 1
+
+
+def test_a_flow_run_that_failed_with_its_run_is_not_made_up_for(product, ingestion_id):
+    flow_run_id = pending(product, ingestion_id)
+    run_id = running(product, ingestion_id, HERE(), key=str(flow_run_id))
+    with product.database.session_scope() as session:
+        run = runs.by_id(session, run_id)
+        run.state, run.finished_at = "FAILED", product.clock.now()
+    set_state(product, flow_run_id, "FAILED")
+
+    assert product.reconciler.run_pass().quiet
 
 
 def test_a_slot_that_no_run_holds_is_freed(product, ingestion_id):
