@@ -16,6 +16,7 @@ from app.values import RunState, Trigger
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 _WAITS_SECONDS = 10.0  # without a worker before it is told
+_ENDED_EARLY = {"CRASHED", "FAILED"}
 _AWAY_SECONDS = 120.0  # the server may be restarted meanwhile
 
 
@@ -74,7 +75,13 @@ class Following:
                 )
             if (later := self._since(str(wish.get("created_at")))) is not None:
                 return later
-            if time.monotonic() - asked > _WAITS_SECONDS:
+            if wish.get("flow_state") in _ENDED_EARLY:
+                self._tell(
+                    f"Prefect ended the flow run {wish.get('flow_run_id')} before its run began"
+                    f" ({wish['flow_state']}): {wish.get('flow_message') or 'it does not say why'}."
+                    " Another one is asked for; the worker's log says more."
+                )
+            elif time.monotonic() - asked > _WAITS_SECONDS:
                 self._tell(_why_it_waits(wish))
             pause = _slept(pause)
 

@@ -57,3 +57,11 @@ class Follower:
         except (ValueError, PrefectError) as error:  # a run of ours that Prefect does not know has a key of its own
             log.info("Prefect did not cancel the run", flow_run_id=flow_run_id, error=str(error))
             return False
+
+    def state(self, flow_run_id: str) -> tuple[str | None, str | None]:
+        """Prefect's state of a flow run and what it says of it; nothing where it cannot be asked. Never raises."""
+        try:
+            seen = self.prefect.flow_run(UUID(flow_run_id))
+        except (ValueError, PrefectError):
+            return None, None
+        return (None, None) if seen is None else (seen.state, seen.message)

@@ -31,7 +31,9 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class TriggerView:
-    """A wish for a run, and what became of it. `run_id` is known once the run has begun."""
+    """A wish for a run, and what became of it. `run_id` is known once the run has begun; until then the flow run's
+    state in Prefect, where that answers.
+    """
 
     id: UUID
     ingestion_id: UUID
@@ -40,6 +42,8 @@ class TriggerView:
     due_at: datetime
     delivered_at: datetime | None
     flow_run_id: str | None
+    flow_state: str | None
+    flow_message: str | None
     run_id: UUID | None
     attempts: int
     error: str | None
@@ -198,18 +202,22 @@ class SteeringService:
                     f"There is no trigger {trigger_id}.", hint="POST /v1/ingestions/{id}/run answers its id."
                 )
             run = runs.by_key(session, row.flow_run_id) if row.flow_run_id is not None else None
-            return TriggerView(
-                id=row.id,
-                ingestion_id=row.ingestion_id,
-                kind=row.kind,
-                created_at=row.created_at,
-                due_at=row.due_at,
-                delivered_at=row.delivered_at,
-                flow_run_id=row.flow_run_id,
-                run_id=run.id if run is not None else None,
-                attempts=row.attempts,
-                error=row.error,
-            )
+        waits = row.flow_run_id is not None and run is None
+        state, message = self.follower.state(row.flow_run_id) if waits and row.flow_run_id else (None, None)
+        return TriggerView(
+            id=row.id,
+            ingestion_id=row.ingestion_id,
+            kind=row.kind,
+            created_at=row.created_at,
+            due_at=row.due_at,
+            delivered_at=row.delivered_at,
+            flow_run_id=row.flow_run_id,
+            flow_state=state,
+            flow_message=message,
+            run_id=run.id if run is not None else None,
+            attempts=row.attempts,
+            error=row.error,
+        )
 
 
 def merge_patch(target: object, patch: object) -> Any:

@@ -206,6 +206,8 @@ class TriggerOut(View):
                 "due_at": "2026-03-01T12:00:00Z",
                 "delivered_at": "2026-03-01T12:00:01Z",
                 "flow_run_id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                "flow_state": "PENDING",
+                "flow_message": None,
                 "run_id": None,
                 "attempts": 0,
                 "error": None,
@@ -221,6 +223,10 @@ class TriggerOut(View):
     due_at: datetime = Field(description="Not delivered before: events wait for a quiet moment.")
     delivered_at: datetime | None
     flow_run_id: str | None = Field(description="In Prefect, once it is delivered.")
+    flow_state: str | None = Field(
+        description="Where the flow run is in Prefect, while its run has not begun; null where Prefect does not tell."
+    )
+    flow_message: Told | None = Field(description="What Prefect says of that state.")
     run_id: UUID | None = Field(description="The run, once it has begun.")
     attempts: int = Field(description="Deliveries that failed.")
     error: Told | None = Field(description="Why the last one failed.")

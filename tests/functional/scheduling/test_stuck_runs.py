@@ -16,9 +16,11 @@ from app.repositories import leases, runs, triggers
 from app.repositories.leases import Holder
 from app.repositories.run_liveness import RunFacts
 from app.services import lease_service
+from app.services.follower import Follower
 from app.services.lease_service import HeldLease
 from app.services.prefect_runs import FlowRunView
 from app.services.reconcile_runs import judge
+from app.services.steering_service import SteeringService
 from app.services.takeover_service import TakeoverService
 from app.values import RunState, Trigger
 
@@ -218,6 +220,18 @@ def test_a_flow_run_that_ended_before_its_run_began_is_made_up_for_ever_later(pr
         with product.database.session_scope() as session:
             triggers.by_id(session, newest.id).due_at = newest.created_at
         assert product.triggers.deliver_due().delivered == 1
+
+
+def test_whoever_asked_for_a_run_is_told_that_prefect_ended_it_before_it_began(product, ingestion_id):
+    steering = SteeringService(
+        product.database, product.settings, Follower(product.database, product.settings, product.prefect)
+    )
+    wish = steering.run(ingestion_id)
+    assert (wish.flow_state, wish.run_id) == ("SCHEDULED", None)
+
+    set_state(product, UUID(wish.flow_run_id), "CRASHED")
+
+    assert steering.trigger(wish.id).flow_state == "CRASHED"
 
 
 def test_a_flow_run_that_failed_with_its_run_is_not_made_up_for(product, ingestion_id):
