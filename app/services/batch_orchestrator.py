@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from uuid import UUID
 
 from app.config import Settings, get_settings
 from app.database import Database
 from app.ingest.ports import Progress
+from app.services.batch_order import work_off
 from app.services.context import IngestionInfo, RunContext
 from app.services.metrics import RunSummary
 from app.services.run_service import RunService
@@ -54,14 +54,14 @@ class BatchOrchestrator:
         plan = steps.plan(ctx)
         ctx.progress.step("load")
         ctx.progress.advance("load", 0, 0, plan.file_count, plan.byte_count)
-        todo = deque(plan.batch_ids)
-        while todo:
-            if seconds is not None and time.monotonic() - begun > seconds:
-                break
-            report = steps.process(ctx, todo.popleft())
-            todo.extendleft(reversed(report.children))
+
+        def process(batch_id: UUID) -> Sequence[UUID]:
+            report = steps.process(ctx, batch_id)
             ctx.progress.advance("load", sum(report.files.values()), report.byte_count)
-        return steps.finish(ctx, stopped_early=bool(todo))
+            return report.children
+
+        waits = work_off(plan.batch_ids, process, lambda: seconds is None or time.monotonic() - begun <= seconds)
+        return steps.finish(ctx, stopped_early=waits)
 
     @contextmanager
     def _opened(self) -> Iterator[Database]:

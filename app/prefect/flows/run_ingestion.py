@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from app.prefect.tasks.discovery import discover_files_task
 from app.prefect.tasks.processing import process_files_task
 from app.prefect.tasks.run_management import complete_run_record_task, create_run_record_task, fail_run_record_task
 from app.prefect.tasks.state import check_file_state_task
+from app.services.batch_order import work_off
 from app.services.open_runs import ELSEWHERE
 from app.services.run_records import INTERRUPTED, TIMEOUT
 from app.values import RunState
@@ -72,11 +72,12 @@ def _run(ingestion_id: str, trigger: str, deadline: float) -> dict[str, Any]:
 
 def _process(run_id: str, batch_ids: Sequence[str], deadline: float) -> bool:
     """One batch after the other; whether some are left because the time was up."""
-    todo = deque(batch_ids)
-    while todo and time.monotonic() < deadline:
-        report = process_files_task(run_id, todo.popleft())
-        todo.extendleft(reversed(report["children"]))
-    return bool(todo)
+
+    def process(batch_id: str) -> Sequence[str]:
+        children: Sequence[str] = process_files_task(run_id, batch_id)["children"]
+        return children
+
+    return work_off(batch_ids, process, lambda: time.monotonic() < deadline)
 
 
 def _told(error: BaseException) -> tuple[str, str]:
