@@ -31,7 +31,8 @@ class Pace:
     first_pause: float = 1.0  # before a part that died starts anew; doubled each time
     longest_pause: float = 60.0
     steady: float = 60.0  # a part that was ready for so long has recovered: its pauses begin anew
-    hung: float = 60.0  # a part that does not answer for so long is started anew
+    hung: float = 60.0  # a part that does not answer for so long is started anew; doubled each time, it may be slow
+    longest_hung: float = 900.0
     look: float = 5.0  # between two questions to a part that is ready
     ask: float = 0.25  # between two questions to one that starts
     stop: float = 15.0  # between SIGTERM and SIGKILL
@@ -66,6 +67,7 @@ class Part:
         self._hear = hear
         self._starts = 0
         self._falls = 0  # one after the other
+        self._hangs = 0  # the same
         self._began = self._due = self._answered = 0.0
         self._told = ""
         self.status = self._status("")
@@ -122,7 +124,10 @@ class Part:
         self._due = now + self._pace.look
         if self.spec.alive():
             self._answered = now
-        elif now - self._answered > self._pace.hung:
+            if now - self._began > self._pace.longest_hung:
+                self._hangs = 0
+        elif now - self._answered > min(self._pace.hung * 2.0**self._hangs, self._pace.longest_hung):
+            self._hangs += 1
             self._end(now, f"it has not answered for {now - self._answered:.0f} s")
 
     def _end(self, now: float, why: str) -> None:

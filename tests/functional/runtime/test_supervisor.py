@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,25 @@ def test_a_part_that_does_not_answer_is_started_anew(world, tmp_path):
 
     assert world.states("a") == ["starting", "ready", "ending", "paused", "starting", "ready"]
     assert world.told[2].detail.startswith("it has not answered for ")
+
+
+def test_a_part_that_is_slow_again_and_again_is_given_ever_more_time_to_answer(world, tmp_path):
+    hung = tmp_path / "hung"
+    pace = replace(QUICK, hung=0.2, longest_hung=0.8)
+    supervisor = world.supervise(part("a", READY + SLEEP, alive=lambda: not hung.exists()), pace=pace)
+    supervisor.start()
+
+    hung.touch()
+    ended = lambda: [one.detail for one in world.told if one.state is PartState.ENDING]  # noqa: E731
+    silent = []
+    for count in (1, 2, 3, 4):
+        world.until(lambda: world.part().state is PartState.READY)
+        ready_at = time.monotonic()
+        world.until(lambda count=count: len(ended()) == count)
+        silent.append(time.monotonic() - ready_at)
+
+    # Lower bounds alone: a busy machine makes each of them longer.
+    assert [bound for bound, took in zip((0.0, 0.3, 0.6, 0.6), silent, strict=True) if took < bound] == []
 
 
 def test_a_part_that_fails_to_come_back_does_not_end_the_others(world, tmp_path):
