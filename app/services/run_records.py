@@ -16,6 +16,7 @@ from app.values import RunState, Trigger
 
 INTERRUPTED = Interrupted.code
 ABANDONED = "abandoned"
+KILLED = "killed"  # its process did not end by itself, and its worker saw it
 TIMEOUT = "timeout"
 
 
