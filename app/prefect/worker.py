@@ -28,11 +28,11 @@ from app.prefect.forkserver import Child, Forkserver, SessionScope
 from app.prefect.limits import Limits, killed_at
 from app.prefect.pools import POOL_TYPE
 from app.prefect.zygote import ENTRYPOINT
+from app.services.run_records import KILLED
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
-KILLED = "killed"  # the code of a run whose process did not end by itself
 _GRACE_SECONDS = 60.0  # past the flow's own timeout, which ends it in order
 _DRAIN_SECONDS = 10.0  # a run that was told to stop has so long; then it is killed
 _REPORT_SECONDS = 3.0  # for what is still to be told to the server

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.models import Ingestion, Run, Trigger
 from app.repositories.statements import changed_rows
 from app.values import RunState, SyncState
+from app.values import Trigger as TriggerKind
 
 _LIVE = Ingestion.deleted_at.is_(None)
 _UNSYNCED = or_(
@@ -113,8 +114,9 @@ def switch_on(session: Session, ingestion_id: UUID) -> None:
 
 
 def want_rerun(session: Session, ingestion_id: UUID, lost_at: datetime) -> bool:
-    """Note that a wish was lost at that moment, unless a run, or another wish, has come since."""
-    begun = exists().where(Run.ingestion_id == ingestion_id, Run.started_at >= lost_at)
+    """Note that a wish was lost at that moment, unless a run that lists, or another wish, has come since."""
+    lists = Run.trigger != TriggerKind.DECISION.value
+    begun = exists().where(Run.ingestion_id == ingestion_id, Run.started_at >= lost_at, lists)
     wished = exists().where(Trigger.ingestion_id == ingestion_id, Trigger.created_at >= lost_at)
     lost = and_(_LIVE, Ingestion.paused.is_(False), Ingestion.rerun_wanted.is_(False), ~begun, ~wished)
     statement = update(Ingestion).where(Ingestion.id == ingestion_id, lost)

@@ -162,8 +162,7 @@ class IngestionService:
         with self.database.session_scope() as session:
             row = self._locked_row(session, name, revision)
             if row.paused != paused:  # said twice, it is one change
-                row.paused = paused
-                row.rerun_wanted |= not paused and bool(_arrival(row))  # events that came meanwhile were dropped
+                _set_paused(row, paused=paused)
                 _changed(row, self.clock.now())
             return IngestionInfo.of(row)
 
@@ -317,6 +316,13 @@ def _arrival(row: Ingestion) -> Mapping[str, Any]:
     return part_of(row, "arrival")
 
 
+def _set_paused(row: Ingestion, *, paused: bool) -> None:
+    """Whoever resumes it, however, wants a run where events tell of files: those that came meanwhile were dropped."""
+    if row.paused and not paused and _arrival(row):
+        row.rerun_wanted = True
+    row.paused = paused
+
+
 def _fill(row: Ingestion, wanted: Wanted) -> None:
     """Bring the row to what is wanted; whether it is paused stays unless the shape speaks of it."""
     shape, before = wanted.shape, row.config or {}
@@ -325,7 +331,7 @@ def _fill(row: Ingestion, wanted: Wanted) -> None:
     row.table_name = wanted.table_name
     row.config = shape.model_dump(mode="json", exclude={"paused"})
     if "paused" in shape.model_fields_set:
-        row.paused = shape.paused
+        _set_paused(row, paused=shape.paused)
     if shape.columns.columns is not None:
         row.schema_text = shape.columns.columns
     elif row.table_uuid is None and before.get("columns", {}).get("columns") is not None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
 ACTIVE = ("PENDING", "RUNNING", "CANCELLING")
-_COLLISION = "Deployment concurrency limit reached."
+_COLLISIONS = {  # what the server says of a run that gets no slot, or finds another one in the slot that it had
+    "Deployment concurrency limit reached.",
+    "Deployment concurrency slot lost during provisioning - no slots available to continue execution",
+}
 _MOST_PAGES = 50  # of one question; what is behind them is left for the next pass
 
 
@@ -41,7 +44,7 @@ class FlowRunView:
     @property
     def lost_to_collision(self) -> bool:
         """Whether it was cancelled because another run of its deployment was active."""
-        return self.state == "CANCELLED" and self.message == _COLLISION
+        return self.state == "CANCELLED" and self.message in _COLLISIONS
 
 
 class FlowRunCalls(PrefectConnection):

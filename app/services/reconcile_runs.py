@@ -21,12 +21,13 @@ from app.services.prefect_deployments import Slots
 from app.services.prefect_runs import FlowRunView
 from app.services.prefect_service import PrefectService
 from app.services.reconcile_report import EndedRun, ReconcileReport
-from app.services.run_records import ABANDONED
+from app.services.run_records import ABANDONED, INTERRUPTED, KILLED
 from app.values import RunState
 
 _TELLS_SECONDS = 60.0  # a flow needs them after its run has ended: artifacts, its own state
 _LONGEST_PAUSE = 600.0  # between two tries of a task
 _SLOTS_AT_ONCE = 100
+_CUT_OFF = {INTERRUPTED, KILLED}  # while nobody cancelled it; `abandoned` ones are made up for as they are found
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +106,21 @@ class RunPass:
                     lost[run.ingestion_id] = max(run.since, lost.get(run.ingestion_id, run.since))
         self._want(lost)
 
-    def note_unbegun(self, since: datetime) -> None:
-        """Flow runs that ended badly before they began a run: what they were to do is still to do.
+    def note_cut_off(self, since: datetime) -> None:
+        """Flow runs that ended badly before they began a run, or were cut off in it: what they were to do is still to
+        do.
 
-        A worker ends them so when their process dies early, or cannot start; no step of ours has seen them.
+        A worker ends them so when their process dies, or cannot start; or the process is told to end, and nobody had
+        cancelled it: its worker was killed, its container taken away. A run that failed by itself says why, and waits
+        for what comes next.
         """
         lost: dict[UUID, datetime] = {}
         for page in self.prefect.failed_since(since):
             with self.database.read_scope() as session:
-                begun = run_liveness.by_keys(session, [str(run.id) for run in page])
+                ours = run_liveness.by_keys(session, [str(run.id) for run in page])
             for run in page:
-                if run.ingestion_id is not None and str(run.id) not in begun:
+                begun = ours.get(str(run.id))
+                if run.ingestion_id is not None and (begun is None or begun.error_code in _CUT_OFF):
                     lost[run.ingestion_id] = max(run.since, lost.get(run.ingestion_id, run.since))
         self._want(lost)
 
@@ -153,7 +158,8 @@ def _after_the_end(run: FlowRunView, ours: RunFacts, now: datetime) -> Verdict |
     if ours.error_code != ABANDONED and now - (ours.finished_at or now) < timedelta(seconds=_TELLS_SECONDS):
         return None
     why = f"Its run ended {ours.state} in the database, and its process did not say so."
-    if run.state == "CANCELLING" or ours.state == RunState.CANCELLED:
+    # Prefect knows of whom it was told to cancel: what ended by a signal otherwise was cut off.
+    if run.state == "CANCELLING" or (ours.state == RunState.CANCELLED and ours.error_code != INTERRUPTED):
         return Verdict("CANCELLED", why)
     loaded = ours.state in {RunState.SUCCESS, RunState.PARTIAL}
     return Verdict("COMPLETED" if loaded else "CRASHED", why)

@@ -64,7 +64,7 @@ class ReconcileService:
         runs.free_leaked(deployments.held)
         since = (self._looked_at or begun - _FIRST_LOOK) - _OVERLAP
         runs.note_collisions(since)
-        runs.note_unbegun(since)
+        runs.note_cut_off(since)
         self._looked_at = begun
 
     def _rerun(self) -> list[UUID]:

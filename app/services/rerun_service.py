@@ -59,7 +59,8 @@ def settle(session: Session, run: Run, now: datetime) -> None:
         return
     row.rerun_wanted = False
     if row.deleted_at is None and not row.paused and run.state != RunState.CANCELLED:
-        _store(session, row, run.trigger, now, now, {"reason": "rerun", "after_run": str(run.id)})
+        kind = Trigger.RETRY.value if run.trigger == Trigger.DECISION else run.trigger  # a person decides, no flow
+        _store(session, row, kind, now, now, {"reason": "rerun", "after_run": str(run.id)})
 
 
 def _active(session: Session, ingestion_id: UUID) -> Run | None:

@@ -16,6 +16,7 @@ from app.values import RunState, Trigger
 
 INTERRUPTED = Interrupted.code
 ABANDONED = "abandoned"
+KILLED = "killed"  # its process did not end by itself, and its worker saw it
 TIMEOUT = "timeout"
 
 
@@ -90,7 +91,7 @@ def begin(session: Session, start: Start, epoch: int) -> UUID:
 
     The key is looked up behind the lease: before it, two processes could both find none. A run of the same key that
     was left, or ended before all was loaded, goes on under its old record. Runs that earlier owners left RUNNING
-    become FAILED. A wish for another run is met by this one: it has yet to list. Raises Conflict.
+    become FAILED. A wish for another run is met by this one, which has yet to list; not by a decision. Raises Conflict.
     """
     known = _of_key(session, start.ingestion.id, start.external_key)
     run_id = known.id if known is not None else start.run_id
@@ -99,7 +100,7 @@ def begin(session: Session, start: Start, epoch: int) -> UUID:
             left.state, left.finished_at, left.error_code = RunState.FAILED.value, start.now, ABANDONED
             left.error = "The process that ran it died; the next run finished its batches."
     row = ingestions.by_id(session, start.ingestion.id)
-    if row is not None:
+    if row is not None and start.trigger is not Trigger.DECISION:
         row.rerun_wanted = False
     if known is None:
         runs.add(session, _new(start, RunState.RUNNING, epoch))

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from app.prefect.worker import KILLED
-from app.services.run_records import ABANDONED
+from app.services.run_records import ABANDONED, KILLED
 from app.values import RunState
 from tools import deploy_known
 

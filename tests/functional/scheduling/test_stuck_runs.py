@@ -245,6 +245,43 @@ def test_a_flow_run_that_failed_with_its_run_is_not_made_up_for(product, ingesti
     assert product.reconciler.run_pass().quiet
 
 
+def ended_here(product, ingestion_id, flow, ours, code):
+    """A flow run in a state, whose run has ended."""
+    flow_run_id = pending(product, ingestion_id, Trigger.ARRIVAL)
+    run_id = running(product, ingestion_id, HERE(), key=str(flow_run_id))
+    set_state(product, flow_run_id, flow)
+    with product.database.session_scope() as session:
+        run = runs.by_id(session, run_id)
+        run.state, run.finished_at, run.error_code = ours, product.clock.now(), code
+    return flow_run_id
+
+
+@pytest.mark.parametrize(
+    ("ours", "code"), [("CANCELLED", "interrupted"), ("FAILED", "killed")], ids=["told to end", "killed"]
+)
+def test_a_run_that_was_cut_off_though_nobody_cancelled_it_is_made_up_for(product, ingestion_id, ours, code):
+    ended_here(product, ingestion_id, "CRASHED", ours, code)
+
+    assert product.reconciler.run_pass().reruns == [ingestion_id]
+    assert product.reconciler.run_pass().quiet
+
+
+def test_a_run_that_was_cut_off_and_could_not_tell_prefect_is_made_up_for_too(product, ingestion_id):
+    flow_run_id = ended_here(product, ingestion_id, "RUNNING", "CANCELLED", "interrupted")
+    product.clock.ahead += timedelta(seconds=61)
+
+    report = product.reconciler.run_pass()
+
+    assert [(one.flow_run_id, one.state) for one in report.ended] == [(flow_run_id, "CRASHED")]
+    assert report.reruns == [ingestion_id]
+
+
+def test_a_run_that_somebody_cancelled_is_not_made_up_for(product, ingestion_id):
+    ended_here(product, ingestion_id, "CANCELLED", "CANCELLED", "interrupted")
+
+    assert product.reconciler.run_pass().quiet
+
+
 def test_a_slot_that_no_run_holds_is_freed(product, ingestion_id):
     limit = product.prefect.find(ingestion_id).slots.name
     with product.prefect.requests() as client:
@@ -317,7 +354,7 @@ def test_a_flow_run_without_a_run_is_given_the_time_it_may_need(prefect_settings
 
 @pytest.mark.parametrize(
     ("state", "begun_after", "verdict"),
-    [("PENDING", 100, None), ("RUNNING", 100, None), ("RUNNING", -100, "CANCELLED"), ("PENDING", -100, "CANCELLED")],
+    [("PENDING", 100, None), ("RUNNING", 100, None), ("RUNNING", -100, "CRASHED"), ("PENDING", -100, "CRASHED")],
 )
 def test_a_flow_run_that_begins_its_ended_run_again_is_left_alone(prefect_settings, state, begun_after, verdict):
     end = NOW - timedelta(seconds=110)  # its worker was stopped, and the next one has it: it came into its state later

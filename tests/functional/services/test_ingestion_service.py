@@ -321,6 +321,20 @@ def test_a_change_that_does_not_speak_of_pausing_leaves_a_pause_that_came_before
     assert service.change("one", written).paused
 
 
+@pytest.mark.parametrize("how", ["resume", "change"])
+@pytest.mark.parametrize(("arrival", "wanted"), [({"notify": True}, True), (None, False)])
+def test_however_it_is_resumed_it_wants_a_run_for_the_events_that_were_dropped(service, database, how, arrival, wanted):
+    made = service.create(loads("one", "/data/orders", arrival=arrival, paused=True))
+    if how == "resume":
+        service.pause("one", paused=False)
+    else:
+        service.change("one", loads("one", "/data/orders", arrival=arrival, paused=False))
+
+    with database.session_scope() as session:
+        row = ingestions.by_id(session, made.id)
+        assert (row.paused, row.rerun_wanted) == (False, wanted)
+
+
 def test_an_ingestion_deleted_at_the_moment_of_a_pause_is_gone(service, database):
     made = service.create(loads("one", "/data/orders"))
     ended = []

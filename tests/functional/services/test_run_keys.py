@@ -13,8 +13,9 @@ from sqlalchemy import select
 from app.config import Settings
 from app.errors import Conflict, LeaseHeld
 from app.models import Lease, Run
-from app.repositories import runs
-from app.services import lease_service
+from app.models import Trigger as TriggerRow
+from app.repositories import ingestions, prefect_sync, runs
+from app.services import lease_service, rerun_service
 from app.services.ingestion_service import IngestionService
 from app.services.resolve_service import ResolveService
 from app.services.run_service import RunService
@@ -189,6 +190,35 @@ def test_a_decision_is_a_run_of_its_own_kind_and_not_the_last_run_that_people_se
     view = IngestionService(steps.database, steps.settings).show("one")
     assert (view.last_run_id, view.last_run_state) == (last, "SUCCESS")
     assert [one.trigger for one in stored(steps)] == ["manual", "decision"]
+
+
+@pytest.mark.parametrize("asked", ["before", "meanwhile"])
+def test_a_wish_for_a_run_is_not_met_by_a_decision_and_becomes_a_run_after_it(steps, asked):
+    ingestion_id = make(steps)
+    if asked == "before":
+        with steps.database.session_scope() as session:
+            ingestions.by_id(session, ingestion_id).rerun_wanted = True
+    with steps.start(ingestion_id, Trigger.DECISION, even_paused=True) as ctx:
+        if asked == "meanwhile":
+            rerun_service.want(steps.database, steps.clock, ingestion_id, Trigger.ARRIVAL)
+        steps.finish(ctx, upkeep=False)
+
+    with steps.database.session_scope() as session:
+        assert [one.kind for one in session.scalars(select(TriggerRow))] == ["retry"]
+        assert not ingestions.by_id(session, ingestion_id).rerun_wanted
+
+
+def test_a_wish_that_was_lost_before_a_decision_is_still_a_lost_wish(steps):
+    ingestion_id = make(steps)
+    lost_at = steps.clock.now()
+    with steps.start(ingestion_id, Trigger.DECISION, even_paused=True) as ctx:
+        steps.finish(ctx, upkeep=False)
+
+    with steps.database.session_scope() as session:
+        assert prefect_sync.want_rerun(session, ingestion_id, lost_at)
+    run(steps, ingestion_id, None)
+    with steps.database.session_scope() as session:
+        assert not prefect_sync.want_rerun(session, ingestion_id, lost_at)
 
 
 def test_to_look_at_the_evidence_is_no_run_and_needs_no_lease(steps):
