@@ -32,6 +32,15 @@ def test_a_folder_becomes_a_table_and_the_second_time_only_new_files_are_added(c
     assert counted.answer["rows"] == [{"n": 12, "d": 12}]
 
 
+def test_a_file_that_arrived_this_very_moment_is_loaded_by_this_run(cli, landing):
+    (landing / "a.jsonl").write_text(rows(0, 5))
+
+    loaded = cli("load", str(landing), "shop.orders", "--json")
+
+    assert (loaded.code, loaded.answer["metrics"]["rows"]) == (0, 5)
+    assert loaded.answer["metrics"]["discovered"]["skipped"] == {}
+
+
 def test_the_summary_says_what_was_loaded_and_then_that_nothing_is_new(cli, landing):
     put(landing, "a.jsonl", rows(0, 5))
     put(landing, "_marker", "x")
