@@ -124,7 +124,9 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(default=16 * MIB, description="Longest single record (line) that is parsed.", gt=0)
     target_file_bytes: int = Field(default=512 * MIB, description="Size at which a data file is closed.", gt=0)
     min_age_seconds: float = Field(
-        default=1.0, description="A local file modified less than this long ago is left for the next run.", ge=0
+        default=1.0,
+        description="A local file modified less than this long ago is not loaded yet. A run waits up to 2 s for it.",
+        ge=0,
     )
     max_attempts: int = Field(default=3, description="Attempts before a failing file is quarantined.", gt=0)
     commit_attempts: int = Field(default=20, description="Tries of one commit against a busy table.", gt=0)

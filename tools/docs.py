@@ -106,7 +106,9 @@ def _shape(part: str, schema: dict[str, Any]) -> str:
 
 
 def _reference(field: dict[str, Any]) -> str:
-    return str(field.get("$ref", "")).rpartition("/")[2]
+    """The name of the shape that the field holds, whether or not it may be left out; empty for a plain value."""
+    held = [item for item in field.get("anyOf", ()) if item.get("type") != "null"]
+    return str((held[0] if len(held) == 1 else field).get("$ref", "")).rpartition("/")[2]
 
 
 def _type(field: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ _READING: tuple[tuple[tuple[type[Exception], ...], type[CatalogError], str, str]
         (NoSuchTableError, NoSuchNamespaceError),
         TableNotFound,
         "There is no table {what}.",
-        "Look at the name; was it dropped?",
+        "Look at the name (tables that are loaded: autoloader ingestions list); was it dropped?",
     ),
     (_REFUSED, CatalogRefused, "The catalog refused us ({what}): {said}.", "Check its credentials."),
     (

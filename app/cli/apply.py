@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.embedded import Embedded
 from app.cli.ingestions import confirm
 from app.cli.opening import backend
 from app.cli.options import Json, Yes
@@ -16,6 +18,7 @@ from app.cli.text import plural, safe, shell
 from app.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from app.config import Settings
     from app.remote.declaring import RemoteStep
     from app.services.apply_service import FieldChange, Step
 
@@ -51,6 +54,21 @@ def apply(file: File, dry_run: DryRun = False, yes: Yes = False, as_json: Json =
         "steps": [{"name": step.name, "action": step.action, "changes": step.changes} for step in steps],
     }
     out.answer(document, lambda: out.line(_end(len(changing), dry_run, changing[0].name if changing else "")))
+    if changing and not dry_run and isinstance(at, Embedded) and _nobody_runs(at.settings, changing):
+        out.note("Schedules and arrivals begin when it runs: autoloader up")
+
+
+def _nobody_runs(settings: Settings, steps: Sequence[Step | RemoteStep]) -> bool:
+    """Whether a step asks for runs that nothing on this machine would start, as far as can be seen from here."""
+    from app.runtime.running import seen
+
+    timed = any(
+        change.new is not None and change.field.startswith(("schedule", "arrival"))
+        for step in steps
+        for change in step.changes
+    )
+    elsewhere = settings.database_url or "prefect_api_url" in settings.model_fields_set
+    return timed and not elsewhere and seen(settings.home) is None
 
 
 def _read(file: str) -> tuple[str, Path | None]:

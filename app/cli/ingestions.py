@@ -101,6 +101,8 @@ def _show(out: Output, view: IngestionView) -> None:
             ("table", view.table_name),
             ("format", view.config.get("format", {}).get("type")),
             ("columns", view.schema_text or "not known yet: the first run infers them"),
+            ("schedule", _schedule(view.config.get("schedule"))),
+            ("arrival", _arrival(view.config.get("arrival"))),
             ("files", files or "none yet"),
             (
                 "last run",
@@ -118,6 +120,24 @@ def _show(out: Output, view: IngestionView) -> None:
     out.line(f"Whole configuration: autoloader ingestions export {shell(view.name)}")
     if view.blocked is not None:
         out.line(f"Decide: autoloader ingestions resolve {shell(view.name)}", "red")
+
+
+def _schedule(given: dict[str, Any] | None) -> str:
+    if not given:
+        return ""
+    if given.get("interval_seconds"):
+        return f"every {given['interval_seconds']:g} s"
+    rule = f"cron {given['cron']}" if given.get("cron") else f"rrule {given.get('rrule')}"
+    return f"{rule} ({given.get('timezone', 'UTC')})"
+
+
+def _arrival(given: dict[str, Any] | None) -> str:
+    if not given:
+        return ""
+    told = [f"listed every {given['poll_seconds']:g} s"] if given.get("poll_seconds") else []
+    told += ["events at its hook"] if given.get("notify") else []
+    told += [f"events of {given['queue']}"] if given.get("queue") else []
+    return ", ".join(told) or "none"
 
 
 @app.command()

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from app.errors import InvalidInput
+from app.errors import FileMissing, InvalidInput, SourceAccessDenied
 from app.found_files import FoundFiles, ticks
 from app.ingest.globs import has_glob, matcher
 from app.schemas.ingestion import SourceShape
@@ -41,7 +42,11 @@ REASONS = {
 }
 
 _HIDDEN = re.compile(r"(?:\A|/)[_.]")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCKS_APART = timedelta(minutes=5)
+_PATIENCE_SECONDS = 2.0  # what a run waits for files that are too young; a longer minimum age is for the next run
+_MARGIN = timedelta(milliseconds=1)  # clocks tick differently
+_PATIENCE_FILES = 10_000  # as many are held in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,23 +202,43 @@ class Sieve:
 
 
 def discover(
-    store: Store, rules: DiscoveryRules, *, now: datetime, created_at: datetime | None = None
+    store: Store,
+    rules: DiscoveryRules,
+    *,
+    now: datetime,
+    created_at: datetime | None = None,
+    wait: Callable[[datetime], datetime] | None = None,
 ) -> Iterator[ListedPage]:
     """List the source and sort out what does not count; one page of the listing is held at a time.
 
     `store` is opened at `rules.url`. `created_at` is when the ingestion was made, for the start point `now`.
+    `wait` sleeps until a moment and answers the time it is then: with it, files of a folder that are too young by a
+    moment only are looked at once more, behind the listing; without it they are left out.
     Raises SourceError's children as the listing does.
     """
     sieve = Sieve(rules, store.base, now=now, created_at=created_at)
+    patient = wait is not None and store.kind == "local" and rules.min_age_seconds <= _PATIENCE_SECONDS
+    room = _PATIENCE_FILES if patient else 0
+    held: list[FoundFiles] = []
     left_out: Counter[str] = Counter()
     told: Counter[str] = Counter()
     for page in store.list(left_out=left_out):
         # Never emptied: threads of the listing count on while a page is worked on.
         fresh = Counter(left_out) - told
         told += fresh
-        yield _sifted(page, sieve, fresh)
+        sifted, young = _sifted(page, sieve, fresh, room)
+        if young:
+            held.append(young)
+            room -= len(young)
+        yield sifted
     if fresh := left_out - told:
         yield ListedPage(files=(), seen=fresh.total(), skipped=dict(fresh))
+    if held and wait is not None:
+        age = timedelta(seconds=rules.min_age_seconds)
+        newest = _EPOCH + timedelta(microseconds=max(max(young.times) for young in held))
+        later = Sieve(rules, store.base, now=wait(min(newest, now + age) + age + _MARGIN), created_at=created_at)
+        for young in held:  # page by page, so that the ledger is asked for no wider range than before
+            yield replace(_sifted(_looked_up(store, young), later, Counter(), 0)[0], seen=0)
 
 
 def explain(
@@ -223,17 +248,30 @@ def explain(
     return Sieve(rules, base, now=now, created_at=created_at).reason(info)
 
 
-def _sifted(page: FoundFiles, sieve: Sieve, left_out: Counter[str]) -> ListedPage:
+def _sifted(page: FoundFiles, sieve: Sieve, left_out: Counter[str], room: int) -> tuple[ListedPage, FoundFiles | None]:
+    """What counts of a page, and up to `room` files that are only too young: these are in no count yet."""
     reasons = sieve.reasons(page)
     files = page.take([at for at in range(len(page)) if at not in reasons]) if reasons else page
     empty = page.take([at for at, reason in reasons.items() if reason == "empty"])
-    return ListedPage(
+    young = [at for at, reason in reasons.items() if reason == "too-young"][:room]
+    counted = Counter(left_out) + Counter(reasons.values()) - Counter({"too-young": len(young)})
+    sifted = ListedPage(
         files=files.in_order(),
         empty=empty.in_order(),
         seen=len(page) + left_out.total(),
-        skipped=dict(Counter(left_out) + Counter(reasons.values())),
+        skipped=dict(counted),
         bytes=sum(files.sizes),
     )
+    return sifted, page.take(young) if young else None
+
+
+def _looked_up(store: Store, young: FoundFiles) -> FoundFiles:
+    """The same files as they are now; without those that are gone, or that the next listing tells of."""
+    found = FoundFiles()
+    for path in young.paths:
+        with suppress(FileMissing, SourceAccessDenied):
+            found.append(store.stat(path))
+    return found
 
 
 def _gather(found: dict[int, str], reasons: Iterable[str | None]) -> None:

@@ -116,19 +116,27 @@ class LoadService:
         shown = "; ".join(f"{field}: {told(old)} → {told(new)}" for field, old, new in changes if field != "name")
         if shown:
             notes.append(f"Changed {info.name}: {shown}.")
+        if any(field.startswith(("format.", "columns.")) for field, _, _ in changes) and (loaded := self._loaded(info)):
+            notes.append(
+                f"It holds for files to come: what was loaded so far ({loaded}) stays as it is. To load it so, too,"
+                " choose another table."
+            )
         return Prepared(info, created=False, notes=tuple(notes))
 
     def _require_nothing_loaded(self, known: IngestionInfo, typed: str) -> None:
         """Raise Conflict where files were loaded in one format: read in another one, the rest would be quarantined."""
-        loaded = self.ingestions.show(known.name).files.get(FileState.SUCCESS, 0)
-        if loaded:
-            files = "1 file" if loaded == 1 else f"{loaded:,} files"
+        if loaded := self._loaded(known):
             raise Conflict(
-                f"{known.name} reads {known.shape.format.type}, and has loaded {files} so; as {typed} its files"
+                f"{known.name} reads {known.shape.format.type}, and has loaded {loaded} so; as {typed} its files"
                 " could not be read.",
                 hint="Load files of another format into another table. If the feed itself has changed, say so with:"
                 " autoloader apply",
             )
+
+    def _loaded(self, known: IngestionInfo) -> str:
+        """How many files it has loaded, in words; empty for none."""
+        count = self.ingestions.show(known.name).files.get(FileState.SUCCESS, 0)
+        return "" if not count else "1 file" if count == 1 else f"{count:,} files"
 
     def has_work(self, ingestion: IngestionInfo) -> bool:
         """Whether a listing of the source shows something that the ledger does not have. Changes nothing."""

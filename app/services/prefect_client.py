@@ -130,10 +130,15 @@ class _FewTries(httpx.HTTPTransport):
         return response
 
     def _try(self, request: httpx.Request) -> httpx.Response:
-        with prefect_errors(str(request.url)):
+        with prefect_errors(_without_query(request.url)):
             response = super().handle_request(request)
             response.read()  # a body that is cut off is a fault of this try too
             return response
+
+
+def _without_query(url: httpx.URL) -> str:
+    """As a person would know it."""
+    return str(url.copy_with(query=None))
 
 
 # --- the vendor's errors in our words --------------------------------------------------------
@@ -173,7 +178,8 @@ def _unavailable(api_url: str, error: Exception) -> PrefectError:
     why = str(error) or type(error).__name__
     return PrefectUnavailable(
         f"The Prefect server does not answer at {api_url} ({why}).",
-        hint="Nothing is lost: it is brought in step when it is back. Check PREFECT_API_URL.",
+        hint="Nothing is lost: it is brought in step when it is back. Check PREFECT_API_URL; that of `autoloader up` is"
+        " the address of its Prefect with /api, and PREFECT_API_AUTH_STRING its password.",
     )
 
 

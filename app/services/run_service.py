@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -150,7 +152,8 @@ class RunService:
             wiring.opened_source(self.database, self.settings, ctx.ingestion) as store,
         ):
             rules = wiring.rules_of(self.settings, ctx.ingestion.shape.source)
-            pages = discovery.discover(store, rules, now=self.clock.now(), created_at=ctx.ingestion.created_at)
+            made = ctx.ingestion.created_at
+            pages = discovery.discover(store, rules, now=self.clock.now(), created_at=made, wait=self._wait)
             for page in pages:
                 failpoints.hit("listed")
                 self._record(ctx, page, found)
@@ -160,6 +163,11 @@ class RunService:
         with ctx.lease.transaction() as session:
             metrics.store(session, ctx.run_id, "discovered", found.as_json())
         return found
+
+    def _wait(self, moment: datetime) -> datetime:
+        """Sleep until then; answers what the clock says."""
+        time.sleep(max(0.0, (moment - self.clock.now()).total_seconds()))
+        return self.clock.now()
 
     def _record(self, ctx: RunContext, page: ListedPage, found: metrics.Discovered) -> None:
         found.add_page(page)

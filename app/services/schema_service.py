@@ -8,6 +8,7 @@ from dataclasses import asdict
 from app.config import Settings
 from app.database import Database
 from app.datatypes import TableSchema
+from app.errors import InvalidInput
 from app.ingest.engines.embedded_input import format_options, parse_limits
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.formats.contract import InferRequest, InferResult
@@ -31,13 +32,16 @@ class SchemaService:
     def learn(self, ctx: RunContext) -> IngestionInfo:
         """Infer the schema from files that wait, and store it on the ingestion with the evidence.
 
-        Where no file could be read, nothing is stored: the table begins with the row columns alone.
+        Where no file could be read, nothing is stored: the table begins with the row columns alone. Raises InvalidInput
+        when nobody said a delimiter and the default one cannot be meant: rows that are loaded stay as they were cut.
         """
         ctx.progress.note("Reading a sample to infer the schema.")
         with self.database.session_scope() as session:
             sample = files.sample_waiting(session, ctx.ingestion.id, self.settings.inference_max_files)
         with wiring.opened_source(self.database, self.settings, ctx.ingestion) as store:
             result = self.infer(store, sample, ctx.ingestion.shape.format, ctx.sandbox)
+        if ctx.ingestion.shape.format.delimiter is None:
+            _refuse_doubtful(result)
         for sentence in (*result.hints, *(outlier.sentence for outlier in result.outliers[:_SHOWN_OUTLIERS])):
             ctx.progress.note(sentence)
         schema = self._without_row_columns(result.schema, ctx.ingestion)
@@ -73,3 +77,12 @@ class SchemaService:
         """A source column named like one of ours cannot be a column of the table: its values are rescued."""
         ours = {name.lower() for name in ingestion.shape.row_columns.model_dump().values() if name}
         return TableSchema(tuple(column for column in schema if column.name.lower() not in ours))
+
+
+def _refuse_doubtful(result: InferResult) -> None:
+    if result.hints:
+        raise InvalidInput(
+            f"{' '.join(result.hints)} Nothing was loaded.",
+            hint="Say it: --delimiter of `autoloader load`, format.delimiter in YAML and in the REST API. If one column is"
+            " right, say the delimiter of now: a comma for csv, a tab for tsv.",
+        )

@@ -40,11 +40,12 @@ def opened_source(database: Database, settings: Settings, ingestion: IngestionIn
 
 def store_of(database: Database, settings: Settings, source: SourceShape, tenant_id: str) -> Store:
     """The store at a source's address. Raises NotFound for a connection that is not there, InvalidInput."""
+    base = split_source(source.url)[0]
     options: dict[str, str] = {}
     if source.connection is not None:
         service = ConnectionService(database, settings, tenant_id=tenant_id)
         options = service.options(source.connection, STORES)
-    base = split_source(source.url)[0]
+        _require_kind(source.connection, service.kind(source.connection), base)
     _refuse_own_files(settings, base)
     return open_store(
         base,
@@ -53,6 +54,17 @@ def store_of(database: Database, settings: Settings, source: SourceShape, tenant
         retries=settings.request_retries,
         page_size=settings.list_page_size,
         list_concurrency=settings.list_concurrency,
+    )
+
+
+def _require_kind(connection: str, kind: str | None, base: str) -> None:
+    """Raise InvalidInput for a connection to another kind of store than the address names."""
+    if (wanted := parse_address(base).kind) == kind:
+        return
+    there = "a folder, which needs no connection" if wanted == "local" else f"{wanted}"
+    raise InvalidInput(
+        f"The connection {connection!r} is of the kind {kind}, and {base} is {there}.",
+        hint="Leave the connection out." if wanted == "local" else f"Name a connection of the kind {wanted}.",
     )
 
 

@@ -59,7 +59,8 @@ _DENIED = _Verdict(
 _NO_CREDENTIALS = _Verdict(
     SourceAccessDenied,
     "No credentials were found for {subject}: the connection has none, and this machine has none of its own.",
-    "Add a connection with keys, or set skip_signature=true for a public bucket.",
+    "Make a connection with keys (autoloader connections add NAME KIND …), or for a public bucket with -o"
+    " skip_signature=true, and name it: --connection NAME.",
 )
 _FAILING = _Verdict(SourceUnavailable, "The store of {subject} does not answer as it should: {said}.", _LOOK)
 _UNREACHABLE = _Verdict(SourceUnavailable, "The store of {subject} could not be reached: {said}.", _LOOK)

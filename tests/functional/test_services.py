@@ -48,3 +48,12 @@ def test_a_server_that_is_not_installed_says_what_to_install(tmp_path):
     recipe = Recipe("nothing", 1, command, POSTGRES.ready, "Install it.")
     with pytest.raises(StartFailed, match=r"nothing is not installed \(the program\)\. Install it\."):
         _start(recipe, tmp_path)
+
+
+def test_the_prefect_server_answers_the_questions_of_prefects_own_commands(prefect_server):
+    """They send nulls for what is not asked for, which not every release of the web framework lets through."""
+    for question in (["work-pool", "ls"], ["deployment", "ls"], ["flow-run", "ls", "--limit", "1"]):
+        asked = subprocess.run(
+            [sys.executable, "-m", "prefect", *question], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert asked.returncode == 0, asked.stdout + asked.stderr

@@ -195,3 +195,17 @@ def test_a_file_that_is_not_there_is_an_error(cli):
     assert cli("apply", "-f", "none.yaml").err == (
         "Error: none.yaml cannot be read: No such file or directory.\nNext: Look at the name and its rights.\n"
     )
+
+
+def test_an_ingestion_with_a_schedule_shows_it_and_says_what_keeps_it(cli, write, landing):
+    timed = ORDERS + "schedule: {cron: '*/5 * * * *', timezone: Europe/Berlin}\narrival: {poll_seconds: 30}\n"
+
+    made = cli("apply", "-f", write(timed), "--yes")
+    shown = cli("ingestions", "show", "orders").out
+    plain = cli("apply", "-f", write(ORDERS), "--yes")
+
+    assert made.err == "Schedules and arrivals begin when it runs: autoloader up\n"
+    assert "schedule  cron */5 * * * * (Europe/Berlin)\n" in shown
+    assert "arrival   listed every 30 s\n" in shown
+    assert plain.err == ""
+    assert "schedule" not in cli("ingestions", "show", "orders").out

@@ -179,3 +179,19 @@ def test_a_missing_bucket_is_told(cli, s3):
     )
 
     assert (ran.code, ran.answer["error"]) == (1, "source-not-found")
+
+
+def test_a_connection_of_another_kind_than_the_source_is_told_as_such(cli, landing):
+    cli("connections", "add", "lake", "s3", "-o", "region=us-east-1")
+
+    folder = cli("load", "landing", "shop.orders", "--connection", "lake")
+    bucket = cli("load", "gs://bucket/x", "shop.orders", "--connection", "lake", "--format", "csv")
+
+    assert folder.err == (
+        f"Error: The connection 'lake' is of the kind s3, and {landing} is a folder, which needs no connection.\n"
+        "Next: Leave the connection out.\n"
+    )
+    assert bucket.err == (
+        "Error: The connection 'lake' is of the kind s3, and gs://bucket/x is gs.\n"
+        "Next: Name a connection of the kind gs.\n"
+    )

@@ -32,6 +32,15 @@ def test_a_folder_becomes_a_table_and_the_second_time_only_new_files_are_added(c
     assert counted.answer["rows"] == [{"n": 12, "d": 12}]
 
 
+def test_a_file_that_arrived_this_very_moment_is_loaded_by_this_run(cli, landing):
+    (landing / "a.jsonl").write_text(rows(0, 5))
+
+    loaded = cli("load", str(landing), "shop.orders", "--json")
+
+    assert (loaded.code, loaded.answer["metrics"]["rows"]) == (0, 5)
+    assert loaded.answer["metrics"]["discovered"]["skipped"] == {}
+
+
 def test_the_summary_says_what_was_loaded_and_then_that_nothing_is_new(cli, landing):
     put(landing, "a.jsonl", rows(0, 5))
     put(landing, "_marker", "x")
@@ -391,13 +400,37 @@ def test_a_column_that_a_few_values_made_a_string_is_told(cli, landing):
     assert (again["rows"], again["rescued"]) == (32, 1)
 
 
-def test_a_header_that_another_delimiter_would_part_is_told(cli, landing):
+def test_a_header_that_another_delimiter_would_part_is_told_before_anything_is_loaded(cli, landing):
     path = put(landing, "a.csv", "id;name\n1;x\n")
-
     hint = f"{path} has one column, named 'id;name': is --delimiter ';' meant?"
 
     assert hint in cli("preview", "landing").out
-    assert hint in cli("load", "landing", "shop.orders").err
+    refused = cli("load", "landing", "shop.orders")
+    loaded = cli("load", "landing", "shop.orders", "--delimiter", ";")
+
+    assert refused.code == 1
+    assert f"{hint} Nothing was loaded.\nNext: " in refused.err
+    assert (loaded.code, loaded.out.splitlines()[0][:20]) == (0, "Loaded 1 file (12 B)")
+    assert cli("table", "sql", "shop.orders", "SELECT id, name FROM orders", "--json").answer["rows"] == [
+        {"id": 1, "name": "x"}
+    ]
+
+
+def test_a_column_may_be_named_so_when_its_delimiter_is_said(cli, landing):
+    put(landing, "a.csv", "id;name\n1;x\n")
+    loaded = cli("load", "landing", "shop.orders", "--delimiter", ",", "--json")
+    assert (loaded.code, loaded.answer["metrics"]["rows"]) == (0, 1)
+
+
+def test_another_way_of_reading_holds_for_files_to_come_and_says_so(cli, landing):
+    put(landing, "a.csv", "id,name\n1,x\n")
+    cli("load", "landing", "shop.orders")
+
+    changed = cli("load", "landing", "shop.orders", "--null", "NA")
+    renamed = cli("load", "landing", "shop.orders", "--max-attempts", "5")
+
+    assert "It holds for files to come: what was loaded so far (1 file) stays as it is." in changed.err
+    assert "files to come" not in renamed.err
 
 
 def test_quarantined_files_of_earlier_runs_are_told_with_the_way_to_take_them_up(cli, landing):

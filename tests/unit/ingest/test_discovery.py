@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -242,3 +244,46 @@ def test_the_pattern_of_an_address_reaches_the_files(tmp_path):
     (page,) = discover(open_store(rules.url), rules, now=NOW)
     assert [found.path for found in page.files] == [f"{tmp_path}/a.csv"]
     assert page.skipped == {"not-included": 1}
+
+
+def _patiently(folder, meanwhile=lambda: None, **changes):
+    """All pages of a listing of files written just now, by a run that waits; `meanwhile` happens as it waits."""
+    moments: list[datetime] = []
+
+    def wait(until: datetime) -> datetime:
+        moments.append(until)
+        meanwhile()
+        return until
+
+    now = datetime.now(UTC)
+    rules = replace(DiscoveryRules(url=str(folder), min_age_seconds=1.0), **changes)
+    pages = list(discover(open_store(str(folder), page_size=2), rules, now=now, wait=wait))
+    skipped: Counter[str] = sum((Counter(page.skipped) for page in pages), Counter())
+    paths = sorted(found.path.rpartition("/")[2] for page in pages for found in page.files)
+    assert all(until < now + timedelta(seconds=3) for until in moments)
+    assert len(moments) <= 1
+    return paths, skipped, sum(page.seen for page in pages)
+
+
+def test_a_file_written_a_moment_ago_is_looked_at_once_more_and_counts(tmp_path):
+    for name in ("a", "b", "c", "d", "e"):
+        (tmp_path / name).write_text("1")
+    os.utime(tmp_path / "b", (1.7e9, 1.7e9))
+    assert _patiently(tmp_path) == (["a", "b", "c", "d", "e"], {}, 5)
+
+
+def test_what_is_still_written_at_the_second_look_waits_and_what_is_gone_is_not_loaded(tmp_path):
+    for name in ("grows", "goes", "stays"):
+        (tmp_path / name).write_text("1")
+
+    def meanwhile() -> None:
+        later = time.time() + 1.5
+        os.utime(tmp_path / "grows", (later, later))
+        (tmp_path / "goes").unlink()
+
+    assert _patiently(tmp_path, meanwhile) == (["stays"], {"too-young": 1}, 3)
+
+
+def test_a_longer_minimum_age_is_left_to_the_next_run(tmp_path):
+    (tmp_path / "a").write_text("1")
+    assert _patiently(tmp_path, min_age_seconds=60.0) == ([], {"too-young": 1}, 1)
