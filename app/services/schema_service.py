@@ -83,6 +83,6 @@ def _refuse_doubtful(result: InferResult) -> None:
     if result.hints:
         raise InvalidInput(
             f"{' '.join(result.hints)} Nothing was loaded.",
-            hint="Say it: --delimiter of `autoloader load`, format.delimiter in YAML and in the REST API. If one column is"
-            " right, say the delimiter of now: a comma for csv, a tab for tsv.",
+            hint="Say it: --delimiter of `autoloader load`, format.delimiter in YAML and in the REST API. If one column"
+            " is right, say the delimiter of now: a comma for csv, a tab for tsv.",
         )
