@@ -8,10 +8,12 @@ from __future__ import annotations
 from app.spark.endpoint import Endpoint, endpoint_of, parse_url
 from app.spark.faults import spark_errors
 from app.spark.pool import SessionPool
+from app.spark.probe import ClusterStep, probe
 from app.spark.session import Session, connect, interrupt
 from app.spark.sql import identifier, literal
 
 __all__ = [
+    "ClusterStep",
     "Endpoint",
     "Session",
     "SessionPool",
@@ -21,5 +23,6 @@ __all__ = [
     "interrupt",
     "literal",
     "parse_url",
+    "probe",
     "spark_errors",
 ]

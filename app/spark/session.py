@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from app.errors import AutoloaderError, SparkSessionLost, SparkUnavailable
+from app.errors import AutoloaderError, SparkError, SparkSessionLost, SparkUnavailable
 from app.spark.endpoint import Endpoint
 from app.spark.faults import NEXT, spark_errors, translated
 from app.spark.sql import identifier
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0  # for the first answer: a server that has just started is slow
 _CALL_SECONDS = 60.0
+_PATIENCE_SECONDS = 5.0  # for an operation that was interrupted to end
 _ANALYZE_SECONDS = 900.0  # a question may list 100,000 files
 # What our SQL text rests on, whatever the server's defaults are.
 _OURS = {
@@ -59,6 +61,18 @@ class Session:
         with spark_errors(self.endpoint, what):
             return list(self.spark.sql(statement).collect())
 
+    @property
+    def version(self) -> str:
+        """Of Spark, on the server."""
+        with spark_errors(self.endpoint):
+            return str(self.spark.version)
+
+    def setting(self, name: str) -> str | None:
+        """What the session has for it; None where nobody has set it."""
+        with spark_errors(self.endpoint):
+            found = self.spark.conf.get(name, None)
+        return None if found is None else str(found)
+
     def set(self, settings: Mapping[str, str]) -> None:
         """Settings of this session; `reset` takes them back."""
         with spark_errors(self.endpoint):
@@ -94,6 +108,37 @@ class Session:
         """End the operations with the tag; answers their ids. One that is about to commit may still commit."""
         with spark_errors(self.endpoint):
             return list(self.spark.interruptTag(tag))
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Operations that this thread starts in the block are ended after so many seconds: SparkUnavailable. A server
+        that does not do that is left.
+        """
+        tag, over, done = f"within-{uuid4().hex}", threading.Event(), threading.Event()
+
+        def end() -> None:
+            over.set()
+            with suppress(AutoloaderError):
+                self.interrupt(tag)
+            if not done.wait(_PATIENCE_SECONDS):
+                self.close()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            with self.tagged(tag):
+                yield
+        except SparkError as error:
+            if not over.is_set():
+                raise
+            raise SparkUnavailable(
+                f"{self.endpoint} did not come to an end within {seconds:g} s, and was interrupted.",
+                hint="Is the cluster busy, or a service that it needs away? Its own log says more.",
+            ) from error
+        finally:
+            done.set()
+            timer.cancel()
 
     # --- a server that was started anew ------------------------------------------------------
 

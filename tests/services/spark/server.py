@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+from pyiceberg.catalog import load_catalog
 
 from tests.services.shared import Recipe
 from tests.services.spark import jars
@@ -135,3 +136,5 @@ def _make_database(database: str) -> None:
         with suppress(psycopg.errors.DuplicateObject):
             admin.execute(f"CREATE ROLE {_READER} LOGIN")
             admin.execute(f"GRANT pg_read_all_data TO {_READER}")
+    # The catalog's own tables: who may only read cannot make them.
+    load_catalog(CATALOG, type="sql", uri=database.replace("postgresql:", "postgresql+psycopg:"), warehouse="").close()
