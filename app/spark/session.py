@@ -245,11 +245,14 @@ def _why(endpoint: Endpoint, spark: ConnectSession, deadlines: Deadlines) -> Exc
 
 
 def _prepare(session: Session) -> None:
-    own = dict(_OURS)
-    if session.endpoint.catalog:
-        # Spark keeps tables for 30 s; what decides must be read fresh. Each session opens its catalogs by its settings.
-        own[f"spark.sql.catalog.{session.endpoint.catalog}.cache-enabled"] = "false"
+    conf = session.spark.conf
     with spark_errors(session.endpoint):
-        for name, value in {**own, **dict(session.endpoint.conf)}.items():
-            session.spark.conf.set(name, value)
+        for name, value in _OURS.items():
+            if conf.get(name) != value:  # a newer server warns of who sets what it means to remove
+                conf.set(name, value)
+        if session.endpoint.catalog:
+            # Spark keeps tables for 30 s; what decides must be read fresh. A session opens catalogs by its settings.
+            conf.set(f"spark.sql.catalog.{session.endpoint.catalog}.cache-enabled", "false")
+        for name, value in session.endpoint.conf:
+            conf.set(name, value)
     session.arm()

@@ -128,3 +128,13 @@ def test_tls_with_certificates_of_ones_own(spark_server, opened, tmp_path):
 def test_certificates_that_cannot_be_read_are_told_by_their_file(tmp_path):
     with pytest.raises(InvalidInput, match=r"ca_file cannot be read \(.*nothing\.pem: No such file or directory\)"):
         connect(endpoint_of("sc://127.0.0.1:9", {"tls": "true", "ca_file": str(tmp_path / "nothing.pem")}))
+
+
+def test_without_the_extra_it_is_said_how_to_install_it(monkeypatch):
+    monkeypatch.delitem(sys.modules, "app.spark.client", raising=False)
+    monkeypatch.setitem(sys.modules, "pyspark.sql.connect.client", None)  # as where it is not installed
+
+    with pytest.raises(SparkRefused) as raised:
+        connect(endpoint_of("sc://127.0.0.1:9", {}))
+
+    assert raised.value.hint == "Install it: pip install 'iomete-autoloader[spark]'"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import SparkInterrupted, SparkSessionLost, TableNotFound
+from app.errors import SparkInterrupted, SparkSessionLost, SparkUnavailable, TableNotFound
 from app.spark import connect, endpoint_of, identifier, interrupt, literal
 from tests.services.spark.killable import KillableSpark
 from tests.services.spark.server import CACHED
@@ -89,6 +89,21 @@ def test_another_connection_can_end_an_operation_by_its_tag(session, endpoint):
         f"An operation on {endpoint} was interrupted. The run was cancelled, or its successor took over."
     )
     assert session.rows("SELECT 1 AS one")[0].one == 1  # the session lives on
+
+
+def test_what_takes_too_long_is_ended_and_the_session_lives_on(session, endpoint):
+    with pytest.raises(SparkUnavailable) as raised, session.within(0.5):
+        session.rows(LONG)
+
+    assert raised.value.message == f"{endpoint} did not come to an end within 0.5 s, and was interrupted."
+    assert session.rows("SELECT 1 AS one")[0].one == 1
+
+
+def test_what_ends_in_time_is_not_touched(session):
+    with session.within(600):
+        assert session.rows("SELECT 1 AS one")[0].one == 1
+
+    assert session.spark.getTags() == set()
 
 
 @pytest.mark.kill
