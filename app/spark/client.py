@@ -19,6 +19,7 @@ from app.spark.endpoint import Endpoint
 
 # Its default is ten minutes of silence. These take five seconds.
 _RETRIES = {"max_retries": 4, "initial_backoff": 200, "max_backoff": 2000, "backoff_multiplier": 4.0, "jitter": 200}
+_INTERRUPT_SECONDS = 5.0  # who interrupts is in a hurry
 _MOST_BYTES = 128 * 1024 * 1024  # of one message, as its own default
 # A server written in Java hangs up on who pings more often than every five minutes. With it goes how long bytes may
 # stay unacknowledged: a cut connection is noticed with the next call, and not after a quarter of an hour.
@@ -47,7 +48,9 @@ class Deadlines(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc] # gRPC 
         self.analyze = analyze
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        seconds = self.analyze if details.method.endswith("/AnalyzePlan") else self.plain
+        seconds = {"AnalyzePlan": self.analyze, "Interrupt": _INTERRUPT_SECONDS}.get(
+            details.method.rpartition("/")[2], self.plain
+        )
         return continuation(details._replace(timeout=seconds), request)  # noqa: SLF001 - a named tuple's
 
 

@@ -94,6 +94,15 @@ def test_a_server_that_takes_calls_and_never_answers(spark_server):
         assert refused(silent.url) == f"Spark Connect service not reachable at {silent.url}: Deadline Exceeded."
 
 
+def test_a_server_that_falls_silent_is_left_when_the_time_is_over(spark_server, opened):
+    with gate(spark_server.port) as falling:
+        session = opened(endpoint_of(falling.url, {}))
+        falling.silent = True
+
+        with pytest.raises(SparkUnavailable, match=r"did not come to an end within 0\.5 s"), session.within(0.5):
+            session.rows("SELECT 1")
+
+
 @pytest.mark.parametrize("token", [None, "wrong-one"])
 def test_a_gate_that_wants_another_token_is_told_apart_from_a_dead_server(spark_server, token):
     with gate(spark_server.port, token=CANARY) as asking, pytest.raises(SparkRefused) as raised:

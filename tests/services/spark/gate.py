@@ -25,9 +25,12 @@ _STREAMS = frozenset({"ExecutePlan", "ReattachExecute"})
 
 @dataclass
 class Gate:
-    """`calls` are those that were let through: method and headers. `close` ends it, and with it every connection."""
+    """`calls` are those that were let through: method and headers. While it is `silent` it takes calls and answers
+    none.
+    """
 
     port: int = 0
+    silent: bool = False
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -42,10 +45,10 @@ class Gate:
 
 @contextmanager
 def gate(to_port: int, *, token: str = "", silent: bool = False, tls: Certificate | None = None) -> Iterator[Gate]:
-    """Asks for `authorization: Bearer token` where there is one; `silent`, it takes calls and never answers."""
-    made = Gate()
+    """Asks for `authorization: Bearer token` where there is one."""
+    made = Gate(silent=silent)
     with grpc.insecure_channel(f"127.0.0.1:{to_port}") as onward, ThreadPoolExecutor(16) as workers:
-        server = grpc.server(workers, handlers=[_Handler(made, onward, token, silent)])
+        server = grpc.server(workers, handlers=[_Handler(made, onward, token)])
         if tls is None:
             made.port = server.add_insecure_port("127.0.0.1:0")
         else:
@@ -58,15 +61,15 @@ def gate(to_port: int, *, token: str = "", silent: bool = False, tls: Certificat
 
 
 class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc] # gRPC ships no types
-    def __init__(self, made: Gate, onward: Any, token: str, silent: bool) -> None:
-        self.made, self.onward, self.token, self.silent = made, onward, token, silent
+    def __init__(self, made: Gate, onward: Any, token: str) -> None:
+        self.made, self.onward, self.token = made, onward, token
 
     def service(self, details: Any) -> Any:
         method = details.method.removeprefix(_SERVICE)
         headers = {key: value for key, value in details.invocation_metadata if not key.startswith("grpc-")}
 
         def check(context: Any) -> None:
-            if self.silent:
+            if self.made.silent:
                 ended = threading.Event()
                 context.add_callback(ended.set)
                 ended.wait()
