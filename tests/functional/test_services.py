@@ -12,7 +12,7 @@ import pytest
 from pyiceberg.catalog import load_catalog
 from pyspark.sql.connect.session import SparkSession
 
-from tests.services import keeper
+from tests.services import install, keeper
 from tests.services.recipes import POSTGRES
 from tests.services.shared import Recipe, StartFailed, _start
 from tests.services.spark import jars
@@ -79,6 +79,14 @@ def test_without_java_a_test_says_in_one_line_what_to_install(tmp_path, monkeypa
         _start(spark.recipe("postgresql://nobody@127.0.0.1:9/x", tmp_path / "lake"), tmp_path)
 
     assert str(failed.value) == f"spark is not installed (java). {jars.JAVA} Then run `make setup`."
+
+
+def test_setup_goes_on_without_java_and_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(jars, "_CACHE", tmp_path)  # where no jars are
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert install._spark() == 0
+    assert capsys.readouterr().err == f"{jars.JAVA}\n"
 
 
 def test_whatever_rests_on_the_spark_server_is_marked(request):
