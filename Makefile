@@ -37,8 +37,8 @@ demo: setup  ## Load real data, change some of it, load again, and look
 test: setup  ## Every test but the soak
 	$(PYTEST) -n $(WORKERS) --dist worksteal
 
-test-fast: setup  ## Without kill tests and what takes more than ten seconds
-	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not (soak or slow or kill)"
+test-fast: setup  ## Without kill tests, Spark (which needs Java) and what takes more than ten seconds
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not (soak or slow or kill or spark)"
 
 check: setup  ## Format, lint, types, direction of imports, leftovers, docs, deployment files
 	$(BIN)/ruff format --check

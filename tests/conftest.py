@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from tests.services.fixtures import (
     aws,
     aws_port,
@@ -16,6 +18,8 @@ from tests.services.fixtures import (
     s3,
     s3_port,
     services_folder,
+    spark_port,
+    spark_server,
 )
 
 __all__ = [
@@ -32,6 +36,8 @@ __all__ = [
     "s3",
     "s3_port",
     "services_folder",
+    "spark_port",
+    "spark_server",
 ]
 
 
@@ -39,3 +45,11 @@ def pytest_configure() -> None:
     """A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What rests on the Spark server needs Java, which not everybody has: `make test-fast` leaves it out."""
+    for item in items:
+        if "spark_port" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.spark)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +12,9 @@ from app.cli.ingestions import confirm
 from app.cli.opening import backend
 from app.cli.options import Json, Yes
 from app.cli.output import Output
+from app.cli.secret_options import Secrets, secret_pair
 from app.cli.shape_options import pairs
 from app.cli.text import moment, safe, shell
-from app.errors import InvalidInput
 
 if TYPE_CHECKING:
     from app.services.connection_service import ConnectionView
@@ -38,15 +37,6 @@ Options = Annotated[
     list[str] | None,
     typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option, such as endpoint=https://…; may be repeated."),
 ]
-Secrets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--secret",
-        metavar="KEY[=VALUE]",
-        help="A secret, such as secret_access_key; without a value it is asked for, or read as a line of standard"
-        " input. May be repeated; stored encrypted, never shown.",
-    ),
-]
 Replace = Annotated[bool, typer.Option("--replace", help="Change a connection that exists.")]
 Url = Annotated[str | None, typer.Argument(metavar="[URL]", help="Address to try; else where an ingestion reads.")]
 
@@ -64,7 +54,7 @@ def add(
     from app.log import register_secret
 
     out = Output(as_json)
-    secrets = dict(map(_secret, secret or []))
+    secrets = dict(map(secret_pair, secret or []))
     for value in secrets.values():
         register_secret(value)
     with backend() as at:
@@ -77,22 +67,6 @@ def add(
 def _try(view: ConnectionView) -> str:
     address = "" if view.kind == "catalog" else f" {view.kind}://bucket/prefix"
     return f"autoloader connections test {shell(view.name)}{address}"
-
-
-def _secret(text: str) -> tuple[str, str]:
-    """Key and value; a value that is not given is asked for, unseen. Raises InvalidInput when there is none."""
-    key, given, value = text.partition("=")
-    if not given:
-        if sys.stdin.isatty():
-            value = typer.prompt(key, hide_input=True, err=True)
-        else:
-            value = sys.stdin.readline().rstrip("\r\n")
-    if not key.strip() or not value:
-        raise InvalidInput(
-            f"The secret {key!r} has no value.",
-            hint=f"Type it when asked, or send it on standard input: --secret {key}",
-        )
-    return key.strip(), value
 
 
 @app.command("list")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.config import Settings
     from app.database import Database
     from app.services.apply_service import ApplyService, Step
+    from app.services.cluster_service import ClusterService
     from app.services.connection_service import ConnectionService
     from app.services.explain_service import Explanation
     from app.services.file_service import FileService, FileView
@@ -70,6 +71,12 @@ class Embedded:
         from app.services.connection_service import ConnectionService
 
         return ConnectionService(self.database, self.settings)
+
+    @property
+    def clusters(self) -> ClusterService:
+        from app.services.cluster_service import ClusterService
+
+        return ClusterService(self.database, self.settings)
 
     @property
     def decisions(self) -> ResolveService:

@@ -13,6 +13,7 @@ import typer
 from app.cli import (
     api,
     apply,
+    clusters,
     connections,
     demo,
     files,
@@ -98,6 +99,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(files.app, name="files")
 app.add_typer(table.app, name="table")
 app.add_typer(connections.app, name="connections")
+app.add_typer(clusters.app, name="clusters")
 app.add_typer(upkeep.db, name="db")
 app.add_typer(prefect.app, name="prefect")
 app.command()(upkeep.doctor)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.errors import Conflict, InvalidInput
 from app.remote import declaring, following, looking
+from app.remote.clusters import RemoteClusters
 from app.remote.connections import RemoteConnections, Step
 from app.remote.decisions import RemoteDecisions
 from app.remote.declaring import RemotePlan, RemotePrepared
@@ -36,6 +37,7 @@ class Remote:
         self.runs = RemoteRuns(self.server)
         self.files = RemoteFiles(self.server)
         self.connections = RemoteConnections(self.server)
+        self.clusters = RemoteClusters(self.server)
         self.decisions = RemoteDecisions(self.server)
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Any
 from app.errors import AutoloaderError, LeaseHeld
 
 _COMMANDS = [  # next steps that are calls of the API, as commands
-    (re.compile(r"GET /v1/(ingestions|runs|connections) lists them\."), r"See: autoloader \1 list"),
+    (re.compile(r"GET /v1/(ingestions|runs|connections|clusters) lists them\."), r"See: autoloader \1 list"),
     (re.compile(r"GET /v1/files\?ingestion_id=… lists them\."), "See: autoloader files list"),
     (re.compile(r"POST /v1/ingestions/(\S+)/(resume|run)\b"), r"autoloader ingestions \2 \1"),
     (re.compile(r"delete with running=cancel or running=finish\."), "end it: autoloader runs cancel RUN"),

@@ -1,4 +1,4 @@
-"""Clusters: Spark Connect endpoints. The token is encrypted, and leaves only to the process that connects."""
+"""Clusters: Spark Connect endpoints. Secrets are encrypted, and leave only to the process that connects."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import json
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.util import find_spec
 from ipaddress import ip_address
 from uuid import UUID, uuid4
 
 from app.config import Settings
 from app.database import Database, Session
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, InvalidInput, NotFound, SecretUnreadable
 from app.ingest.ports import Clock, SystemClock
 from app.log import register_secret
 from app.models import DEFAULT_TENANT, Cluster
 from app.repositories import clusters
 from app.services.connection_service import split_secrets
+from app.spark import ClusterStep, Endpoint, endpoint_of, parse_url, probe
 from app.vault import Vault
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
-_URL = re.compile(r"sc://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):(?P<port>[0-9]{1,5})/?")
+_CATALOG = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_NAMESPACE = _CATALOG
+_TOKEN = "token"  # noqa: S105 - the name of a secret
 _RESERVED = "embedded"
 _CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """A cluster as people may see it: of its secret only whether there is one."""
+    """A cluster as people may see it: of its secrets only the names, or why they cannot be read."""
 
     id: UUID
     name: str
@@ -39,15 +41,10 @@ class ClusterView:
     catalog: str | None
     options: dict[str, str]
     has_token: bool
+    secret_names: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterStep:
-    name: str
-    ok: bool
-    detail: str
+    unreadable: str = ""
 
 
 class ClusterService:
@@ -60,34 +57,69 @@ class ClusterService:
         self.tenant_id = tenant_id
 
     def create(
-        self, name: str, url: str, *, catalog: str | None, options: Mapping[str, str], token: str | None
+        self,
+        name: str,
+        url: str,
+        *,
+        catalog: str | None,
+        options: Mapping[str, str],
+        token: str | None = None,
+        secrets: Mapping[str, str] | None = None,
     ) -> ClusterView:
-        """Store a cluster. Raises InvalidInput, and Conflict when the name is taken."""
-        _check(name, url, options)
+        """Store a cluster; `secrets` are options that nobody is shown. Raises InvalidInput, and Conflict when the name
+        is taken.
+        """
+        hidden = _checked(name, url, catalog, options, token, secrets or {})
         now = self.clock.now()
-        if token is not None:
-            register_secret(token)
         with self.database.session_scope() as session:
             if clusters.by_name(session, self.tenant_id, name):
-                raise Conflict(f"There is a cluster {name!r} already.", hint="Choose another name, or delete that one.")
+                raise Conflict(
+                    f"There is a cluster {name!r} already.", hint="Choose another name, or replace that one."
+                )
             row = Cluster(id=uuid4(), tenant_id=self.tenant_id, name=name, url=url, created_at=now, updated_at=now)
-            row.catalog, row.options = catalog, dict(options)
-            if token is not None:
-                row.secret = self.vault.encrypt(json.dumps({"token": token}), owner=self._owner(row.id))
+            row.catalog, row.options, row.secret = catalog, dict(options), self._encrypt(row.id, hidden)
             clusters.add(session, row)
-            return _view(row)
+            return _view(row, hidden)
+
+    def replace(
+        self,
+        cluster_id: UUID,
+        url: str,
+        *,
+        catalog: str | None,
+        options: Mapping[str, str],
+        token: str | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> ClusterView:
+        """All of it anew but its name: what is left out is gone, the token too. Raises InvalidInput, NotFound."""
+        with self.database.session_scope() as session:
+            row = self._row(session, cluster_id)
+            hidden = _checked(row.name, url, catalog, options, token, secrets or {})
+            row.url, row.catalog, row.options = url, catalog, dict(options)
+            row.secret, row.updated_at = self._encrypt(row.id, hidden), self.clock.now()
+            session.flush()
+            return _view(row, hidden)
 
     def listed(self) -> list[ClusterView]:
+        """All clusters, by name; one whose secret cannot be read hides none of the others."""
         with self.database.read_scope() as session:
-            return [_view(row) for row in clusters.listed(session, self.tenant_id)]
+            return [self._shown(row) for row in clusters.listed(session, self.tenant_id)]
 
     def read(self, cluster_id: UUID) -> ClusterView:
         """Raises NotFound."""
         with self.database.read_scope() as session:
-            return _view(self._row(session, cluster_id))
+            return self._shown(self._row(session, cluster_id))
+
+    def named(self, name: str) -> ClusterView:
+        """Raises NotFound."""
+        with self.database.read_scope() as session:
+            row = clusters.by_name(session, self.tenant_id, name)
+            if row is None:
+                raise NotFound(f"There is no cluster {name!r}.", hint="See: autoloader clusters list")
+            return self._shown(row)
 
     def remove(self, cluster_id: UUID) -> None:
-        """Remove it with its token. Raises NotFound, and Conflict while an ingestion runs on it."""
+        """Remove it with its secrets. Raises NotFound, and Conflict while an ingestion runs on it."""
         with self.database.session_scope() as session:
             row = self._row(session, cluster_id)
             users = clusters.users(session, self.tenant_id, row.name)
@@ -98,25 +130,54 @@ class ClusterService:
                 )
             clusters.remove(session, row)
 
-    def test(self, cluster_id: UUID) -> list[ClusterStep]:
-        """What can be tried of a cluster, up to the first step that fails. Raises NotFound."""
-        view = self.read(cluster_id)
-        host, port = endpoint(view.url)
-        steps = [_reached(host, port)]
+    def test(self, cluster_id: UUID, *, write: bool = True, namespace: str | None = None) -> list[ClusterStep]:
+        """What can be tried of a cluster, up to the first step that the others rest on and that fails. With `write` a
+        table is made and removed, in `namespace` or in one of its own. Raises NotFound, SecretUnreadable, InvalidInput.
+        """
+        if namespace is not None and not _NAMESPACE.fullmatch(namespace):
+            raise InvalidInput(f"{namespace!r} is not a namespace.", hint="Use letters, digits and _.")
+        found = self.endpoint(cluster_id)
+        steps = [_reached(found.host, found.port)]
         if steps[0].ok:
-            steps.append(_spark())
+            steps += probe(found, write=write, namespace=namespace)
         return steps
+
+    def endpoint(self, cluster_id: UUID) -> Endpoint:
+        """Where it is, and all that is sent along, for the process that connects. Raises NotFound, SecretUnreadable."""
+        with self.database.read_scope() as session:
+            row = self._row(session, cluster_id)
+            url, catalog, hidden = row.url, row.catalog, self._secrets(row)
+            options = {key: str(value) for key, value in row.options.items()}
+        for value in hidden.values():
+            register_secret(value)
+        token = hidden.pop(_TOKEN, None)
+        return endpoint_of(url, {**options, **hidden}, token, catalog)
 
     def get_spark_connect_credentials(self, cluster_id: UUID) -> tuple[str, str | None]:
         """The URL and the token. Raises NotFound, SecretUnreadable."""
         with self.database.read_scope() as session:
             row = self._row(session, cluster_id)
-            url, secret = row.url, row.secret
-        if secret is None:
-            return url, None
-        token = str(json.loads(self.vault.decrypt(secret, owner=self._owner(cluster_id)))["token"])
-        register_secret(token)
+            url, token = row.url, self._secrets(row).get(_TOKEN)
+        if token is not None:
+            register_secret(token)
         return url, token
+
+    def _encrypt(self, cluster_id: UUID, hidden: Mapping[str, str]) -> str | None:
+        for value in hidden.values():
+            register_secret(value)
+        return self.vault.encrypt(json.dumps(dict(hidden)), owner=self._owner(cluster_id)) if hidden else None
+
+    def _secrets(self, row: Cluster) -> dict[str, str]:
+        if row.secret is None:
+            return {}
+        found: dict[str, str] = json.loads(self.vault.decrypt(row.secret, owner=self._owner(row.id)))
+        return found
+
+    def _shown(self, row: Cluster) -> ClusterView:
+        try:
+            return _view(row, self._secrets(row))
+        except SecretUnreadable as error:
+            return _view(row, (), unreadable=str(error))
 
     def _row(self, session: Session, cluster_id: UUID) -> Cluster:
         row = clusters.by_id(session, cluster_id)
@@ -128,34 +189,40 @@ class ClusterService:
         return f"cluster:{self.tenant_id}:{cluster_id}"
 
 
-def endpoint(url: str) -> tuple[str, int]:
-    """Host and port of `sc://host:port`. Raises InvalidInput; a token must not stand in the address."""
-    found = _URL.fullmatch(url)
-    port = int(found["port"]) if found else 0
-    if not found or not 0 < port < 65536:  # noqa: PLR2004 - ports
-        raise InvalidInput(
-            "This is not the address of a Spark Connect endpoint.",
-            hint="Write sc://host:port, for example sc://spark.example.com:15002; the token has a field of its own.",
-            fields=[(("url",), "must be sc://host:port")],
-        )
-    return found["host"].strip("[]"), port
-
-
-def _check(name: str, url: str, options: Mapping[str, str]) -> None:
+def _checked(
+    name: str,
+    url: str,
+    catalog: str | None,
+    options: Mapping[str, str],
+    token: str | None,
+    secrets: Mapping[str, str],
+) -> dict[str, str]:
+    """What must be encrypted. Raises InvalidInput for what cannot be a cluster."""
     if not _NAME.fullmatch(name) or name == _RESERVED:
         raise InvalidInput(
             f"{name!r} is not a name for a cluster.",
             hint=f"Use letters, digits, _ and -, and not {_RESERVED}.",
             fields=[(("name",), "is not a name for a cluster")],
         )
-    endpoint(url)
-    secret = split_secrets(options)[1]
-    if secret:
+    if catalog is not None and not _CATALOG.fullmatch(catalog):
         raise InvalidInput(
-            f"The option {next(iter(secret))} looks like a secret; options are shown.",
-            hint="Give it as `token`, which is encrypted.",
-            fields=[(("options", next(iter(secret))), "looks like a secret")],
+            f"{catalog!r} is not the name of a catalog.",
+            hint="Use letters, digits and _: it is part of table names.",
+            fields=[(("catalog",), "is not the name of a catalog")],
         )
+    parse_url(url)
+    shown = next(iter(split_secrets(options)[1]), None)
+    if shown is not None:
+        raise InvalidInput(
+            f"The option {shown} looks like a secret; options are shown.",
+            hint="Give it as a secret, or as the token: these are encrypted.",
+            fields=[(("options", shown), "looks like a secret")],
+        )
+    hidden = dict(secrets)
+    if _TOKEN in hidden and token is None:
+        token = hidden.pop(_TOKEN)
+    endpoint_of(url, {**options, **hidden}, token, catalog)
+    return hidden if token is None else {**hidden, _TOKEN: token}
 
 
 def _reached(host: str, port: int) -> ClusterStep:
@@ -182,18 +249,10 @@ def _link_local(address: str) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_link_local
 
 
-def _spark() -> ClusterStep:
-    if find_spec("pyspark") is None:
-        detail = (
-            "The Spark engine is not installed yet: whether it is Spark Connect, and the token right, is not known."
-        )
-        return ClusterStep("session", ok=False, detail=detail)
-    detail = "The Spark engine does not run in this version: whether the token is right is not known."
-    return ClusterStep("session", ok=False, detail=detail)
-
-
-def _view(row: Cluster) -> ClusterView:
+def _view(row: Cluster, hidden: Iterable[str], *, unreadable: str = "") -> ClusterView:
     options = {key: str(value) for key, value in row.options.items()}
+    names = tuple(sorted(hidden))
+    has_token = row.secret is not None if unreadable else _TOKEN in names
     return ClusterView(
-        row.id, row.name, row.url, row.catalog, options, row.secret is not None, row.created_at, row.updated_at
+        row.id, row.name, row.url, row.catalog, options, has_token, names, row.created_at, row.updated_at, unreadable
     )

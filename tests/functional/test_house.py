@@ -83,6 +83,22 @@ def test_only_the_settings_read_the_environment():
     assert guilty == []
 
 
+def test_the_client_of_spark_is_imported_by_nobody_before_a_session_is_opened():
+    modules = [
+        str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
+        for path in (ROOT / "app").rglob("*.py")
+    ]
+    ours = [name for name in modules if name != "app.spark.client"]
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(sorted({'pyspark', 'py4j'} & sys.modules.keys()))"
+    )
+    command = [sys.executable, "-c", code, *ours]
+
+    assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
 def test_every_decision_stands_in_the_index():
     index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
 

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pyiceberg.catalog import load_catalog
+from pyspark.sql.connect.session import SparkSession
 
-from tests.services import keeper
+from tests.services import install, keeper
 from tests.services.recipes import POSTGRES
 from tests.services.shared import Recipe, StartFailed, _start
+from tests.services.spark import jars
+from tests.services.spark import server as spark
 
 
 def test_each_test_has_a_database_of_its_own(postgres):
@@ -57,3 +61,44 @@ def test_the_prefect_server_answers_the_questions_of_prefects_own_commands(prefe
             [sys.executable, "-m", "prefect", *question], capture_output=True, text=True, timeout=120, check=False
         )
         assert asked.returncode == 0, asked.stdout + asked.stderr
+
+
+def test_spark_and_pyiceberg_write_to_one_table_in_turn(spark_server):
+    session = SparkSession(spark_server.url)
+    catalog = load_catalog(spark_server.catalog, **spark_server.catalog_options)
+    table = spark_server.table("orders")
+
+    session.sql(f"CREATE NAMESPACE {spark_server.catalog}.{spark_server.namespace}").collect()
+    session.sql(f"CREATE TABLE {table} (id BIGINT)").collect()
+    session.sql(f"INSERT INTO {table} VALUES (1)").collect()
+    seen = catalog.load_table((spark_server.namespace, "orders"))
+    seen.append(seen.scan().to_arrow())
+    after = session.sql(f"SELECT id FROM {table}").collect()  # at once: the catalog of the tests keeps nothing back
+    session.client._channel.close()
+    catalog.close()
+
+    assert [row.id for row in after] == [1, 1]
+
+
+def test_without_java_a_test_says_in_one_line_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(spark, "_make_database", lambda database: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(StartFailed) as failed:
+        _start(spark.recipe("postgresql://nobody@127.0.0.1:9/x", tmp_path / "lake"), tmp_path)
+
+    assert str(failed.value) == f"spark is not installed (java). {jars.JAVA} Then run `make setup`."
+
+
+def test_setup_goes_on_without_java_and_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(jars, "_CACHE", tmp_path)  # where no jars are
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert install._spark() == 0
+    assert capsys.readouterr().err == f"{jars.JAVA}\n"
+
+
+def test_whatever_rests_on_the_spark_server_is_marked(request):
+    named = [item for item in request.session.items if "spark_server" in getattr(item, "fixturenames", ())]
+
+    assert [item.name for item in named if item.get_closest_marker("spark") is None] == []

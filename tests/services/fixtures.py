@@ -15,6 +15,7 @@ from tests.services import recipes
 from tests.services.aws import Aws
 from tests.services.objects import Bucket, azure_bucket, gcs_bucket, s3_bucket
 from tests.services.shared import serve
+from tests.services.spark import server as spark
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,27 @@ def prefect_port(services_folder: Path) -> int:
 @pytest.fixture(scope="session")
 def aws_port(services_folder: Path) -> int:
     return serve(recipes.MOTO, services_folder)[0]
+
+
+@pytest.fixture(scope="session")
+def spark_port(services_folder: Path, postgres_port: int) -> int:
+    return serve(spark.recipe(_lake(postgres_port), services_folder / "lake"), services_folder)[0]
+
+
+def _lake(postgres_port: int) -> str:
+    return f"postgresql://postgres@127.0.0.1:{postgres_port}/{spark.DATABASE}"
+
+
+@pytest.fixture
+def spark_server(spark_port: int, postgres_port: int, services_folder: Path) -> spark.SparkServer:
+    """The server of the whole run, and a namespace that no other test has."""
+    return spark.SparkServer(
+        url=f"sc://127.0.0.1:{spark_port}",
+        port=spark_port,
+        namespace=_name().replace("-", "_"),
+        warehouse=services_folder / "lake",
+        database=_lake(postgres_port).replace("postgresql:", "postgresql+psycopg:"),
+    )
 
 
 @pytest.fixture

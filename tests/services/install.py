@@ -7,12 +7,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.services.spark import jars
+
 AZURITE_VERSION = "3.37.0"
 AZURITE_HOME = Path(__file__).parents[2] / ".cache" / "azurite"
 AZURITE_MAIN = AZURITE_HOME / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 
 
 def main() -> int:
+    return max(_azurite(), _spark())
+
+
+def _spark() -> int:
+    why = jars.install()
+    if why:
+        sys.stderr.write(f"{why}\n")
+    # Who has no Java can still work, with `make test-fast`; in `make test` the tests say it again.
+    return 0 if why in {"", jars.JAVA} else 1
+
+
+def _azurite() -> int:
     if AZURITE_MAIN.exists():
         return 0
     npm = shutil.which("npm")

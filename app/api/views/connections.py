@@ -1,10 +1,9 @@
-"""Connections and clusters as the API takes and answers them. Secrets go in and never come out."""
+"""Connections as the API takes and answers them. Secrets go in and never come out."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
@@ -116,55 +115,3 @@ class ProbeOut(View):
 
     ok: bool
     steps: tuple[StepOut, ...]
-
-
-class ClusterShape(Shape):
-    """A cluster: a Spark Connect endpoint."""
-
-    model_config = ConfigDict(
-        json_schema_extra=examples(
-            {"name": "big", "url": "sc://spark.example.com:15002", "catalog": "lake", "token": "…"}
-        )
-    )
-
-    name: Name
-    url: str = Field(max_length=300, description="`sc://host:port`, without the token.")
-    catalog: str | None = Field(
-        default=None, min_length=1, max_length=200, description="The catalog its tables are in."
-    )
-    options: dict[OptionName, str] = Field(default_factory=dict, max_length=100, description="Shown to everybody.")
-    token: SecretStr | None = Field(default=None, description="Encrypted, and never shown again.")
-
-
-class ClusterOut(View):
-    """A cluster as people may see it: of its token only whether there is one."""
-
-    model_config = ConfigDict(
-        json_schema_extra=examples(
-            {
-                "id": "5d0c1b1e-0000-4000-8000-000000000003",
-                "name": "big",
-                "url": "sc://spark.example.com:15002",
-                "catalog": "lake",
-                "options": {},
-                "has_token": True,
-                "created_at": "2026-02-01T08:00:00Z",
-                "updated_at": "2026-02-01T08:00:00Z",
-            }
-        )
-    )
-
-    id: UUID
-    name: str
-    url: str
-    catalog: str | None
-    options: dict[str, str]
-    has_token: bool
-    created_at: datetime
-    updated_at: datetime
-
-
-class ClusterListOut(View):
-    """All clusters, by name."""
-
-    items: tuple[ClusterOut, ...]

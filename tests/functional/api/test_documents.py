@@ -28,7 +28,7 @@ OPERATIONS = {
     "notify_ingestion", "show_notify_token",
     "create_connection", "list_connections", "read_connection", "update_connection", "delete_connection",
     "test_connection",
-    "create_cluster", "list_clusters", "read_cluster", "delete_cluster", "test_cluster",
+    "create_cluster", "list_clusters", "read_cluster", "update_cluster", "delete_cluster", "test_cluster",
     "live", "ready", "show_version",
 }  # fmt: skip
 

@@ -44,6 +44,11 @@ AutoloaderError
 │   ├── CommitConflict           main moved; look, then try again
 │   ├── CommitUnknown            the answer was lost; only the table knows
 │   └── LandingIncomplete        a batch landed; its receipt or rejects are gone
+├── SparkError                   the cluster cannot do what it was asked   502
+│   ├── SparkUnavailable         retry helps                               503
+│   ├── SparkRefused             the token, no right to it, no Spark there, or no library for it
+│   ├── SparkSessionLost         the server forgot it; retry helps
+│   └── SparkInterrupted         the operation was ended from outside      409
 ├── QueueError                                                             502
 │   ├── QueueUnavailable         retry helps                               503
 │   └── QueueRefused             no such queue, no right to it, or no library for it
@@ -67,40 +72,14 @@ Interrupted                      Ctrl-C or SIGTERM                         499
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-
-class _Told(BaseException):
-    """What happened (`message`), and the next step (`hint`).
-
-    `code` is stable and may be matched by programs; `status_code` is its HTTP
-    meaning; `retryable` says whether doing the same again can help.
-    """
-
-    code: ClassVar[str] = "internal"
-    status_code: ClassVar[int] = 500
-    retryable: ClassVar[bool] = False
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
-
-
-class AutoloaderError(_Told, Exception):
-    """The root of all errors."""
-
-
-class Interrupted(_Told):
-    """A person or the machine ends the process. No Exception, as Python's own interrupt is none: whoever goes on after
-    an error (upkeep, probes, the next file) must not go on after this.
-    """
-
-    code = "interrupted"
-    status_code = 499
+from app.errors.root import AutoloaderError as AutoloaderError
+from app.errors.root import Interrupted as Interrupted
+from app.errors.spark import SparkError as SparkError
+from app.errors.spark import SparkInterrupted as SparkInterrupted
+from app.errors.spark import SparkRefused as SparkRefused
+from app.errors.spark import SparkSessionLost as SparkSessionLost
+from app.errors.spark import SparkUnavailable as SparkUnavailable
 
 
 class InvalidInput(AutoloaderError):

@@ -1,0 +1,28 @@
+"""Spark Connect: sessions on clusters, their faults in our words, SQL text. The only home of its client.
+
+The client's library is an extra, `iomete-autoloader[spark]`, and imported with the first session.
+"""
+
+from __future__ import annotations
+
+from app.spark.endpoint import Endpoint, endpoint_of, parse_url
+from app.spark.faults import spark_errors
+from app.spark.pool import SessionPool
+from app.spark.probe import ClusterStep, probe
+from app.spark.session import Session, connect, interrupt
+from app.spark.sql import identifier, literal
+
+__all__ = [
+    "ClusterStep",
+    "Endpoint",
+    "Session",
+    "SessionPool",
+    "connect",
+    "endpoint_of",
+    "identifier",
+    "interrupt",
+    "literal",
+    "parse_url",
+    "probe",
+    "spark_errors",
+]

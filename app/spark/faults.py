@@ -1,0 +1,203 @@
+"""What a Spark Connect server and its client raise, as our errors. Errors carry their kind only in their text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.errors import (
+    AutoloaderError,
+    CatalogError,
+    CatalogRefused,
+    CatalogUnavailable,
+    CommitConflict,
+    CommitUnknown,
+    FileMissing,
+    SourceAccessDenied,
+    SparkError,
+    SparkInterrupted,
+    SparkRefused,
+    SparkSessionLost,
+    SparkUnavailable,
+    TableNotFound,
+)
+from app.log import redact
+
+NEXT = "Look whether it runs, and whether address, port and TLS are right: autoloader clusters test"
+INSTALL = "Install it: pip install 'iomete-autoloader[spark]'"
+
+_STATUS = re.compile(r"StatusCode\.([A-Z_]+)")
+_DETAILS = re.compile(r'details = "(.*?)"\n', re.DOTALL)
+_WORD = re.compile(r"\[([A-Z][A-Z0-9_.]+)\]")
+# Before it may stand the exceptions it came in.
+_FIRST_WORD = re.compile(r"(?:\s|\([\w.$]+\)|[\w.$]+(?:Exception|Error):)*\[([A-Z][A-Z0-9_.]+)\]")
+_JAVA = re.compile(r"\(((?:[a-z0-9_]+\.)+[A-Z]\w+)\)|\b((?:[a-z0-9_]+\.){2,}[A-Z]\w*(?:Exception|Error))\b")
+_LONGEST = 500
+_LOOKED_AT = 4000  # characters in which names are looked for: a plan may follow, with names of the user's
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An error of Spark's. `word` is its error class or a gRPC status, and may be empty; `java` are the exceptions it
+    names, without their packages: a job's own error is told inside another.
+    """
+
+    word: str
+    java: tuple[str, ...]
+    sentence: str
+
+    @classmethod
+    def by(cls, error: BaseException) -> Said:
+        text = str(error).partition("\n\nJVM stacktrace:")[0]
+        status, details = _STATUS.search(text), _DETAILS.search(text)
+        if status and "RPC" in text:
+            body = details[1] if details else text
+            found = _WORD.search(body)
+            return cls(found[1] if found else status[1], _java(body), _sentence(body, error))
+        found = _FIRST_WORD.match(text)
+        return cls(found[1] if found else "", _java(text), _sentence(text, error))
+
+
+def _java(text: str) -> tuple[str, ...]:
+    return tuple((one or other).rpartition(".")[2] for one, other in _JAVA.findall(text[:_LOOKED_AT]))
+
+
+def _sentence(text: str, error: BaseException) -> str:
+    """The first line, without a secret and without its full stop."""
+    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return redact(first)[:_LONGEST].rstrip(". ")
+
+
+# --- what is wrong with the cluster ----------------------------------------------------------
+
+_AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "NO_ACTIVE_SESSION"})
+_REFUSED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
+_LOST = re.compile(r"INVALID_HANDLE\.(SESSION|OPERATION)_|INVALID_CURSOR|SESSION_CHANGED|SESSION_CLOSED")
+_ENDED = "OPERATION_CANCELED"
+
+# --- what is wrong with a table or a file: the first line that fits counts -------------------
+
+_KINDS: tuple[tuple[re.Pattern[str], type[AutoloaderError], str, str], ...] = (
+    (
+        re.compile(r"TABLE_OR_VIEW_NOT_FOUND|SCHEMA_NOT_FOUND|^NoSuch(Table|Namespace)Exception$"),
+        TableNotFound,
+        "There is no table {what}: {said}.",
+        "Look at the name; was it dropped?",
+    ),
+    (
+        re.compile(r"PATH_NOT_FOUND|^FileNotFoundException$|FILE_NOT_EXIST|READ_FILE_NOT_EXIST"),
+        FileMissing,
+        "Spark does not find a file ({what}): {said}.",
+        "Was it removed, and does the cluster reach the same storage?",
+    ),
+    (
+        re.compile(r"^CommitStateUnknownException$"),
+        CommitUnknown,
+        "The outcome of a commit to {what} is not known: {said}.",
+        "Only the table knows whether it landed; the next run looks.",
+    ),
+    (
+        re.compile(r"^(CommitFailedException|DuplicateWAPCommitException|CherrypickAncestorCommitException)$"),
+        CommitConflict,
+        "A commit to {what} was not taken: {said}.",
+        "The next run looks whether it landed, and tries again.",
+    ),
+    (
+        re.compile(r"^(NotAuthorizedException|ForbiddenException)$"),
+        CatalogRefused,
+        "The catalog refused the cluster ({what}): {said}.",
+        "Check the catalog's credentials on the cluster, and their rights.",
+    ),
+    (
+        re.compile(r"^(AccessDeniedException|AccessControlException|S3Exception|AbfsRestOperationException)$"),
+        SourceAccessDenied,
+        "The cluster may not use a file ({what}): {said}.",
+        "Check the storage's credentials on the cluster, and their rights.",
+    ),
+    (
+        re.compile(r"^(UncheckedSQLException|ServiceUnavailableException|ServiceFailureException|RESTException"
+                   r"|PSQLException|ConnectException|UnknownHostException|RuntimeIOException)$"),
+        CatalogUnavailable,
+        "The cluster cannot use the catalog ({what}): {said}.",
+        "Is the catalog running, and does the cluster reach it?",
+    ),
+    (
+        # The second is what Spark makes of a name whose catalog it does not know.
+        re.compile(r"CATALOG_NOT_FOUND|REQUIRES_SINGLE_PART_NAMESPACE|^CatalogNotFoundException$"),
+        CatalogError,
+        "The cluster has no such catalog ({what}): {said}.",
+        "Define it on the cluster as spark.sql.catalog.NAME; what is needed: autoloader clusters test",
+    ),
+)  # fmt: skip
+
+
+@contextmanager
+def spark_errors(where: object, what: str = "", *, committing: bool = False) -> Iterator[None]:
+    """Errors met while the cluster at `where` works on `what` (a table's name, or a few words).
+
+    Raises SparkUnavailable and SparkSessionLost where trying again can help, SparkRefused, SparkInterrupted, the
+    CatalogError or SourceError that Spark names, else SparkError. While `committing` no answer is not "no": whatever
+    does not say that nothing was committed is CommitUnknown (protocol, P3).
+    """
+    try:
+        yield
+    except AutoloaderError:
+        raise
+    except Exception as error:
+        ours = translated(error, str(where), what)
+        if ours is None:
+            raise
+        if committing and not isinstance(ours, CommitConflict | CatalogRefused | TableNotFound | SparkRefused):
+            raise CommitUnknown(
+                f"The answer to a commit to {what} was lost: {ours.message}",
+                hint="Only the table knows whether it landed; the next run looks.",
+            ) from error
+        raise ours from error
+
+
+def translated(error: Exception, where: str, what: str = "") -> AutoloaderError | None:
+    """Ours for one of theirs; None for what is a fault of the program."""
+    if isinstance(error, ImportError):
+        missing = error.name or str(error)
+        return SparkRefused(f"Spark clusters need a library that is not installed ({missing}).", hint=INSTALL)
+    if not _is_theirs(error):
+        return None
+    said = Said.by(error)
+    return _of_cluster(said, where) or _of_work(said, where, what or where)
+
+
+def _is_theirs(error: Exception) -> bool:
+    if isinstance(error, ValueError) and "closed channel" in str(error):
+        return True
+    if isinstance(error, RuntimeError) and "OPERATION_NOT_FOUND" in str(error):
+        return True
+    return any(kind.__module__.partition(".")[0] in {"pyspark", "grpc"} for kind in type(error).__mro__)
+
+
+def _of_cluster(said: Said, where: str) -> AutoloaderError | None:
+    if _LOST.search(said.word) or "OPERATION_NOT_FOUND" in said.sentence:
+        return SparkSessionLost(f"The session on {where} is lost: {said.sentence}.", hint="It is made anew by itself.")
+    if said.word == _ENDED:
+        return SparkInterrupted(
+            f"An operation on {where} was interrupted.", hint="The run was cancelled, or its successor took over."
+        )
+    if said.word in _AWAY or "closed channel" in said.sentence:
+        return SparkUnavailable(f"Spark Connect service not reachable at {where}: {said.sentence}.", hint=NEXT)
+    if said.word in _REFUSED:
+        return SparkRefused(
+            f"{where} refuses us ({said.word}).", hint="Give the cluster the right token: autoloader clusters add"
+        )
+    if said.word == "UNIMPLEMENTED":
+        return SparkRefused(
+            f"What answers at {where} is no Spark Connect service, or of a version that we do not know.", hint=NEXT
+        )
+    return None
+
+
+def _of_work(said: Said, where: str, what: str) -> AutoloaderError:
+    for pattern, kind, text, hint in _KINDS:
+        if any(map(pattern.search, (said.word, *said.java))):
+            return kind(text.format(what=what, said=said.sentence), hint=hint)
+    return SparkError(f"Spark at {where} could not do it ({what}): {said.sentence}.", hint="Its own log says more.")

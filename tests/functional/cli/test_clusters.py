@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+
+from tests.functional.api.conftest import serving, settings_of
+
+SECRET = "very-secret-value-4711"
+URL = "sc://spark.example.com:15002"
+
+
+def test_a_token_is_read_from_standard_input_and_never_shown(cli, home, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{SECRET}\n"))
+
+    added = cli("clusters", "add", "big", URL, "--catalog", "lake", "-o", "user=etl", "--secret", "token")
+    shown = [added, cli("clusters", "list"), cli("clusters", "list", "--json"), cli("clusters", "show", "big")]
+
+    assert added.out == "Stored big. Try it: autoloader clusters test big\n"
+    assert shown[2].answer["clusters"][0]["secret_names"] == ["token"]
+    assert all(SECRET not in one.out + one.err for one in shown)
+    assert SECRET.encode() not in (home / "autoloader.db").read_bytes()
+    lines = dict(line.split(None, 1) for line in shown[3].out.splitlines())
+    assert (lines["url"], lines["catalog"], lines["options"], lines["secrets"]) == (URL, "lake", "user=etl", "token")
+
+
+def test_none_yet_says_how_to_make_one(cli):
+    assert cli("clusters", "list").out == (
+        "There is no cluster yet. Make one: autoloader clusters add NAME sc://host:port --catalog lake\n"
+    )
+
+
+def test_a_name_that_is_taken_needs_replace(cli):
+    cli("clusters", "add", "big", URL, "--secret", f"token={SECRET}")
+
+    assert cli("clusters", "add", "big", URL).err == (
+        "Error: There is a cluster 'big' already.\nNext: Choose another name, or replace that one.\n"
+    )
+    assert cli("clusters", "add", "big", "sc://other:1", "--replace").code == 0
+    seen = cli("clusters", "show", "big", "--json").answer
+    assert (seen["url"], seen["secret_names"]) == ("sc://other:1", [])
+
+
+def test_removing_asks_and_then_it_is_gone(cli):
+    cli("clusters", "add", "big", URL)
+
+    assert cli("clusters", "remove", "big").err == "Error: Nobody is there to confirm it.\nNext: Give --yes.\n"
+    assert cli("clusters", "remove", "big", "--yes").out == "Removed big.\n"
+    assert cli("clusters", "test", "big").err == (
+        "Error: There is no cluster 'big'.\nNext: See: autoloader clusters list\n"
+    )
+
+
+def test_a_cluster_that_is_away_ends_with_code_1(cli):
+    cli("clusters", "add", "big", "sc://127.0.0.1:9")
+
+    tried = cli("clusters", "test", "big")
+
+    assert tried.code == 1
+    assert re.search(
+        r"^reach +broken +127\.0\.0\.1:9 cannot be reached: Connection refused\.$", tried.out, re.MULTILINE
+    )
+
+
+@pytest.fixture
+def served(home):
+    with serving(settings_of(home, reconcile_in_api=False)) as found:
+        yield found
+
+
+def test_with_a_server_and_without_one_a_cluster_is_the_same(cli, served, spark_server):
+    there = ("--server", served.url, "clusters")
+    options = ("--catalog", spark_server.catalog, "-o", "max_sessions=2", "--secret", f"header.x-api-key={SECRET}")
+    added = cli(*there, "add", "big", "sc://nowhere.invalid:1", "--replace")
+    assert added.code == 0
+    changed = cli(*there, "add", "big", spark_server.url, *options, "--replace", "--json")
+
+    for command in (("list", "--json"), ("show", "big", "--json"), ("test", "big", "--read-only", "--json")):
+        answer, here = cli(*there, *command), cli("--embedded", "clusters", *command)
+        assert (answer.code, here.code) == (0, 0)
+        assert _timeless(answer.out) == _timeless(here.out)
+    assert changed.answer["secret_names"] == ["header.x-api-key"]
+    assert cli(*there, "test", "big").code == 0
+    assert cli(*there, "add", "big", URL).err == cli("--embedded", "clusters", "add", "big", URL).err
+    assert cli(*there, "show", "small").err == cli("--embedded", "clusters", "show", "small").err
+    assert cli(*there, "remove", "big", "--yes", "--json").answer == {"name": "big", "removed": True}
+    assert cli("--embedded", "clusters", "list", "--json").answer == {"clusters": []}
+
+
+def _timeless(text):
+    return re.sub(r"\d+ (ms|namespaces)", r"\1", text)

@@ -1,0 +1,140 @@
+"""A Spark Connect server with an Iceberg catalog that PyIceberg shares."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from pyiceberg.catalog import load_catalog
+
+from tests.services.shared import Recipe
+from tests.services.spark import jars
+
+CATALOG = "lake"  # on both engines: it is a column of the catalog's tables
+# As others may have set theirs up, in the same database, each with tables of its own:
+CACHED = "cached"  # tables are cached for 30 s, as Spark does unless told otherwise
+READ_ONLY = "read_only"  # its user may look
+BROKEN = "broken"  # nobody listens there
+DATABASE = "spark_lake"
+
+_HERE = Path(__file__).parent
+_READER = "lake_reader"
+# What Spark's own start script opens of the JVM's inside.
+_OPENED = (
+    "java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util",
+    "java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref", "sun.nio.ch", "sun.nio.cs",
+    "sun.security.action", "sun.util.calendar",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SparkServer:
+    """A Spark Connect endpoint. `namespace` is a test's own and not yet made; `warehouse` is a folder."""
+
+    url: str
+    port: int
+    namespace: str
+    warehouse: Path
+    database: str
+    catalog: str = CATALOG
+
+    @property
+    def catalog_options(self) -> dict[str, str]:
+        """Of a connection named `catalog`: the same catalog for PyIceberg."""
+        return {"type": "sql", "uri": self.database, "warehouse": f"file://{self.warehouse}"}
+
+    def table(self, name: str) -> str:
+        """The full name of a table of this test."""
+        return f"{self.catalog}.{self.namespace}.{name}"
+
+
+def catalog_conf(name: str, database: str, warehouse: Path, *, cached: bool = False, user: str = "") -> dict[str, str]:
+    """How Spark opens the catalog that lies in the PostgreSQL database (a psycopg address)."""
+    parts = urlsplit(database)
+    before = f"spark.sql.catalog.{name}"
+    return {
+        before: "org.apache.iceberg.spark.SparkCatalog",
+        f"{before}.type": "jdbc",
+        f"{before}.uri": f"jdbc:postgresql://{parts.hostname}:{parts.port}{parts.path}",
+        f"{before}.jdbc.user": user or parts.username or "",
+        f"{before}.jdbc.schema-version": "V1",  # PyIceberg writes the columns of V1
+        f"{before}.warehouse": f"file://{warehouse}",
+        f"{before}.cache-enabled": str(cached).lower(),
+    }
+
+
+def command(folder: Path, port: int, conf: Mapping[str, str]) -> list[str]:
+    """The server as a process; raises FileNotFoundError naming what is not installed."""
+    java = shutil.which("java")
+    if java is None or not jars.jars().exists():
+        raise FileNotFoundError("java" if java is None else f"its jars in {jars.jars().parent.name}")
+    opened = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED]
+    settings = {
+        "spark.master": "local[2]",
+        "spark.app.name": "autoloader-tests",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.local.dir": str(folder / "local"),
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "user.timezone": "UTC",
+        "java.io.tmpdir": str(folder),
+        **conf,
+    }
+    return [
+        java, "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+IgnoreUnrecognizedVMOptions", *opened,
+        *[f"-D{name}={value}" for name, value in settings.items()],
+        "-cp", f"{_HERE}:{jars.jars()}/*", "org.apache.spark.sql.connect.service.SparkConnectServer",
+    ]  # fmt: skip
+
+
+def answers(port: int) -> None:
+    """Raises until the server answers a question: its port is open before it can."""
+    import grpc
+    from pyspark.sql.connect.proto import base_pb2, base_pb2_grpc
+
+    stub: Any = base_pb2_grpc.SparkConnectServiceStub
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        question = base_pb2.AnalyzePlanRequest(session_id="00000000-0000-4000-8000-000000000000")
+        question.user_context.user_id = "ready"
+        question.spark_version.SetInParent()
+        stub(channel).AnalyzePlan(question, timeout=20)
+
+
+def recipe(database: str, warehouse: Path) -> Recipe:
+    """One server on the catalog database (a psycopg address), which is made where it is not there."""
+
+    def start(folder: Path, ports: Sequence[int]) -> list[str]:
+        _make_database(database)
+        warehouse.mkdir(parents=True, exist_ok=True)
+        conf = {
+            **catalog_conf(CATALOG, database, warehouse),
+            **catalog_conf(CACHED, database, warehouse, cached=True),
+            **catalog_conf(READ_ONLY, database, warehouse, user=_READER),
+            **catalog_conf(BROKEN, "postgresql://nobody@127.0.0.1:9/nothing", warehouse),
+        }
+        return command(folder, ports[0], conf)
+
+    return Recipe("spark", 1, start, lambda ports: answers(ports[0]), f"{jars.JAVA} Then run `make setup`.", 120.0)
+
+
+def _make_database(database: str) -> None:
+    server, _, name = database.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        with suppress(psycopg.errors.DuplicateDatabase):
+            admin.execute(f'CREATE DATABASE "{name}"')
+        with suppress(psycopg.errors.DuplicateObject):
+            admin.execute(f"CREATE ROLE {_READER} LOGIN")
+            admin.execute(f"GRANT pg_read_all_data TO {_READER}")
+    # The catalog's own tables: who may only read cannot make them.
+    load_catalog(CATALOG, type="sql", uri=database.replace("postgresql:", "postgresql+psycopg:"), warehouse="").close()

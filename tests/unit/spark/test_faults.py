@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+from pyspark.errors.exceptions.connect import SparkConnectGrpcException
+
+from app.errors import (
+    CatalogError,
+    CatalogRefused,
+    CatalogUnavailable,
+    CommitConflict,
+    CommitUnknown,
+    FileMissing,
+    SourceAccessDenied,
+    SparkError,
+    SparkInterrupted,
+    SparkRefused,
+    SparkSessionLost,
+    SparkUnavailable,
+    TableNotFound,
+)
+from app.log import register_secret
+from app.spark import spark_errors
+
+CANARY = "canary-7f3a9c2e5b"
+WHERE = "sc://spark:15002"
+
+
+def rpc(status, details):
+    return (
+        f"<_MultiThreadedRendezvous of RPC that terminated with:\n\tstatus = StatusCode.{status}\n"
+        f'\tdetails = "{details}"\n\tdebug_error_string = "UNKNOWN:Error {{grpc_status:14}}"\n>'
+    )
+
+
+KNOWN = [
+    (rpc("UNAVAILABLE", "failed to connect"), SparkUnavailable),
+    (rpc("DEADLINE_EXCEEDED", "Deadline Exceeded"), SparkUnavailable),
+    (rpc("UNAUTHENTICATED", "no"), SparkRefused),
+    (rpc("PERMISSION_DENIED", "no"), SparkRefused),
+    (rpc("UNIMPLEMENTED", "Method not found"), SparkRefused),
+    (rpc("INTERNAL", "[INVALID_HANDLE.SESSION_CLOSED] The handle x is invalid."), SparkSessionLost),
+    ("[INVALID_HANDLE.OPERATION_NOT_FOUND] The handle x is invalid.", SparkSessionLost),
+    ("(org.apache.spark.SparkSQLException) [OPERATION_CANCELED] Operation has been canceled.", SparkInterrupted),
+    ("[TABLE_OR_VIEW_NOT_FOUND] The table or view `a` cannot be found.", TableNotFound),
+    ("(org.apache.iceberg.exceptions.NoSuchTableException) Table does not exist: a.b", TableNotFound),
+    ("[PATH_NOT_FOUND] Path does not exist: file:/nope.", FileMissing),
+    (
+        "(org.apache.spark.SparkException) Job aborted: Task 0 failed: java.io.FileNotFoundException: \nFile file:/x",
+        FileMissing,
+    ),
+    ("(org.apache.iceberg.exceptions.CommitFailedException) Cannot commit: stale", CommitConflict),
+    ("(org.apache.iceberg.exceptions.DuplicateWAPCommitException) Duplicate request to cherry pick", CommitConflict),
+    ("(org.apache.iceberg.exceptions.CommitStateUnknownException) Cannot determine", CommitUnknown),
+    ("(org.apache.iceberg.exceptions.ForbiddenException) Forbidden: no", CatalogRefused),
+    ("(org.apache.iceberg.jdbc.UncheckedSQLException) Failed to connect", CatalogUnavailable),
+    ("(java.nio.file.AccessDeniedException) s3a://b/k: getFileStatus", SourceAccessDenied),
+    ("[REQUIRES_SINGLE_PART_NAMESPACE] spark_catalog requires a single-part namespace", CatalogError),
+    ("[PARSE_SYNTAX_ERROR] Syntax error at or near 'SELEC'", SparkError),
+]
+
+
+@pytest.mark.parametrize(("text", "kind"), KNOWN, ids=[f"{kind.__name__}-{at}" for at, (_, kind) in enumerate(KNOWN)])
+def test_what_spark_says_is_the_error_that_it_means(text, kind):
+    with pytest.raises(kind) as raised, spark_errors(WHERE, "lake.a.b"):
+        raise SparkConnectGrpcException(text)
+
+    assert type(raised.value) is kind
+    assert raised.value.hint
+    assert "\n" not in raised.value.message
+
+
+COMMITTED_NOTHING = (CommitConflict, CatalogRefused, TableNotFound, SparkRefused)
+
+
+@pytest.mark.parametrize(("text", "kind"), KNOWN, ids=[f"{kind.__name__}-{at}" for at, (_, kind) in enumerate(KNOWN)])
+def test_while_committing_whatever_does_not_say_no_is_unknown(text, kind):
+    expected = kind if kind in COMMITTED_NOTHING else CommitUnknown
+
+    with pytest.raises(expected), spark_errors(WHERE, "lake.a.b", committing=True):
+        raise SparkConnectGrpcException(text)
+
+
+def test_a_trace_of_the_server_is_left_out():
+    with pytest.raises(SparkError) as raised, spark_errors(WHERE, "x"):
+        raise SparkConnectGrpcException("[BOOM] It broke.\n\nJVM stacktrace:\njava.io.FileNotFoundException: y")
+
+    assert str(raised.value) == f"Spark at {WHERE} could not do it (x): [BOOM] It broke. Its own log says more."
+
+
+def test_a_secret_that_a_server_repeats_is_hidden():
+    register_secret(CANARY)
+
+    with pytest.raises(SparkUnavailable) as raised, spark_errors(WHERE):
+        raise SparkConnectGrpcException(rpc("UNAVAILABLE", f"not with {CANARY}"))
+
+    assert CANARY not in str(raised.value)
+
+
+def test_a_library_that_is_not_there_says_how_to_install_it():
+    told = r"\(pyspark\)\. Install it: pip install 'iomete-autoloader\[spark\]'"
+    with pytest.raises(SparkRefused, match=told), spark_errors(WHERE):
+        raise ModuleNotFoundError(name="pyspark")
+
+
+def test_a_fault_of_the_program_stays_one():
+    with pytest.raises(KeyError), spark_errors(WHERE):
+        raise KeyError("x")
