@@ -19,6 +19,9 @@ from app.ingest.formats.base import FILE, REJECT, RESCUED, TOKEN
 from app.ingest.formats.contract import ParseFile, ParseRequest
 
 _PATHS = "__autoloader_paths"
+_LEVEL = (
+    2  # of zstd; the default, 3, takes a tenth of a load more, and its files are not smaller (measured: 6 % larger)
+)
 _ID, _PATH = f"__autoloader_id_{TOKEN}", f"__autoloader_path_{TOKEN}"  # strangers' columns stand beside them
 
 
@@ -143,7 +146,7 @@ class Output:
         self._version += 1
         target = self._folder / f"data-{self._version}"
         options = (
-            "FORMAT parquet, COMPRESSION zstd, RETURN_FILES,"
+            f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_LEVEL}, RETURN_FILES,"
             f" FILE_SIZE_BYTES {self._request.limits.target_file_bytes}, FIELD_IDS {self._field_ids()}"
         )
         written = self._connection.execute(f"COPY ({body}) TO {duckdb_text(str(target))} ({options})").fetchall()

@@ -29,11 +29,11 @@ class RecordSql:
         self.columns = schema.columns
         self.values = Values.of(options, "text", "bent")
 
-    def rows(self, source: str) -> str:
-        """The SELECT that `Reading.rows` promises."""
+    def rows(self, source: str, *, quick: bool = False) -> str:
+        """The SELECT that `Reading.rows` promises; `quick`: `source` has records that the quick reader has read."""
         names = [f"__v{i} AS {duckdb_name(column.name)}" for i, column in enumerate(self.columns)]
         added = [f"file AS {FILE}", f"{self._rescued()} AS {RESCUED}", f"{self._reject()} AS {REJECT}"]
-        return f"SELECT {', '.join(names + added)} FROM ({self._judged(source)})"
+        return f"SELECT {', '.join(names + added)} FROM ({self._judged(source, quick=quick)})"
 
     def rejects(self, source: str, *, rescued_too: bool) -> str:
         """The SELECT that `Reading.rejects` promises; `source` is located."""
@@ -53,8 +53,13 @@ class RecordSql:
 
     # --- the layers: parsed, converted, judged
 
-    def _judged(self, source: str, *, located: bool = False) -> str:
-        more = ', line, "offset", raw' if located else ""
+    def _judged(self, source: str, *, located: bool = False, quick: bool = False) -> str:
+        more = ', line, "offset", raw' if located else ", quick" if quick else ""
+
+        def unless_quick(expression: str, value: str) -> str:
+            """DuckDB computes no branch that no record of a vector takes: what was read quickly costs nothing here."""
+            return f"CASE WHEN quick THEN {value} ELSE {expression} END" if quick else expression
+
         wanted = {column.name: structure(column.type) for column in self.columns}
         shape = duckdb_text(json.dumps(wanted or "JSON"))  # DuckDB takes no object without members
         # TRY is dear where it catches: the whole vector is parsed once more, row by row.
@@ -63,14 +68,16 @@ class RecordSql:
             " WHEN doubt AND NOT json_valid(text) THEN NULL ELSE text END"
         )
         kept = f"file, text, keys, flaw{more}, bent"
-        doubted = f"SELECT *, {bent('text', self.columns)} AS bent FROM {source}"
-        parsed = f"SELECT {kept}, TRY(from_json({sound}, {shape})) AS x FROM ({doubted})"
+        doubted = f"SELECT *, {unless_quick(bent('text', self.columns), 'false')} AS bent FROM {source}"
+        read = "".join(f", q{i}" for i in range(len(self.columns))) if quick else ""
+        x = unless_quick(f"TRY(from_json({sound}, {shape}))", "NULL")
+        parsed = f"SELECT {kept}{read}, {x} AS x FROM ({doubted})"
         converted = ", ".join(
-            f"{self.values.at(_parsed((column,)), column.type, pointer(column.name))} AS __v{i}"
+            f"{unless_quick(self.values.at(_parsed((column,)), column.type, pointer(column.name)), f'q{i}')} AS __v{i}"
             for i, column in enumerate(self.columns)
         )
         layer = f"SELECT {kept}, x, {converted} FROM ({parsed})"
-        judged = f"SELECT *, ({self._odd()}) AS odd FROM ({layer})"
+        judged = f"SELECT *, ({unless_quick(self._odd(), 'false')}) AS odd FROM ({layer})"
         is_object = "odd AND flaw IS NULL AND json_valid(text) AND json_type(text) = 'OBJECT'"
         return f"SELECT *, CASE WHEN {is_object} THEN {marked_if_odd('text')} END AS object FROM ({judged})"
 

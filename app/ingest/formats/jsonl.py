@@ -20,6 +20,7 @@ from app.ingest.formats.json_sample import infer_records
 from app.ingest.formats.json_sql import RecordSql
 from app.ingest.formats.line_split import SmallFiles, split_lines
 from app.ingest.formats.lines import Collector, Splitter
+from app.ingest.formats.quick_json import QuickJson
 from app.ingest.formats.streams import check_encoding
 from app.ingest.formats.strptime import check_strptime
 
@@ -58,19 +59,23 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
 
 
 class JsonReading:
-    """Records that `split` cuts, as rows; JSON lines and JSON documents share it."""
+    """Records that `split` cuts, as rows; JSON lines and JSON documents share it.
+
+    With a `collector` the records are lines: only those may be read by `quick_json`.
+    """
 
     def __init__(self, job: ReadJob, split: Splitter, collector: Callable[[], Collector] | None = None) -> None:
         self._job = job
         self._split = split
         self._collector = collector
+        self._quick = QuickJson.of(job.schema.columns, job.options) if collector else None
         self._sql = RecordSql(job.schema, job.options)
         self._rescued_too = False
         self._streams = 0
         _refuse_twins(job)
 
     def rows(self, files: Sequence[ParseFile]) -> str:
-        return self._sql.rows(self._stream(files, located=False))
+        return self._sql.rows(self._stream(files, located=False), quick=self._quick is not None)
 
     def rejects(self, files: Sequence[ParseFile]) -> str:
         return self._sql.rejects(self._stream(files, located=True), rescued_too=self._rescued_too)
@@ -90,10 +95,9 @@ class JsonReading:
     def _stream(self, files: Sequence[ParseFile], *, located: bool) -> str:
         self._drop()
         self._streams += 1
-        schema = lines.LOCATED if located else lines.PLAIN
         collector = self._collector() if self._collector else None
-        stream = lines.batches(self._job, files, self._split, located=located, collector=collector)
-        reader = pa.RecordBatchReader.from_batches(schema, stream)
+        stream = lines.batches(self._job, files, self._split, located=located, collector=collector, quick=self._quick)
+        reader = pa.RecordBatchReader.from_batches(lines.schema(located=located, quick=self._quick), stream)
         self._job.connection.register(self._name, reader)
         return self._name
 

@@ -8,6 +8,11 @@ Columns of a batch:
     doubt  bool    the record does not begin with a brace and end with one: it is worth a check before it is parsed
     flaw   string  null, or why the record cannot even be text (then `raw` of the located stream holds it)
 
+a stream with a quick reader has besides
+
+    quick  bool    the record was read by it (see `quick_json`): its values are in the further columns `q0`, `q1`, …
+                   and all others but `file` are null; where it is false, the `q` columns are null
+
 and, when located: `line` int64 (1-based), `offset` int64 (bytes, of the decompressed UTF-8 text),
 `raw` string (only where `flaw` is set).
 """
@@ -16,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +30,8 @@ import pyarrow as pa
 
 from app.ingest.formats.base import RAW_LIMIT, Job
 from app.ingest.formats.contract import ParseFile
+from app.ingest.formats.in_threads import in_threads
+from app.ingest.formats.quick_json import QuickJson
 from app.ingest.formats.streams import BadFile
 
 PLAIN = pa.schema(
@@ -75,23 +83,45 @@ class Collector(Protocol):
         """What was taken since the last flush."""
 
 
+def schema(*, located: bool, quick: QuickJson | None) -> pa.Schema:
+    """Of the batches that `batches` gives."""
+    if located:
+        return LOCATED
+    return PLAIN if quick is None else pa.schema([*PLAIN, ("quick", pa.bool_()), *_numbered(quick.types)])
+
+
 def batches(
-    job: Job, files: Sequence[ParseFile], split: Splitter, *, located: bool, collector: Collector | None = None
+    job: Job,
+    files: Sequence[ParseFile],
+    split: Splitter,
+    *,
+    located: bool,
+    collector: Collector | None = None,
+    quick: QuickJson | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """All records of `files`. A file that turns out bad is reported by `job.fail`; its records so far stay in the
     stream. Never raises for content.
+
+    Batches are made by as many threads as the job has, a few ahead of who takes them. With `located` nothing is
+    read by `quick`.
     """
+    work = partial(_batch, located=located, quick=None if located else quick)
+    return in_threads(work, _gathered(_pieces(job, files, split, collector)), job.limits.threads)
+
+
+def _gathered(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
+    """Enough for a batch each time."""
     pending: list[Piece] = []
     size = records = 0
-    for piece in _pieces(job, files, split, collector):
+    for piece in pieces:
         pending.append(piece)
         size += len(piece.data)
         records += len(piece.starts)
         if size >= _BATCH_BYTES or records >= _BATCH_RECORDS:
-            yield _batch(pending, located=located)
+            yield pending
             pending, size, records = [], 0, 0
     if pending:
-        yield _batch(pending, located=located)
+        yield pending
 
 
 def _pieces(job: Job, files: Sequence[ParseFile], split: Splitter, collector: Collector | None) -> Iterator[Piece]:
@@ -108,26 +138,42 @@ def _pieces(job: Job, files: Sequence[ParseFile], split: Splitter, collector: Co
         yield from collector.flush()
 
 
-def _batch(pieces: list[Piece], *, located: bool) -> pa.RecordBatch:
+def _batch(pieces: list[Piece], *, located: bool, quick: QuickJson | None) -> pa.RecordBatch:
     data = pieces[0].data if len(pieces) == 1 else b"".join(piece.data for piece in pieces)
     bases = np.cumsum([0, *(len(piece.data) for piece in pieces[:-1])])
     starts = np.concatenate([piece.starts + base for piece, base in zip(pieces, bases, strict=True)])
     ends = np.concatenate([piece.ends + base for piece, base in zip(pieces, bases, strict=True)])
-    file_ids = np.concatenate([np.broadcast_to(piece.file_id, len(piece.starts)) for piece in pieces])
+    file_ids = pa.array(np.concatenate([np.broadcast_to(piece.file_id, len(piece.starts)) for piece in pieces]))
     flaws = _all_flaws(pieces, data, starts, ends)
+    bounded = _bounded(data, starts, ends)
+    if quick and not flaws and bounded.all() and (values := quick.read(data, len(starts))):
+        return _quick_batch(file_ids, values, quick)
     keys = _count_keys(data, starts)
     text = _texts(data, starts, ends, flaws)
     flaw = pa.nulls(len(starts), pa.string())
     if flaws:
         flaw = pa.array([flaws.get(i) for i in range(len(starts))], pa.string())
-    doubt = pa.array(_doubt(data, starts, ends))
-    columns = [pa.array(file_ids, pa.int64()), text, pa.array(keys, pa.int32()), doubt, flaw]
-    if not located:
-        return pa.record_batch(columns, schema=PLAIN)
-    offsets = np.concatenate([piece.starts + piece.offset for piece in pieces])
-    raw = pa.array([_cut(data[starts[i] : ends[i]]) if i in flaws else None for i in range(len(starts))], pa.string())
-    columns += [pa.array(np.concatenate([piece.lines for piece in pieces])), pa.array(offsets), raw]
-    return pa.record_batch(columns, schema=LOCATED)
+    columns = [file_ids, text, pa.array(keys, pa.int32()), pa.array(~bounded), flaw]
+    if located:
+        offsets = np.concatenate([piece.starts + piece.offset for piece in pieces])
+        raw = [_cut(data[starts[i] : ends[i]]) if i in flaws else None for i in range(len(starts))]
+        lines = np.concatenate([piece.lines for piece in pieces])
+        columns += [pa.array(lines), pa.array(offsets), pa.array(raw, pa.string())]
+    elif quick:
+        columns.append(pa.array(np.zeros(len(starts), bool)))
+        columns += [pa.nulls(len(starts), kind) for kind in quick.types]
+    return pa.record_batch(columns, schema=schema(located=located, quick=quick))
+
+
+def _quick_batch(file_ids: pa.Array, values: list[pa.Array], quick: QuickJson) -> pa.RecordBatch:
+    count = len(file_ids)
+    empty = [pa.nulls(count, item.type) for item in PLAIN][1:]
+    columns = [file_ids, *empty, pa.array(np.ones(count, bool)), *values]
+    return pa.record_batch(columns, schema=schema(located=False, quick=quick))
+
+
+def _numbered(types: Sequence[pa.DataType]) -> list[tuple[str, pa.DataType]]:
+    return [(f"q{place}", kind) for place, kind in enumerate(types)]
 
 
 def _all_flaws(pieces: list[Piece], data: bytes, starts: Ints, ends: Ints) -> dict[int, str]:
@@ -165,12 +211,14 @@ def _count_keys(data: bytes, starts: Ints) -> npt.NDArray[np.int32]:
     return np.diff(np.searchsorted(at, starts), append=len(at)).astype(np.int32)
 
 
-def _doubt(data: bytes, starts: Ints, ends: Ints) -> npt.NDArray[np.bool_]:
+def _bounded(data: bytes, starts: Ints, ends: Ints) -> npt.NDArray[np.bool_]:
+    """For each record whether it begins with a brace and ends with one, but for one line end, LF or CRLF."""
     raw = np.frombuffer(data, np.uint8)
-    last = raw[ends - 1]
-    last = np.where(last == ord("\n"), raw[np.maximum(ends - 2, starts)], last)
-    doubt: npt.NDArray[np.bool_] = (raw[starts] != ord("{")) | (last != ord("}"))
-    return doubt
+    last = ends - 1
+    for end in (ord("\n"), ord("\r")):
+        last = np.maximum(last - (raw[last] == end), starts)
+    bounded: npt.NDArray[np.bool_] = (raw[starts] == ord("{")) & (raw[last] == ord("}"))
+    return bounded
 
 
 def _texts(data: bytes, starts: Ints, ends: Ints, flaws: dict[int, str]) -> pa.Array:

@@ -83,6 +83,8 @@ def test_the_child_sees_nothing_of_our_environment(own, small, tmp_path, monkeyp
         "PYTHONPATH",
         "PYTHONSAFEPATH",
         "LC_CTYPE",
+        "MALLOC_MMAP_THRESHOLD_",
+        "MALLOC_TRIM_THRESHOLD_",
     }
     assert not [c for c in psutil.Process(sandbox.pid).net_connections() if c.status != psutil.CONN_NONE]
 
