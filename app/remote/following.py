@@ -16,6 +16,7 @@ from app.values import RunState, Trigger
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 _WAITS_SECONDS = 10.0  # without a worker before it is told
+_COLLISION = "Deployment concurrency"  # how Prefect begins to say that another run of the deployment is active
 _ENDED_EARLY = {"CRASHED", "FAILED"}
 _AWAY_SECONDS = 120.0  # the server may be restarted meanwhile
 
@@ -75,6 +76,7 @@ class Following:
                 )
             if (later := self._since(str(wish.get("created_at")))) is not None:
                 return later
+            self._require_wanted(wish)
             if wish.get("flow_state") in _ENDED_EARLY:
                 self._tell(
                     f"Prefect ended the flow run {wish.get('flow_run_id')} before its run began"
@@ -84,6 +86,16 @@ class Following:
             elif time.monotonic() - asked > _WAITS_SECONDS:
                 self._tell(_why_it_waits(wish))
             pause = _slept(pause)
+
+    def _require_wanted(self, wish: dict[str, Any]) -> None:
+        """Raise for a flow run that somebody cancelled; one that met another run is followed by a run of its own."""
+        message = str(wish.get("flow_message") or "")
+        if wish.get("flow_state") == "CANCELLED" and not message.startswith(_COLLISION):
+            raise AutoloaderError(
+                f"The flow run {wish.get('flow_run_id')} of {self._ingestion} was cancelled before its run began."
+                f" {message}".rstrip(),
+                hint=f"Ask again: autoloader ingestions run {self._ingestion}",
+            )
 
     def _since(self, moment: str) -> UUID | None:
         """A run that began after the wish was made: it has seen whatever was there."""

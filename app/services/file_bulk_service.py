@@ -106,12 +106,18 @@ class FileBulkService:
 
         Raises NotFound for the ingestion, LeaseHeld.
         """
+        IngestionQueryService(self.database, self.tenant_id).name(ingestion_id)
         wanted = FileFilter(ingestion_id, states=(FileState.QUARANTINED.value,), run_id=run_id)
-        count, more = 0, True
-        while more:
-            done = self.by_filter(wanted, FileState.DISCOVERED)
-            count += done.moved
-            more = done.more and done.moved > 0
+        count, after, chunk = 0, 0, [0]
+        with self._leased(ingestion_id) as lease:
+            while chunk:
+                with lease.transaction() as session:
+                    chunk = list(file_queries.ids(session, wanted, after, _CHUNK))
+                    rows = file_queries.of_tenant(session, self.tenant_id, chunk)
+                    good, _ = _sorted_out(session, rows, FileState.DISCOVERED)
+                    self._move(session, good, FileState.DISCOVERED)
+                count += len(good)
+                after = max(chunk, default=after)
         return count
 
     def _leased(self, ingestion_id: UUID) -> AbstractContextManager[HeldLease]:

@@ -98,6 +98,7 @@ class DeploymentPass:
 
     def _remove(self, deployment: FoundDeployment, row: Ingestion | None) -> None:
         if row is not None:  # it may have been created anew while we listed: whoever pushes reads it again
+            self._seen.add(row.id)
             self._push(row, (), removed=deployment.spec.name)
         elif not self._full():
             self.prefect.delete_by_id(deployment.ref.id)
@@ -118,8 +119,10 @@ class DeploymentPass:
     def _mark_removed(self, row: Ingestion) -> None:
         if row.prefect_synced_revision == row.revision and row.prefect_deployment_id is None:
             return  # is known
-        with self.database.session_scope() as session:
-            prefect_sync.synced(session, row.id, row.revision, None, None)
+        outcome = self.sync.push(row.id)  # asks Prefect: somebody may have moved it to another pool
+        if outcome.state is not SyncState.IN_SYNC:
+            self._problem(row, outcome.state, outcome.reason or "")
+            self._stop_if_down(outcome)
 
     # --- brought in step ---------------------------------------------------------------------
 

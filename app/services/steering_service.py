@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from app.services.run_control_service import RunControlService
 from app.values import SyncState, Trigger
 
 _ATTEMPTS = 5
+_BEGINS_WITHIN = timedelta(seconds=3)  # a run, after its trigger was delivered, where a worker is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +203,9 @@ class SteeringService:
                     f"There is no trigger {trigger_id}.", hint="POST /v1/ingestions/{id}/run answers its id."
                 )
             run = runs.by_key(session, row.flow_run_id) if row.flow_run_id is not None else None
-        waits = row.flow_run_id is not None and run is None
-        state, message = self.follower.state(row.flow_run_id) if waits and row.flow_run_id else (None, None)
+        state = message = None
+        if row.flow_run_id is not None and run is None and _is_late(row.delivered_at):
+            state, message = self.follower.state(row.flow_run_id)
         return TriggerView(
             id=row.id,
             ingestion_id=row.ingestion_id,
@@ -218,6 +220,11 @@ class SteeringService:
             attempts=row.attempts,
             error=row.error,
         )
+
+
+def _is_late(delivered_at: datetime | None) -> bool:
+    """Whether the run should have begun by now: sooner, nobody needs to ask Prefect."""
+    return delivered_at is not None and datetime.now(UTC) - delivered_at > _BEGINS_WITHIN
 
 
 def merge_patch(target: object, patch: object) -> Any:

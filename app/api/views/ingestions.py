@@ -224,7 +224,7 @@ class TriggerOut(View):
     delivered_at: datetime | None
     flow_run_id: str | None = Field(description="In Prefect, once it is delivered.")
     flow_state: str | None = Field(
-        description="Where the flow run is in Prefect, while its run has not begun; null where Prefect does not tell."
+        description="Where the flow run is in Prefect, when its run should have begun; null where that is not told."
     )
     flow_message: Told | None = Field(description="What Prefect says of that state.")
     run_id: UUID | None = Field(description="The run, once it has begun.")

@@ -15,7 +15,7 @@ from app.models import Run
 from app.repositories import leases, runs, triggers
 from app.repositories.leases import Holder
 from app.repositories.run_liveness import RunFacts
-from app.services import lease_service
+from app.services import lease_service, steering_service
 from app.services.follower import Follower
 from app.services.lease_service import HeldLease
 from app.services.prefect_runs import FlowRunView
@@ -222,7 +222,8 @@ def test_a_flow_run_that_ended_before_its_run_began_is_made_up_for_ever_later(pr
         assert product.triggers.deliver_due().delivered == 1
 
 
-def test_whoever_asked_for_a_run_is_told_that_prefect_ended_it_before_it_began(product, ingestion_id):
+def test_whoever_asked_for_a_run_is_told_that_prefect_ended_it_before_it_began(product, ingestion_id, monkeypatch):
+    monkeypatch.setattr(steering_service, "_BEGINS_WITHIN", timedelta(0))
     steering = SteeringService(
         product.database, product.settings, Follower(product.database, product.settings, product.prefect)
     )

@@ -131,18 +131,34 @@ def test_created_changed_and_deleted_while_prefect_was_down_is_in_step_after_one
     assert product.reconciler.run_pass().quiet
 
 
+def move(product, ingestion_id):
+    """Somebody gives the deployment to another work pool."""
+    from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
+
+    other = f"other-{product.settings.prefect_work_pool}"
+    with product.prefect.requests() as client:
+        client.create_work_pool(WorkPoolCreate(name=other, type="process"))
+        client.update_deployment(product.prefect.find(ingestion_id).ref.id, DeploymentUpdate(work_pool_name=other))
+
+
+def test_the_deployment_of_a_deleted_ingestion_is_removed_from_another_pool_too(product, down):
+    ingestion_id = product.created()
+    move(product, ingestion_id)
+    down.ingestions.delete("orders")
+    assert down.sync.push(ingestion_id).state == "pending"
+
+    product.reconciler.run_pass()
+
+    assert (product.prefect.find(ingestion_id), product.standing(ingestion_id)) == (None, IN_SYNC)
+    assert product.reconciler.run_pass().quiet
+
+
 def test_edited_missing_moved_orphaned_and_foreign_deployments(product):
     edited, missing, moved, orphaned = (product.created(name) for name in ("edited", "missing", "moved", "orphaned"))
     spec = product.prefect.find(edited).spec
     product.prefect.upsert(replace(spec, schedules=(), concurrency_limit=7))
     product.prefect.delete(missing)
-    with product.prefect.requests() as client:
-        from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
-
-        other = f"other-{product.settings.prefect_work_pool}"
-        client.create_work_pool(WorkPoolCreate(name=other, type="process"))
-        where = DeploymentUpdate(work_pool_name=other)
-        client.update_deployment(product.prefect.find(moved).ref.id, where)
+    move(product, moved)
     with product.database.session_scope() as session:  # as if the row had never been
         session.delete(ingestions.by_id(session, orphaned))
     product.prefect.upsert(replace(spec, name="nightly-report", tags=("theirs",)))

@@ -49,3 +49,19 @@ def test_a_flow_run_that_died_before_it_began_is_told_once(monkeypatch):
 
     [told] = listening.notes
     assert told.startswith("Prefect ended the flow run f before its run began (CRASHED): Exited with 137.")
+
+
+@pytest.mark.parametrize(
+    ("message", "ended"),
+    [
+        ("Cancelled by a person", "was cancelled before its run began. Cancelled by a person"),
+        ("Deployment concurrency limit reached.", "was not begun"),  # another run is active, and one follows it
+    ],
+)
+def test_a_flow_run_that_somebody_cancelled_is_not_waited_for(monkeypatch, message, ended):
+    monkeypatch.setattr(following, "_FIRST_PAUSE", 0.001)
+    cancelled = wish(state="delivered", flow_run_id="f", flow_state="CANCELLED", flow_message=message)
+    gone = wish(state="delivered", flow_run_id=None)
+
+    with pytest.raises(AutoloaderError, match=ended):
+        Following(Answers(cancelled, gone), cancelled, "orders", Listening()).to_its_end()
