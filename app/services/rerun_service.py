@@ -63,6 +63,13 @@ def settle(session: Session, run: Run, now: datetime) -> None:
         _store(session, row, kind, now, now, {"reason": "rerun", "after_run": str(run.id)})
 
 
+def go_on(session: Session, ingestion_id: UUID) -> None:
+    """Ask for another run behind the one that ends in this transaction, before it is settled."""
+    row = ingestions.locked(session, ingestion_id)
+    if row is not None:
+        row.rerun_wanted = True
+
+
 def _active(session: Session, ingestion_id: UUID) -> Run | None:
     lease = leases.read(session, ingestion_id)
     if lease is None or lease.holder is None or lease.run_id is None:

@@ -283,10 +283,13 @@ class RunService:
 
     # --- finish ------------------------------------------------------------------------------
 
-    def finish(self, ctx: RunContext, *, stopped_early: bool = False, upkeep: bool = True) -> metrics.RunSummary:
+    def finish(
+        self, ctx: RunContext, *, stopped_early: bool = False, goes_on: bool = False, upkeep: bool = True
+    ) -> metrics.RunSummary:
         """End the run with its metrics: SUCCESS, or PARTIAL when a file was not loaded or work still waits.
 
-        Without `upkeep` the table's history is left as it is.
+        `goes_on`: what waits after an early stop is for another run, asked for at once; not if this one landed nothing,
+        as the next would not either. Without `upkeep` the table's history is left as it is.
         """
         ctx.progress.step("finish")
         if upkeep:
@@ -297,6 +300,8 @@ class RunService:
             if run is None:
                 raise NotFound(f"Run {ctx.run_id} vanished.")
             run.state, run.finished_at, run.metrics = summary.state.value, self.clock.now(), summary.metrics
+            if goes_on and stopped_early and summary.metrics["batches"]:
+                rerun_service.go_on(session, run.ingestion_id)
             rerun_service.settle(session, run, self.clock.now())
         return summary
 

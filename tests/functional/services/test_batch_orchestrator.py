@@ -11,9 +11,11 @@ from app.config import Settings
 from app.database import Database
 from app.errors import Conflict, SourceNotFound
 from app.models import Run
+from app.models import Trigger as TriggerRow
 from app.services import batch_orchestrator
 from app.services.batch_orchestrator import BatchOrchestrator
 from app.services.ingestion_service import IngestionService
+from app.services.run_service import RunService
 from app.services.run_view_service import RunViewService
 from app.values import RunState, Trigger
 from tests.fakes.ledger import shape
@@ -72,6 +74,22 @@ def test_after_its_time_a_run_begins_no_batch_and_ends_partial(
     assert stored(sqlite_database, summary.run_id).state == "PARTIAL"
     rest = orchestrator.run_ingestion(ingestion)
     assert (rest.state, rest.metrics["rows"]) == (RunState.SUCCESS, 3 - loaded)
+
+
+@pytest.mark.parametrize(("goes_on", "processed", "asked"), [(True, 1, 1), (True, 0, 0), (False, 1, 0)])
+def test_what_waits_when_the_time_is_up_is_for_a_run_that_is_asked_for_at_once(
+    sqlite_database, settings, ingestion, goes_on, processed, asked
+):
+    steps = RunService(sqlite_database, settings)
+    with steps.start(ingestion.id, Trigger.ARRIVAL) as ctx:
+        steps.discover(ctx)
+        for batch_id in steps.plan(ctx).batch_ids[:processed]:
+            steps.process(ctx, batch_id)
+        steps.finish(ctx, stopped_early=True, goes_on=goes_on)
+
+    with sqlite_database.session_scope() as session:
+        wishes = [(one.kind, one.payload["after_run"]) for one in session.scalars(select(TriggerRow))]
+    assert wishes == [("arrival", str(ctx.run_id))] * asked
 
 
 def test_a_key_is_run_once(sqlite_database, settings, ingestion):
