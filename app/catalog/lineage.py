@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pyiceberg.table.metadata import TableMetadata
@@ -11,7 +12,9 @@ from pyiceberg.table.snapshots import Snapshot
 
 from app.values import Lineage, SnapshotInfo
 
-_STAGED = "wap.id"
+STAGED = "wap.id"
+SOURCE = "source-snapshot-id"
+_OURS = "autoloader."
 
 
 def lineage_of(metadata: TableMetadata) -> Lineage:
@@ -24,7 +27,8 @@ def lineage_of(metadata: TableMetadata) -> Lineage:
     end = chain[-1].parent_snapshot_id if chain else metadata.current_snapshot_id
     complete = end is None and _nothing_is_hidden(chain, metadata)
     outside = frozenset(known).difference(snapshot.snapshot_id for snapshot in chain)
-    return Lineage(metadata.table_uuid, tuple(snapshot_info(snapshot) for snapshot in chain), complete, outside)
+    ancestors = tuple(_with_source(snapshot_info(snapshot), known) for snapshot in chain)
+    return Lineage(metadata.table_uuid, ancestors, complete, outside)
 
 
 def snapshot_info(snapshot: Snapshot) -> SnapshotInfo:
@@ -37,6 +41,16 @@ def snapshot_info(snapshot: Snapshot) -> SnapshotInfo:
         committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
         summary=summary,
     )
+
+
+def _with_source(published: SnapshotInfo, known: Mapping[int, Snapshot]) -> SnapshotInfo:
+    """`published`, with what the staged snapshot said of us: a cherry-pick onto a moved main copies its files alone."""
+    text = published.summary.get(SOURCE, "")
+    source = known.get(int(text)) if text.isdigit() else None
+    if source is None:
+        return published
+    ours = {key: value for key, value in snapshot_info(source).summary.items() if key.startswith(_OURS)}
+    return replace(published, summary={**ours, **published.summary})
 
 
 def _nothing_is_hidden(chain: Sequence[Snapshot], metadata: TableMetadata) -> bool:
@@ -60,7 +74,7 @@ def _nothing_is_hidden(chain: Sequence[Snapshot], metadata: TableMetadata) -> bo
 def _beside_main(metadata: TableMetadata) -> set[int | None]:
     """Sequence numbers of the snapshots that were staged for an audit, or that another branch has."""
     known = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
-    numbers = {s.sequence_number for s in known.values() if s.summary and _STAGED in s.summary.additional_properties}
+    numbers = {s.sequence_number for s in known.values() if s.summary and STAGED in s.summary.additional_properties}
     for name, ref in metadata.refs.items():
         if name != MAIN_BRANCH and ref.snapshot_ref_type is SnapshotRefType.BRANCH:
             numbers |= {snapshot.sequence_number for snapshot in _chain(ref.snapshot_id, known)}

@@ -151,6 +151,24 @@ class Table:
                 lost = error  # the next look tells, and adding again what is there does nothing
         raise lost or CommitConflict(f"The columns of {self.name} could not be changed.")
 
+    def require_properties(self, properties: Mapping[str, str]) -> bool:
+        """Give the table these properties, in a commit of its own; answers whether it lacked one. Raises as
+        `add_columns`.
+        """
+        lost: CommitUnknown | CommitConflict | None = None
+        for attempt in range(_SCHEMA_ATTEMPTS):
+            seen = self.look()
+            lacking = {name: value for name, value in properties.items() if seen.properties.get(name) != value}
+            if not lacking:
+                return attempt > 0
+            transaction = seen.loaded.transaction()
+            transaction.set_properties(lacking)
+            try:
+                commit.send(seen.loaded, transaction)
+            except (CommitConflict, CommitUnknown) as error:
+                lost = error  # the next look tells
+        raise lost or CommitConflict(f"The properties of {self.name} could not be changed.")
+
     def expire(self, protected: Collection[int | None], older_than: datetime, limit: int = 1_000) -> int:
         """Forget main's old snapshots; answers how many. See `app.catalog.expire`."""
         return expire.expire(self.look().loaded, protected, older_than, limit)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from pyiceberg.manifest import DataFile
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import RemoveSnapshotsUpdate
 
@@ -35,8 +36,15 @@ def append_nothing(table: Table) -> int:
     return table.look().append((), {"who": "foreign"}).snapshot_id
 
 
-def stage(table: Table, batch_id: object) -> None:
-    """A snapshot as Spark stages one: under the batch's id, and not on main."""
-    staged = table.look().loaded.transaction()
-    staged.update_snapshot(snapshot_properties={"wap.id": str(batch_id)}, branch=None).fast_append().commit()
-    staged.commit_transaction()
+def stage(
+    table: Table, batch_id: object, properties: Mapping[str, str] | None = None, files: Sequence[DataFile] = ()
+) -> int:
+    """A snapshot as Spark stages one: under the batch's id, and not on main. Answers it."""
+    transaction = table.look().loaded.transaction()
+    summary = {"wap.id": str(batch_id), **(properties or {})}
+    update = transaction.update_snapshot(snapshot_properties=summary, branch=None).fast_append()
+    for file in files:
+        update.append_data_file(file)
+    update.commit()
+    transaction.commit_transaction()
+    return update.snapshot_id
