@@ -125,7 +125,8 @@ class Batch:
     """A fixed, stored set of files that becomes one commit.
 
     `table_uuid` and `base_snapshot_id` are what the first claim saw (a `None` base with a UUID: the
-    table had no snapshot); both are `None` before it. `claims` counts how often the batch was claimed.
+    table had no snapshot); both are `None` before it. `claims` counts how often the batch was claimed. `engine_job` is
+    what the last claimant's engine gave for its successor, to stop what it may have left at work.
     """
 
     id: UUID
@@ -139,6 +140,7 @@ class Batch:
     table_uuid: UUID | None = None
     base_snapshot_id: int | None = None
     parent_id: UUID | None = None
+    engine_job: str | None = None
 
 
 # --- what an engine did ----------------------------------------------------------------------

@@ -79,6 +79,18 @@ class Engine(Protocol):
     def ignored_settings(self) -> str:
         """A sentence when the table was there and is not as the destination describes a new one; else empty."""
 
+    def job(self) -> str | None:
+        """What a successor needs to stop what this process may leave at work; None where nothing outlives it.
+
+        It is stored before the batch is written. Raises what opening the engine raises.
+        """
+
+    def interrupt(self, job: str, batch: Batch) -> None:
+        """Stop what the process that gave `job` may still do for the batch, as far as it goes.
+
+        Never raises: that nothing is loaded twice does not rest on it.
+        """
+
     def landing(self, batch: Batch) -> Landing:
         """Where the batch is, by the table alone (protocol, points 4 and 5)."""
 

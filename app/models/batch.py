@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Uuid, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, HumanText, UtcDateTime
@@ -49,6 +49,7 @@ class Batch(Base):
     quarantined_count: Mapped[int] = mapped_column(Integer, default=0)
     skipped_count: Mapped[int] = mapped_column(Integer, default=0)
     settled_run_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("runs.id"))  # that ended it
+    engine_job: Mapped[str | None] = mapped_column(Text)  # by which a successor stops what the claimant left at work
     error: Mapped[str | None] = mapped_column(HumanText)  # of UNKNOWN: the evidence
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -132,13 +132,23 @@ def change(session: Session, batch_id: UUID, **columns: object) -> None:
     )
 
 
-def claim(session: Session, batch: Batch, *, epoch: int, table_uuid: UUID, head: int | None, now: datetime) -> None:
+def claim(
+    session: Session,
+    batch: Batch,
+    *,
+    epoch: int,
+    table_uuid: UUID,
+    head: int | None,
+    now: datetime,
+    job: str | None = None,
+) -> None:
     """Count a claim. Only the first one sets the base (protocol, point 4)."""
     batch.state = BatchState.CLAIMED
     batch.claims += 1
     batch.unanswered += 1
     batch.claim_epoch = epoch
     batch.claimed_at = now
+    batch.engine_job = job
     if batch.table_uuid is None:
         batch.table_uuid = table_uuid
         batch.base_snapshot_id = head
@@ -159,4 +169,5 @@ def as_value(batch: Batch) -> values.Batch:
         table_uuid=batch.table_uuid,
         base_snapshot_id=batch.base_snapshot_id,
         parent_id=batch.parent_id,
+        engine_job=batch.engine_job,
     )

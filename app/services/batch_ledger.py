@@ -55,14 +55,16 @@ class BatchLedger:
         with self.ctx.lease.transaction() as session:
             return files.of_batch(session, batch.id)
 
-    def claim(self, batch: Batch, state: TableState) -> tuple[Batch, list[BatchFile]]:
+    def claim(self, batch: Batch, state: TableState, job: str | None) -> tuple[Batch, list[BatchFile]]:
         """Files become PROCESSING before data is touched; the first claim stores the base (protocol, point 4)."""
         now = self.ctx.clock.now()
         with self.ctx.lease.transaction() as session:
             row = self._row(session, batch.id)
             ledger.require_batch_move(batch.id, BatchState(row.state), BatchState.CLAIMED)
             first = row.claims == 0
-            batches.claim(session, row, epoch=self.ctx.lease.epoch, table_uuid=state.uuid, head=state.head, now=now)
+            batches.claim(
+                session, row, epoch=self.ctx.lease.epoch, table_uuid=state.uuid, head=state.head, now=now, job=job
+            )
             file_moves.claim(session, batch.id, self.ctx.run_id, now, first=first, expected=row.file_count)
             return batches.as_value(row), files.of_batch(session, batch.id)
 

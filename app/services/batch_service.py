@@ -76,6 +76,8 @@ class BatchService:
             raise self._blocked(batch, "An earlier run found it so.")
         if batch.claims:
             failpoints.hit("healing")
+            if batch.engine_job:
+                self.engine.interrupt(batch.engine_job, batch)
             landing = self._still_there(batch, self._look(batch))
             if landing.kind is not LandingKind.NOT_LANDED:
                 return self._follow(batch, landing)
@@ -87,7 +89,7 @@ class BatchService:
     # --- one attempt -------------------------------------------------------------------------
 
     def _attempt(self, batch: Batch) -> BatchReport:
-        batch, batch_files = self.ledger.claim(batch, self._table())
+        batch, batch_files = self.ledger.claim(batch, self._table(), self.engine.job())
         if batch.claims == 1:
             self._unsent.add(batch.id)
         failpoints.hit("claimed")

@@ -94,6 +94,12 @@ class FakeEngine:
 
     # --- the table
 
+    def job(self) -> str | None:
+        return None
+
+    def interrupt(self, job: str, batch: Batch) -> None:
+        del job, batch
+
     def ensure_table(self) -> TableState:
         self.at("create")
         self.table.create(_SCHEMA)

@@ -5,26 +5,24 @@ files ─ LocalFiles ─► Sandbox ─► staged Parquet ─ land ─► table'
 
 from __future__ import annotations
 
-import gzip
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
 from pyiceberg.manifest import DataFile
 
 from app import failpoints
-from app.catalog import expire, rejects
 from app.catalog import files as table_files
+from app.catalog import rejects
 from app.catalog.schema import field_types
 from app.catalog.table import Look, Table
 from app.config import Settings
-from app.datatypes import Column, TableSchema, parse_schema
-from app.errors import CommitConflict, InvalidInput, LandingIncomplete, ParserDied, TableNotFound
+from app.datatypes import TableSchema
+from app.errors import ParserDied
 from app.ingest.engines import embedded_publish
 from app.ingest.engines.embedded_input import (
     LocalFiles,
@@ -35,9 +33,9 @@ from app.ingest.engines.embedded_input import (
 )
 from app.ingest.engines.embedded_publish import Staged
 from app.ingest.engines.sandbox import Sandbox
+from app.ingest.engines.table_side import TableSide
 from app.ingest.evolution import merge_new_columns
 from app.ingest.formats.contract import NewColumn, ParsedFile, ParseFile, ParseRequest, ParseResult
-from app.ingest.landing import decide
 from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
 from app.spool import Spool
@@ -50,7 +48,6 @@ from app.values import (
     Landing,
     RejectFile,
     RejectSample,
-    TableState,
     WriteResult,
 )
 
@@ -89,7 +86,7 @@ class _Attempt:
         return Staged(tuple(self.data), types, metadata.default_spec_id, self.look.objects, self.reject_file)
 
 
-class EmbeddedEngine:
+class EmbeddedEngine(TableSide):
     """One table, one source, one run. Not for use by several threads at once."""
 
     name = "embedded"
@@ -104,70 +101,12 @@ class EmbeddedEngine:
         clock: Clock | None = None,
     ) -> None:
         """`schema` are the columns of a table that is yet to be made; without them those that `shape` declares."""
-        self.table = table
-        self.shape = shape
-        self.schema = schema
+        super().__init__(table, shape, schema, settings)
         self.inputs = inputs
-        self.settings = settings
         self.clock = clock or SystemClock()
         self._local = LocalFiles(inputs.store, inputs.spool, settings, shape.format)
 
-    # --- the table ---------------------------------------------------------------------------
-
-    def ensure_table(self) -> TableState:
-        declared = parse_schema(self.shape.columns.columns) if self.shape.columns.columns else None
-        wanted, added = self.schema or declared or TableSchema(), row_schema(self.shape.row_columns)
-        ours = {column.name.lower() for column in added}
-        taken = [column.name for column in wanted if column.name.lower() in ours]
-        if taken:
-            raise InvalidInput(
-                f"The columns {', '.join(taken)} have the names of row columns.", hint="Rename them in row_columns."
-            )
-        if not self.table.exists():
-            destination = self.shape.destination
-            columns = TableSchema((*wanted.columns, *added.columns))
-            self.table.catalog.create(self.table.name, columns, destination.partition_by, destination.properties)
-        elif declared:
-            _require_types(self.table.state(), declared)
-        more = wanted.columns if self.shape.columns.on_new_columns == "add_columns" else ()
-        state = self.table.add_columns((*more, *added.columns))
-        row_columns(self.shape.row_columns, state.schema)
-        return state if state.head is not None else self.table_to_claim()
-
-    def table_to_claim(self) -> TableState:
-        return embedded_publish.begin(self.table, self.settings.commit_attempts)
-
-    def table_state(self) -> TableState:
-        return self.table.state()
-
-    def add_columns(self, columns: Sequence[Column]) -> TableState:
-        return self.table.add_columns(columns)
-
-    def expire(self, protected: frozenset[int | None], before: datetime) -> int:
-        gone = _expired(self.table, protected, before)
-        if not protected:
-            gone += _expired(self.table.catalog.table(self.table.name.rejects), protected, before)
-        return gone
-
-    def retention_warning(self) -> str:
-        needed = timedelta(seconds=self.settings.snapshot_retention_seconds)
-        try:
-            properties = self.table.look().properties
-        except TableNotFound:
-            properties = self.shape.destination.properties  # it will be made with them
-        return expire.retention_warning(str(self.table.name), properties, needed)
-
-    def ignored_settings(self) -> str:
-        destination = self.shape.destination
-        try:
-            return self.table.look().lacks(destination.partition_by, destination.properties)
-        except TableNotFound:
-            return ""
-
     # --- one batch ---------------------------------------------------------------------------
-
-    def landing(self, batch: Batch) -> Landing:
-        return decide(self.table.lineage(), batch)
 
     def write(self, batch: Batch, files: Sequence[BatchFile]) -> WriteResult:
         name = uuid4().hex[:16]
@@ -189,31 +128,6 @@ class EmbeddedEngine:
 
     def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
         return embedded_publish.publish(self.table, batch, _staged(written), properties, self.settings.commit_attempts)
-
-    def spend(self, batch: Batch) -> Landing:
-        return embedded_publish.spend(self.table, batch, self.settings.commit_attempts)
-
-    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
-        embedded_publish.publish_rejects(self.table, batch, reject_file, self.settings.commit_attempts)
-
-    def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
-        """One for each attempt: which of them landed, and so which receipt counts, its snapshot says."""
-        objects = self.table.look().objects
-        path = objects.path(f"autoloader/{batch.id}.{attempt}.json.gz")
-        objects.write(path, gzip.compress(json.dumps(receipt, ensure_ascii=False).encode(), mtime=0))
-        return path
-
-    def read_receipt(self, path: str) -> dict[str, object]:
-        data = self.table.look().objects.read(path)
-        try:
-            receipt = json.loads(gzip.decompress(data))
-        except (OSError, EOFError, ValueError) as error:
-            raise LandingIncomplete(
-                f"The receipt {path} cannot be read: {error}.", hint="Do not change receipts by hand."
-            ) from error
-        if not isinstance(receipt, dict):
-            raise LandingIncomplete(f"The receipt {path} is not an object.", hint="Do not change receipts by hand.")
-        return receipt
 
     def discard(self, written: WriteResult) -> None:
         _staged(written).remove()
@@ -263,15 +177,6 @@ class EmbeddedEngine:
             attempt.first_rejects = rejects.first(attempt.rejects, _SHOWN_EACH, _SHOWN_REJECTS)
 
 
-def _expired(table: Table, protected: frozenset[int | None], before: datetime) -> int:
-    try:
-        return table.expire(protected, before)
-    except TableNotFound:
-        return 0
-    except CommitConflict:
-        return 0  # somebody commits right now: the next run has the time
-
-
 def _poison(group: Sequence[ParseFile]) -> Callable[[int], None] | None:
     """A hook that has the parser killed when a test has poisoned one of these files."""
     if not failpoints.poisoned(file.path for file in group):
@@ -282,16 +187,6 @@ def _poison(group: Sequence[ParseFile]) -> Callable[[int], None] | None:
         raise ParserDied(message)
 
     return die
-
-
-def _require_types(state: TableState, declared: TableSchema) -> None:
-    for column in declared:
-        there = state.schema.find(column.name)
-        if there is not None and str(there.type) != str(column.type):
-            raise InvalidInput(
-                f"Column {column.name} is declared as {column.type}, and {state.name} has it as {there.type}.",
-                hint="Declare it as the table has it, or load into another table.",
-            )
 
 
 def _staged(written: WriteResult) -> Staged:

@@ -70,12 +70,15 @@ class Staged:
             )
 
 
-def begin(table: Table, attempts: int) -> TableState:
-    """The table, with an empty snapshot to count from where main is empty and its history is not certain."""
+def begin(table: Table, attempts: int, *, always: bool = False) -> TableState:
+    """The table, with an empty snapshot to count from where main is empty and its history is not certain.
+
+    `always`: also where it is certain. Snapshots that are staged and thrown away again would make it uncertain.
+    """
     lost: CommitConflict | CommitUnknown | None = None
     for attempt in range(attempts + 1):
         look = table.look()
-        if look.lineage.ancestors or look.lineage.complete:
+        if look.lineage.ancestors or (look.lineage.complete and not always):
             return look.state
         try:
             look.append((), {OUTCOME: BEGUN})
@@ -101,7 +104,7 @@ def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str,
         failpoints.hit("commit-landed")
         return snapshot
 
-    landing = _until_answered(table, batch, attempts, once)
+    landing = until_answered(table, batch, attempts, once)
     if isinstance(landing, Landing):
         return landing
     snapshot, look = landing
@@ -117,10 +120,10 @@ def spend(table: Table, batch: Batch, attempts: int) -> Landing:
         failpoints.hit("spending")
         return look.append((), {**ids_of(batch), OUTCOME: SPENT})
 
-    landing = _until_answered(table, batch, attempts, once)
+    landing = until_answered(table, batch, attempts, once)
     if isinstance(landing, Landing):
         return landing
-    return decide(_look_again(table, attempts).lineage, batch)
+    return decide(look_again(table, attempts).lineage, batch)
 
 
 def publish_rejects(table: Table, batch: Batch, file: RejectFile, attempts: int) -> None:
@@ -150,14 +153,14 @@ def _rejects_are_in(look: Look, batch: Batch, file: RejectFile) -> bool:
     return rejects.has_rows_of(look, batch) if landed is None else landed
 
 
-def _until_answered(
+def until_answered(
     table: Table, batch: Batch, attempts: int, once: Callable[[Look], SnapshotInfo]
 ) -> Landing | tuple[SnapshotInfo, Look]:
     """Look and try `once`, again and again; the table's answer, or our snapshot and what it was put upon."""
     refused: CommitConflict | CommitUnknown | None = None
     lost: CommitUnknown | None = None
     for attempt in range(attempts):
-        look = _look_again(table, attempts) if lost else table.look()
+        look = look_again(table, attempts) if lost else table.look()
         landing = decide(look.lineage, batch)
         if landing.kind is not LandingKind.NOT_LANDED:
             return landing
@@ -168,13 +171,13 @@ def _until_answered(
         except CommitUnknown as error:
             refused = lost = error
         _pause(attempt)
-    landing = decide(_look_again(table, attempts).lineage, batch)
+    landing = decide(look_again(table, attempts).lineage, batch)
     if landing.kind is not LandingKind.NOT_LANDED:
         return landing
     raise lost or refused or CommitConflict(f"No attempt to commit to {table.name} was allowed.")
 
 
-def _look_again(table: Table, attempts: int) -> Look:
+def look_again(table: Table, attempts: int) -> Look:
     """Look after a commit was sent. Raises CommitUnknown when the table cannot be asked."""
     for attempt in range(attempts):
         try:

@@ -1,0 +1,152 @@
+"""What every engine does on the table's side, through the catalog that they share: make it, look, spend, receipts.
+
+Commits here are the embedded ones (`embedded_publish`), whichever engine wrote the data.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from app.catalog import expire, staged
+from app.catalog.table import Look, Table
+from app.config import Settings
+from app.datatypes import Column, TableSchema, parse_schema
+from app.errors import CommitConflict, InvalidInput, LandingIncomplete, TableNotFound
+from app.ingest.engines import embedded_publish
+from app.ingest.engines.embedded_input import row_columns, row_schema
+from app.ingest.landing import decide
+from app.schemas.ingestion import IngestionShape
+from app.values import Batch, Landing, RejectFile, TableState
+
+_MOST_FORGOTTEN = 1_000
+
+
+class TableSide:
+    """The part of an engine that needs the catalog alone."""
+
+    def __init__(self, table: Table, shape: IngestionShape, schema: TableSchema | None, settings: Settings) -> None:
+        """`schema` are the columns of a table that is yet to be made; without them those that `shape` declares."""
+        self.table = table
+        self.shape = shape
+        self.schema = schema
+        self.settings = settings
+
+    # --- the table ---------------------------------------------------------------------------
+
+    def ensure_table(self) -> TableState:
+        declared = parse_schema(self.shape.columns.columns) if self.shape.columns.columns else None
+        wanted, added = self.schema or declared or TableSchema(), row_schema(self.shape.row_columns)
+        ours = {column.name.lower() for column in added}
+        taken = [column.name for column in wanted if column.name.lower() in ours]
+        if taken:
+            raise InvalidInput(
+                f"The columns {', '.join(taken)} have the names of row columns.", hint="Rename them in row_columns."
+            )
+        if not self.table.exists():
+            destination = self.shape.destination
+            columns = TableSchema((*wanted.columns, *added.columns))
+            self.table.catalog.create(self.table.name, columns, destination.partition_by, destination.properties)
+        elif declared:
+            _require_types(self.table.state(), declared)
+        more = wanted.columns if self.shape.columns.on_new_columns == "add_columns" else ()
+        state = self.table.add_columns((*more, *added.columns))
+        row_columns(self.shape.row_columns, state.schema)
+        return state if state.head is not None else self.table_to_claim()
+
+    def table_to_claim(self) -> TableState:
+        return embedded_publish.begin(self.table, self.settings.commit_attempts)
+
+    def table_state(self) -> TableState:
+        return self.table.state()
+
+    def add_columns(self, columns: Sequence[Column]) -> TableState:
+        return self.table.add_columns(columns)
+
+    def expire(self, protected: frozenset[int | None], before: datetime) -> int:
+        gone = _expired(self.table, protected, before) + _forgotten(self.table, before)
+        if not protected:
+            gone += _expired(self.table.catalog.table(self.table.name.rejects), protected, before)
+        return gone
+
+    def retention_warning(self) -> str:
+        needed = timedelta(seconds=self.settings.snapshot_retention_seconds)
+        try:
+            properties = self.table.look().properties
+        except TableNotFound:
+            properties = self.shape.destination.properties  # it will be made with them
+        return expire.retention_warning(str(self.table.name), properties, needed)
+
+    def ignored_settings(self) -> str:
+        destination = self.shape.destination
+        try:
+            return self.table.look().lacks(destination.partition_by, destination.properties)
+        except TableNotFound:
+            return ""
+
+    def landing(self, batch: Batch) -> Landing:
+        return decide(self.table.lineage(), batch)
+
+    def job(self) -> str | None:
+        return None
+
+    def interrupt(self, job: str, batch: Batch) -> None:
+        """Nothing of the embedded engine outlives its process."""
+
+    def spend(self, batch: Batch) -> Landing:
+        return embedded_publish.spend(self.table, batch, self.settings.commit_attempts)
+
+    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
+        embedded_publish.publish_rejects(self.table, batch, reject_file, self.settings.commit_attempts)
+
+    def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
+        """One for each attempt: which of them landed, and so which receipt counts, its snapshot says."""
+        look = self.table.look()
+        path = self.receipt_path(look, batch, attempt)
+        look.objects.write(path, gzip.compress(json.dumps(receipt, ensure_ascii=False).encode(), mtime=0))
+        return path
+
+    @staticmethod
+    def receipt_path(look: Look, batch: Batch, attempt: str) -> str:
+        return look.objects.path(f"autoloader/{batch.id}.{attempt}.json.gz")
+
+    def read_receipt(self, path: str) -> dict[str, object]:
+        data = self.table.look().objects.read(path)
+        try:
+            receipt = json.loads(gzip.decompress(data))
+        except (OSError, EOFError, ValueError) as error:
+            raise LandingIncomplete(
+                f"The receipt {path} cannot be read: {error}.", hint="Do not change receipts by hand."
+            ) from error
+        if not isinstance(receipt, dict):
+            raise LandingIncomplete(f"The receipt {path} is not an object.", hint="Do not change receipts by hand.")
+        return receipt
+
+
+def _expired(table: Table, protected: frozenset[int | None], before: datetime) -> int:
+    try:
+        return table.expire(protected, before)
+    except TableNotFound:
+        return 0
+    except CommitConflict:
+        return 0  # somebody commits right now: the next run has the time
+
+
+def _forgotten(table: Table, before: datetime) -> int:
+    """What some run staged on a cluster and never published."""
+    try:
+        return staged.forget_old(table.look(), before, _MOST_FORGOTTEN)
+    except (TableNotFound, CommitConflict):
+        return 0
+
+
+def _require_types(state: TableState, declared: TableSchema) -> None:
+    for column in declared:
+        there = state.schema.find(column.name)
+        if there is not None and str(there.type) != str(column.type):
+            raise InvalidInput(
+                f"Column {column.name} is declared as {column.type}, and {state.name} has it as {there.type}.",
+                hint="Declare it as the table has it, or load into another table.",
+            )
