@@ -10,7 +10,7 @@ from app.datatypes import Column, DataType, can_be_named
 from app.ingest.formats.base import NewColumn, ReadJob
 from app.ingest.formats.json_types import Shape, spoken_once
 
-_SAMPLE = 500  # values of each key that decide its type
+SAMPLE = 500  # values of each key that decide its type
 _MOST = 1000  # columns reported at once; the others stay rescued
 _EXAMPLE = 200
 _DEEPEST = 100  # levels; Python's JSON gives up at some thousand, and where is not for us to say
@@ -29,7 +29,7 @@ def new_columns(job: ReadJob, relation: str) -> tuple[NewColumn, ...]:
     keys = "unnest(json_keys(rescued)) AS key"
     values = "unnest(CAST(json_extract(rescued, '$.*') AS VARCHAR[])) AS value"
     query = (
-        f"SELECT key, arg_min(value, file_id, {_SAMPLE}), arg_min(file_id, file_id, {_SAMPLE})"
+        f"SELECT key, arg_min(value, file_id, {SAMPLE}), arg_min(file_id, file_id, {SAMPLE})"
         f" FROM (SELECT file_id, {keys}, {values} FROM {relation}) GROUP BY key ORDER BY min(file_id), key"
     )
     cursor = job.connection.execute(query)

@@ -1,0 +1,221 @@
+"""Spark SQL from lines of text to rows: one JSON object a line.
+
+The rules are those of `formats/json_sql.py`: keys match by their exact name, of two equal ones the first is taken and
+the other rescued, and a null under an unknown key is no value. Each layer is a list of expressions over the one before:
+
+    value, file ─► flaw, tagged ─► x ─► m0 ─► r0, r1 … ─► m1 … ─► c0, c1 … ─► odd ─► rescued, reject
+    (the line)                (parsed)  (its keys)  (tagged values)  (inner keys)  (converted)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from app.datatypes import Column, DataType, TableSchema
+from app.ingest.formats.base import RAW_LIMIT
+from app.ingest.formats.spark import tagged
+from app.ingest.formats.spark.json_values import TaggedValues
+from app.ingest.formats.spark.text import joined, names_sql, text_sql, type_sql
+from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
+
+_NO_PARTS = "CAST(array() AS ARRAY<STRING>)"
+
+
+@dataclass(slots=True)
+class _Value:
+    """A column or a struct's member: `raw` and `converted` name its columns, `inner` its own members."""
+
+    column: Column
+    path: tuple[str, ...]
+    number: int
+    inner: _Object | None = None
+
+    @property
+    def raw(self) -> str:
+        return f"r{self.number}"
+
+    @property
+    def converted(self) -> str:
+        return f"c{self.number}"
+
+    @property
+    def kind(self) -> DataType:
+        return self.column.type
+
+
+@dataclass(slots=True)
+class _Object:
+    """The members of one object; `keys` names the column of its map."""
+
+    number: int
+    path: tuple[str, ...]
+    members: list[_Value] = field(default_factory=list)
+
+    @property
+    def keys(self) -> str:
+        return f"m{self.number}"
+
+    @property
+    def inner(self) -> list[_Value]:
+        return [member for member in self.members if member.inner]
+
+
+class RecordLayers:
+    """The expressions over one schema."""
+
+    def __init__(self, schema: TableSchema, max_record_bytes: int) -> None:
+        self.schema = schema
+        self.limit = max_record_bytes
+        self.values = TaggedValues()
+        self._objects: list[_Object] = []
+        self._count = 0
+        self.top = self._object((), schema.columns)
+
+    def _object(self, path: tuple[str, ...], columns: tuple[Column, ...]) -> _Object:
+        made = _Object(len(self._objects), path)
+        self._objects.append(made)
+        for column in columns:
+            value = _Value(column, (*path, column.name), self._count)
+            self._count += 1
+            made.members.append(value)
+            if column.type.name == "struct":
+                value.inner = self._object(value.path, column.type.fields)
+        return made
+
+    def layers(self, keep: str) -> list[list[str]]:
+        """From `value`, FILE and `keep` to one column for each of the schema, `v0`, `v1` …, and FILE, RESCUED, REJECT,
+        RAW and `keep`.
+        """
+        text = "CASE WHEN startswith(value, '\\ufeff') THEN substring(value, 2) ELSE value END"
+        last = [f"{self._packed(value)} AS v{place}" for place, value in enumerate(self.top.members)]
+        return [
+            [FILE, keep, "value", f"{text} AS t"],
+            ["*", f"{self._unreadable()} AS unreadable"],
+            ["*", f"CASE WHEN unreadable IS NULL THEN {tagged.tagged('t')} END AS tag"],
+            ["*", f"{_FLAW} AS flaw"],
+            ["*", f"CASE WHEN flaw IS NULL THEN {tagged.parsed('tag')} END AS x"],
+            ["*", f"CASE WHEN {tagged.is_record('x')} THEN x[0] END AS {self.top.keys}"],
+            *self._raws(),
+            ["*", *(f"{self.values.value(v.raw, v.kind)} AS {v.converted}" for v in self._leaves())],
+            ["*", f"coalesce({self._odd()}, false) AS odd"],
+            ["*", f"CASE WHEN odd THEN {self._parts(self.top)} END AS parts"],
+            ["*", f"{self._reject()} AS {REJECT}"],
+            [*last, FILE, keep, f"{_RESCUED} AS {RESCUED}", REJECT, f"{_RAW} AS {RAW}"],
+        ]
+
+    # --- the record
+
+    def _unreadable(self) -> str:
+        long = f"too-long: the record is longer than {self.limit:,} bytes"
+        return (
+            f"CASE WHEN octet_length(value) > {self.limit} THEN '{long}'"
+            f" WHEN t RLIKE '{tagged.BROKEN}' OR {tagged.lone_surrogate('t')} THEN '{_MALFORMED}' END"
+        )
+
+    def _reject(self) -> str:
+        value = tagged.is_value("tag")
+        cases = [
+            "WHEN flaw IS NOT NULL THEN flaw",
+            f"WHEN {self.top.keys} IS NULL AND {value} THEN 'not-an-object: the record is JSON, but not an object'",
+            f"WHEN {self.top.keys} IS NULL THEN '{_MALFORMED}'",
+        ]
+        for member in self.top.members:
+            if member.column.required:
+                missing = f"{member.inner.keys if member.inner else member.converted} IS NULL"
+                cases.append(f"WHEN {missing} THEN {text_sql(f'null-in-required: {member.column.name}')}")
+        return f"CASE {' '.join(cases)} END"
+
+    # --- its values
+
+    def _raws(self) -> Iterator[list[str]]:
+        level = [self.top]
+        while level:
+            yield ["*", *(f"{o.keys}[{text_sql('s' + v.column.name)}] AS {v.raw}" for o in level for v in o.members)]
+            inner = [v for o in level for v in o.inner]
+            if inner:
+                yield ["*", *(f"{tagged.members(v.raw)} AS {v.inner.keys}" for v in inner if v.inner)]
+            level = [v.inner for v in inner if v.inner]
+
+    def _leaves(self) -> list[_Value]:
+        return [v for o in self._objects for v in o.members if not v.inner]
+
+    def _packed(self, value: _Value) -> str:
+        if not value.inner:
+            return value.converted
+        pairs = ", ".join(f"{text_sql(v.column.name)}, {self._packed(v)}" for v in value.inner.members)
+        return (
+            f"CAST(CASE WHEN {value.inner.keys} IS NOT NULL THEN named_struct({pairs}) END AS {type_sql(value.kind)})"
+        )
+
+    # --- what did not fit
+
+    def _odd(self) -> str:
+        """Cheap, and true for every record with something to rescue."""
+        terms = []
+        for one in self._objects:
+            known = joined([f"CAST({v.raw} IS NOT NULL AS INT)" for v in one.members], "+", "0")
+            terms.append(f"({one.keys} IS NOT NULL AND size({one.keys}) <> {known})")
+            terms += [f"({self._strange(v)})" for v in one.members]
+        return joined(terms, "OR", "false")
+
+    def _strange(self, value: _Value) -> str:
+        converted = value.inner.keys if value.inner else value.converted
+        misfit = f"{value.raw} IS NOT NULL AND {converted} IS NULL"
+        extra = "" if value.inner else self.values.unknown_inside(value.raw, value.kind)
+        return f"{misfit} OR {extra}" if extra else misfit
+
+    def _parts(self, one: _Object) -> str:
+        """`"key":value` texts: the unknown keys of one object, then each member that does not fit."""
+        found = [self._unknown(one), self._repeated(one)]
+        for value in one.members:
+            key = text_sql(json.dumps(".".join(value.path), ensure_ascii=False) + ":")
+            kept = f"array(concat({key}, {tagged.json_of(value.raw)}))"
+            if value.inner:
+                inner = self._parts(value.inner)
+                whole = f"WHEN {value.inner.keys} IS NOT NULL THEN {inner} WHEN {value.raw} IS NOT NULL THEN {kept}"
+            else:
+                whole = f"WHEN {self._strange(value)} THEN {kept}"
+            found.append(f"CASE {whole} ELSE {_NO_PARTS} END")
+        return f"flatten(array({', '.join(found)}))"
+
+    def _unknown(self, one: _Object) -> str:
+        e = self.values.variable()
+        stray = f"{e}.value IS NOT NULL AND NOT array_contains({self._names(one)}, {e}.key)"
+        return self._shown(one, f"filter(map_entries({one.keys}), {e} -> {stray})")
+
+    def _repeated(self, one: _Object) -> str:
+        e, i = self.values.variable(), self.values.variable()
+        again = (
+            f"{e}.value IS NOT NULL AND array_contains({self._names(one)}, {e}.key)"
+            f" AND array_position(map_keys({one.keys}), {e}.key) <= {i}"
+        )
+        return self._shown(one, f"filter(map_entries({one.keys}), ({e}, {i}) -> {again})")
+
+    def _shown(self, one: _Object, entries: str) -> str:
+        e = self.values.variable()
+        prefix = text_sql("".join(f"{name}." for name in one.path))
+        key = tagged.quoted(f"concat({prefix}, substring({e}.key, 2))")
+        return f"transform({entries}, {e} -> concat({key}, ':', {tagged.json_of(f'{e}.value')}))"
+
+    @staticmethod
+    def _names(one: _Object) -> str:
+        return names_sql(["s" + value.column.name for value in one.members])
+
+
+IS_RECORD = "value RLIKE '[^ \\\\t\\\\r\\\\n]'"  # blank lines are none
+_MALFORMED = "malformed: the record is not valid JSON"
+_BYTES = "CAST(value AS BINARY)"
+# A rewritten text has a replacement character for what is not UTF-8, and for each one that was there.
+_FLAW = (
+    f"CASE WHEN unreadable IS NOT NULL THEN unreadable WHEN instr(tag, '\\ufffd') > 0"
+    f" AND encode(decode({_BYTES}, 'UTF-8'), 'UTF-8') <> {_BYTES} THEN 'invalid-utf8: the record is not UTF-8' END"
+)
+_RESCUED = "CASE WHEN size(parts) > 0 THEN concat('{', array_join(parts, ','), '}') END"
+_TRIMMED = f"rtrim(decode({_BYTES}, 'UTF-8'))"  # what is not UTF-8 is replaced
+_SHORT = f"left({_TRIMMED}, {RAW_LIMIT})"
+_RAW = (
+    f"CASE WHEN reject IS NOT NULL THEN CASE WHEN octet_length({_SHORT}) > {RAW_LIMIT}"
+    f" THEN left({_TRIMMED}, {RAW_LIMIT // 4}) ELSE {_SHORT} END END"
+)

@@ -1,0 +1,39 @@
+"""Spark SQL text: names, literals, and bindings."""
+
+from __future__ import annotations
+
+from app.datatypes import DataType
+from app.spark import identifier, literal
+
+_TYPES = {"timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP", "uuid": "STRING"}
+
+
+def text_sql(text: str) -> str:
+    """`text` as a Spark string literal."""
+    return literal(text)
+
+
+def type_sql(kind: DataType) -> str:
+    """The type as Spark writes it. A UUID is text to Spark; `time` it does not have."""
+    if kind.name == "decimal":
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if kind.name == "struct":
+        return f"STRUCT<{', '.join(f'{identifier(m.name)}: {type_sql(m.type)}' for m in kind.fields)}>"
+    if kind.name == "array" and kind.element:
+        return f"ARRAY<{type_sql(kind.element.type)}>"
+    if kind.name == "map" and kind.key and kind.element:
+        return f"MAP<{type_sql(kind.key.type)}, {type_sql(kind.element.type)}>"
+    return _TYPES.get(kind.name, kind.name.upper())
+
+
+def bound(value: str, name: str, body: str) -> str:
+    """SQL for `body`, in which the variable `name` stands for `value`: computed once, and only where needed."""
+    return f"transform(array({value}), {name} -> {body})[0]"
+
+
+def names_sql(names: list[str]) -> str:
+    return f"array({', '.join(map(text_sql, names))})" if names else "CAST(array() AS ARRAY<STRING>)"
+
+
+def joined(terms: list[str], operator: str, nothing: str) -> str:
+    return f" {operator} ".join(terms) or nothing
