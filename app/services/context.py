@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from app.config import Settings
 from app.database import Database
 from app.datatypes import TableSchema, parse_schema
-from app.errors import ConfigUnreadable, Interrupted, InvalidInput
+from app.errors import ConfigUnreadable, Interrupted
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.ports import Clock, Engine, Progress
 from app.models import Ingestion
@@ -122,9 +122,3 @@ class RunContext:
     @property
     def max_attempts(self) -> int:
         return self.ingestion.shape.policies.max_attempts or self.settings.max_attempts
-
-
-def require_engine(name: str) -> None:
-    """Raises InvalidInput unless this version has the engine."""
-    if name != "embedded":
-        raise InvalidInput(f"There is no cluster {name!r}.", hint="Use engine: embedded.")

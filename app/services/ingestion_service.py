@@ -20,7 +20,8 @@ from app.schemas.ingestion import IngestionShape
 from app.schemas.table_name import DEFAULT_CATALOG
 from app.services import connection_service, lease_service, overlap
 from app.services.connection_service import STORES
-from app.services.context import IngestionInfo, config_of, part_of, require_engine, url_of
+from app.services.context import IngestionInfo, config_of, part_of, url_of
+from app.services.engine_choice import require_engine
 from app.services.overlap import Wanted
 from app.services.shape_checks import require_name
 from app.storage import parse_address
@@ -226,9 +227,9 @@ class IngestionService:
 
     def _wanted(self, session: Session, shape: IngestionShape) -> Wanted:
         """What the shape asks for. Raises InvalidInput, and NotFound for a connection that is not there."""
-        require_engine(shape.engine)
         now = self.clock.now()
         table_name, base = full_table_name(shape.destination.table), source_base(shape.source.url)
+        require_engine(session, self.tenant_id, shape, table_name)
         if shape.source.connection is not None:
             connection_service.require(session, self.tenant_id, shape.source.connection, STORES)
         if shape.arrival is not None and shape.arrival.queue_connection is not None:

@@ -31,6 +31,9 @@ REASONS: dict[str, Reason] = {
         "more records could not be parsed than max_errors allows",
         "Mend the file, or raise max_errors and then: autoloader files retry",
     ),
+    "not-on-spark": Reason(
+        "Spark would leave it out, or read it otherwise than the embedded engine", "Load it with engine: embedded."
+    ),
     ledger.DIED: Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
     "denied": Reason("the store refused to let it be read", "Give the right to read it, then: autoloader files retry"),
     ledger.MISSING: Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),

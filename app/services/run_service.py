@@ -20,7 +20,8 @@ from app.repositories import batches, files, ingestions, runs
 from app.services import lease_service, metrics, rerun_service, run_records, upkeep_service, wiring
 from app.services.batch_ledger import BatchReport
 from app.services.batch_service import BatchService
-from app.services.context import STOPS, IngestionInfo, RunContext, Stops, require_engine
+from app.services.context import STOPS, IngestionInfo, RunContext, Stops
+from app.services.engine_choice import require_engine
 from app.services.schema_service import SchemaService
 from app.values import BatchState, FileState, ListedPage, Trigger
 
@@ -87,8 +88,9 @@ class RunService:
                     wiring.opened_sandbox(self.settings) as sandbox,
                     ExitStack() as opened,
                 ):
-                    require_engine(ingestion.shape.engine)
-                    engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox)
+                    with self.database.read_scope() as session:
+                        require_engine(session, ingestion.tenant_id, ingestion.shape, ingestion.table_name)
+                    engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox, run_id)
                     yield RunContext(
                         database=self.database,
                         settings=self.settings,

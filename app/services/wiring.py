@@ -7,10 +7,12 @@ its import would be half of their work.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from app.catalog.names import DEFAULT_CATALOG
 from app.config import MIB, Settings
@@ -20,16 +22,17 @@ from app.ingest.discovery import DiscoveryRules, split_source
 from app.ingest.engines.embedded_input import LocalFiles, compression_of, parse_limits
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.formats.contract import ParseFile
+from app.ingest.ports import Engine
 from app.schemas.ingestion import FormatShape, SourceShape
 from app.services.connection_service import STORES, ConnectionService
-from app.services.context import IngestionInfo, require_engine
+from app.services.context import IngestionInfo
+from app.services.engine_choice import EMBEDDED, endpoint_named
 from app.spool import Spool
 from app.storage import Store, open_store, parse_address
 from app.values import BatchFile
 
 if TYPE_CHECKING:
     from app.catalog.table import Catalog
-    from app.ingest.engines.embedded import EmbeddedEngine
 
 
 @contextmanager
@@ -84,15 +87,44 @@ def catalog_of(database: Database, settings: Settings, table_name: str, tenant_i
 
 @contextmanager
 def opened_engine(
-    database: Database, settings: Settings, ingestion: IngestionInfo, sandbox: Sandbox
-) -> Iterator[EmbeddedEngine]:
-    """The engine of one run, closed with the block. Files are staged beside the spool, in AUTOLOADER_HOME.
+    database: Database, settings: Settings, ingestion: IngestionInfo, sandbox: Sandbox, run_id: UUID | None = None
+) -> Iterator[Engine]:
+    """The engine of one run, closed with the block. Raises InvalidInput for a cluster that there is not."""
+    opened = _embedded if ingestion.shape.engine == EMBEDDED else partial(_spark, run_id=run_id)
+    with opened(database, settings, ingestion, sandbox) as engine:
+        yield engine
 
-    Raises InvalidInput for an engine that there is not.
-    """
+
+@contextmanager
+def _spark(
+    database: Database, settings: Settings, ingestion: IngestionInfo, sandbox: Sandbox, run_id: UUID | None
+) -> Iterator[Engine]:
+    from app.ingest.engines.spark import Cluster, SparkEngine
+
+    del sandbox  # the cluster parses
+    endpoint = endpoint_named(database, settings, ingestion.tenant_id, ingestion.shape.engine)
+    catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
+    store = store_of(database, settings, ingestion.shape.source, ingestion.tenant_id)
+    with (
+        catalog,
+        closing(
+            SparkEngine(
+                catalog.table(ingestion.table_name),
+                ingestion.shape,
+                ingestion.schema,
+                Cluster(endpoint, store, run_id),
+                settings,
+            )
+        ) as engine,
+    ):
+        yield engine
+
+
+@contextmanager
+def _embedded(database: Database, settings: Settings, ingestion: IngestionInfo, sandbox: Sandbox) -> Iterator[Engine]:
+    """Files are staged beside the spool, in AUTOLOADER_HOME."""
     from app.ingest.engines.embedded import EmbeddedEngine, Inputs
 
-    require_engine(ingestion.shape.engine)
     catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
     home = settings.home / "spool"
     with catalog, Spool(home, settings.spool_max_bytes, settings.fetch_concurrency) as spool:

@@ -1,0 +1,208 @@
+"""The Spark engine: a cluster reads, converts and stages; the table's side is the one that all engines share.
+
+files ─ spark_source ─► rows ─ formats/spark ─► columns ─ spark_stage ─► staged snapshot ─ spark_publish ─► main
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+from app.catalog import staged
+from app.catalog.table import Table
+from app.config import Settings
+from app.datatypes import TableSchema, parse_schema
+from app.errors import (
+    AutoloaderError,
+    Interrupted,
+    InvalidInput,
+    SparkSessionLost,
+)
+from app.ingest.engines import embedded_publish, spark_publish, spark_source
+from app.ingest.engines.embedded_input import row_columns, row_schema
+from app.ingest.engines.spark_attempt import Attempt
+from app.ingest.engines.spark_formats import format_on_spark
+from app.ingest.engines.spark_limits import require_schema, require_shape
+from app.ingest.engines.spark_publish import SparkStaged
+from app.ingest.engines.spark_stage import STAGING, Stage
+from app.ingest.engines.table_side import TableSide
+from app.ingest.landing import (
+    ATTEMPT,
+    BATCH_ID,
+    INGESTION_ID,
+    RECEIPT,
+    RUN_ID,
+)
+from app.ingest.ports import Clock, SystemClock
+from app.schemas.ingestion import IngestionShape
+from app.spark import Endpoint, Session, connect, interrupt
+from app.storage import Store
+from app.values import (
+    Batch,
+    BatchFile,
+    Landing,
+    TableState,
+    WriteResult,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where it is, whose files it reads, and for which run."""
+
+    endpoint: Endpoint
+    store: Store
+    run_id: UUID | None = None
+
+
+class SparkEngine(TableSide):
+    """One table, one source, one run, one session. Not for use by several threads at once."""
+
+    name = "spark"
+
+    def __init__(
+        self,
+        table: Table,
+        shape: IngestionShape,
+        schema: TableSchema | None,
+        cluster: Cluster,
+        settings: Settings,
+        clock: Clock | None = None,
+    ) -> None:
+        """Raises InvalidInput for what the shape asks and Spark cannot do."""
+        super().__init__(table, shape, schema, settings)
+        require_shape(shape)
+        self.endpoint = replace(cluster.endpoint, catalog=table.name.catalog)  # whose tables are read fresh
+        self.store = cluster.store
+        self.run_id = cluster.run_id
+        if self.store.kind != "local":
+            raise InvalidInput(
+                f"{shape.name}: the cluster {shape.engine} cannot load from {self.store.base} yet, only from a folder.",
+                hint="Load it with engine: embedded.",
+            )
+        self.clock = clock or SystemClock()
+        self._session: Session | None = None
+
+    # --- the table ---------------------------------------------------------------------------
+
+    def ensure_table(self) -> TableState:
+        """As every engine's, with staging switched on. Raises InvalidInput for a column that Spark cannot fill."""
+        declared = parse_schema(self.shape.columns.columns) if self.shape.columns.columns else None
+        require_schema(str(self.table.name), self.schema or declared or TableSchema())
+        super().ensure_table()
+        return self.table_to_claim()
+
+    def table_to_claim(self) -> TableState:
+        if self.table.require_properties({STAGING: "true"}):
+            log.info(
+                "Table %s got the property %s: rows are staged before they are published.", self.table.name, STAGING
+            )
+        return embedded_publish.begin(self.table, self.settings.commit_attempts, always=True)
+
+    # --- the session -------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """Opened with its first use, and again when the server has lost it. Raises SparkUnavailable, SparkRefused."""
+        if self._session is not None:
+            try:
+                self._session.require()
+            except SparkSessionLost:
+                self.close()
+        if self._session is None:
+            self._session = connect(self.endpoint, self.shape.name)
+            self._session.set(spark_source.SETTINGS)
+        return self._session
+
+    def job(self) -> str | None:
+        session = self.session
+        return json.dumps({"session": session.id, "user": session.user})
+
+    def interrupt(self, job: str, batch: Batch) -> None:
+        try:
+            told = json.loads(job)
+            ended = interrupt(self.endpoint, str(told["session"]), str(told["user"]), str(batch.id))
+        except (AutoloaderError, ValueError, KeyError, TypeError) as error:
+            log.info("An earlier attempt of batch %s could not be interrupted: %s", batch.id, error)
+            return
+        if ended:
+            log.info("An earlier attempt of batch %s was still running, and was interrupted.", batch.id)
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    # --- one batch ---------------------------------------------------------------------------
+
+    def write(self, batch: Batch, files: Sequence[BatchFile]) -> WriteResult:
+        attempt = self._begin(batch)
+        with self._interruptible(batch):
+            return attempt.run(files)
+
+    def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
+        """What `properties` say of the attempt was said when it was staged: nobody can add to a snapshot."""
+        del properties
+        return spark_publish.publish(
+            lambda: self.session, self.table, batch, _staged(written), self.settings.commit_attempts
+        )
+
+    def discard(self, written: WriteResult) -> None:
+        handle = _staged(written)
+        if not handle.sent:
+            staged.drop(self.table.look(), [handle.snapshot.snapshot_id])
+
+    # --- inside write ------------------------------------------------------------------------
+
+    def _begin(self, batch: Batch) -> Attempt:
+        """Raises InvalidInput for a column that Spark cannot fill. A table without staging gets it back first."""
+        self.table.require_properties({STAGING: "true"})
+        look = self.table.look()
+        own = look.state.schema.without(set(row_schema(self.shape.row_columns).names))
+        require_schema(str(self.table.name), own)
+        name = uuid4().hex[:16]
+        told = {
+            BATCH_ID: str(batch.id),
+            INGESTION_ID: str(batch.ingestion_id),
+            RUN_ID: str(self.run_id or batch.run_id),
+            ATTEMPT: name,
+            RECEIPT: self.receipt_path(look, batch, name),
+        }
+        names = row_columns(self.shape.row_columns, look.state.schema)
+        stage = Stage(self.session, self.table, batch, names)
+        form = format_on_spark(self.shape.format, own, self.store, self.settings)
+        return Attempt(
+            name=name,
+            look=look,
+            stage=stage,
+            schema=own,
+            shape=self.shape,
+            store=self.store,
+            format=form,
+            at=self.clock.now(),
+            properties=told,
+        )
+
+    @contextmanager
+    def _interruptible(self, batch: Batch) -> Iterator[None]:
+        """Operations of the block carry the batch's tag; who is stopped in it stops them as well."""
+        session = self.session
+        with session.tagged(str(batch.id)):
+            try:
+                yield
+            except (KeyboardInterrupt, Interrupted):
+                with suppress(AutoloaderError):
+                    session.interrupt(str(batch.id))
+                raise
+
+
+def _staged(written: WriteResult) -> SparkStaged:
+    if not isinstance(written.handle, SparkStaged):
+        raise TypeError(f"{written.attempt} was not written by this engine.")
+    return written.handle

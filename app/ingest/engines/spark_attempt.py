@@ -1,0 +1,213 @@
+"""One write attempt on a cluster: what is staged first, what of it may be published, and what became of each file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from app import failpoints
+from app.catalog import rejects, staged
+from app.catalog.table import Look
+from app.datatypes import TableSchema
+from app.errors import AutoloaderError, CatalogError, FileMissing, TableChanged
+from app.ingest.engines import spark_rows, spark_source
+from app.ingest.engines.spark_formats import SparkFormat
+from app.ingest.engines.spark_limits import UNREADABLE, unreadable
+from app.ingest.engines.spark_publish import SparkStaged
+from app.ingest.engines.spark_stage import STAGING, Count, Stage
+from app.ingest.evolution import merge_new_columns
+from app.ingest.formats.contract import NewColumn
+from app.ingest.landing import reject_properties
+from app.ingest.threshold import over_threshold
+from app.schemas.ingestion import IngestionShape
+from app.storage import Store
+from app.values import BatchFile, FileOutcome, FileState, RejectFile, RejectSample, SnapshotInfo, WriteResult
+
+_SHOWN_EACH, _SHOWN_REJECTS = 3, 300  # rejected records named in messages: of a file, and of a batch
+_MOST_CULPRITS = 20  # files that fail a job before it is the job's fault
+
+
+@dataclass(slots=True)
+class Attempt:
+    """`properties` are what its snapshots say of it. What is gathered: `outcomes` of files without rows, `counts` of
+    those that were staged.
+    """
+
+    name: str
+    look: Look
+    stage: Stage
+    schema: TableSchema
+    shape: IngestionShape
+    store: Store
+    format: SparkFormat
+    at: datetime
+    properties: dict[str, str]
+    outcomes: dict[int, FileOutcome] = field(default_factory=dict)
+    counts: dict[int, Count] = field(default_factory=dict)
+    reject_file: RejectFile | None = None
+    first_rejects: tuple[RejectSample, ...] = ()
+    _staged: list[int] = field(default_factory=list)
+
+    def run(self, files: Sequence[BatchFile]) -> WriteResult:
+        """Stage the files. What is not for publishing is taken away again, however this ends."""
+        kept: int | None = None
+        try:
+            self._add(outcome for file in files if (outcome := unreadable(file, self.shape.format)))
+            self._add(self.format.look(self._left(files)))
+            first = self._first(files)
+            failpoints.hit("half-written")
+            final = self._sieved(files, first)
+            new = self._new_columns(final)
+            kept = final.snapshot_id
+        finally:
+            with suppress(AutoloaderError):  # what stays behind harms nobody, and goes with old age
+                self.stage.drop([one for one in self._staged if one != kept])
+        return self._result(files, final, new)
+
+    def _add(self, outcomes: Any) -> None:
+        self.outcomes |= {outcome.file_id: outcome for outcome in outcomes}
+
+    def _left(self, files: Sequence[BatchFile]) -> list[BatchFile]:
+        return [file for file in files if file.file_id not in self.outcomes]
+
+    def _append(self, rows: Any, stage: str, properties: dict[str, str]) -> SnapshotInfo:
+        made = self.stage.append(rows, f"{self.name}.{stage}", properties)
+        self._staged.append(made.snapshot_id)
+        return made
+
+    # --- the first stage
+
+    def _first(self, files: Sequence[BatchFile]) -> SnapshotInfo:
+        """Stage all rows and rejected records; a file that fails the job gets an outcome, and the others begin anew."""
+        last = ""
+        for _ in range(_MOST_CULPRITS):
+            present = self._left(files)
+            try:
+                return self._append(self._rows(present), "1", self.properties)
+            except FileMissing:
+                gone = spark_source.not_as_discovered(self.store, present)
+                if not gone:
+                    raise
+                self._add(gone)
+            except AutoloaderError as error:
+                outcome = spark_source.culprit(error, present)
+                if outcome is None:
+                    raise
+                self._add([outcome])
+                last = outcome.error
+        raise CatalogError(
+            f"{_MOST_CULPRITS} files of one batch cannot be read by {self.stage.session.endpoint}; the last: {last}",
+            hint="Does the cluster reach the source?",
+        )
+
+    def _rows(self, files: Sequence[BatchFile]) -> Any:
+        session = self.stage.session
+        if not files:
+            return session.spark.sql(spark_rows.nothing(self.schema, self.stage.names, self.at))
+        rows = self.format.rows(session, files)
+        return rows.selectExpr(*spark_rows.table_columns(self.schema, self.stage.names, self.at))
+
+    # --- what of it may be published
+
+    def _sieved(self, files: Sequence[BatchFile], first: SnapshotInfo) -> SnapshotInfo:
+        """All of the first stage, or a second one without what must not be on main."""
+        self.counts = self.stage.counts(first)
+        self._add(spark_source.not_as_discovered(self.store, self._left(files)))
+        self._require_all(self._left(files))
+        self._skip_files(self._left(files))
+        bad = self.counts.keys() & self.outcomes.keys()
+        if any(count.rejected for count in self.counts.values()):
+            self._write_rejects(files, first)
+        elif not bad:
+            return first
+        if staged.is_published(self.stage.table.look(), first.snapshot_id):
+            raise TableChanged(
+                f"Rejected records of batch {self.stage.batch.id} are in {self.stage.table.name}, in rows with a"
+                f" negative file id: its property {STAGING} was taken away while they were written.",
+                hint="Delete these rows, and leave the property alone while an ingestion on a cluster runs.",
+            )
+        rows = self.stage.rows(first).where(spark_rows.good(self.stage.names, bad))
+        said = reject_properties(self.reject_file) if self.reject_file else {}
+        return self._append(rows, "2", {**self.properties, **said})
+
+    def _require_all(self, files: Sequence[BatchFile]) -> None:
+        """Raises CatalogError for a file of which other rows were staged than it says that it has.
+
+        One of which there is nothing at all must at least be seen by the cluster: Spark leaves some out without a word.
+        """
+        known = self.format.records()
+        silent = []
+        for file in files:
+            count = self.counts.get(file.file_id, Count())
+            records = known.get(file.file_id)
+            if records is not None and records != count.rows + count.rejected:
+                raise CatalogError(
+                    f"{file.path} has {records} rows by its footer, and {count.rows + count.rejected} were staged.",
+                    hint="Run again; does the cluster read the same file?",
+                )
+            if records is None and not count.rows + count.rejected:
+                silent.append(file)
+        for file in spark_source.unseen(self.stage.session, silent):
+            sentence = f"{file.path}: Spark left it out without a word. Load it with engine: embedded."
+            self._add([FileOutcome(file.file_id, FileState.FAILED, reason=UNREADABLE, error=sentence)])
+
+    def _skip_files(self, files: Sequence[BatchFile]) -> None:
+        policies = self.shape.policies
+        for file in files if policies.on_error == "skip_file" else ():
+            count = self.counts.get(file.file_id, Count())
+            records = count.rows + count.rejected
+            if over_threshold(count.rejected, records, policies.max_errors):
+                part = f"{count.rejected} of {records} records were rejected"
+                sentence = f"{file.path}: {part}, more than {policies.max_errors}."
+                skipped = FileOutcome(
+                    file.file_id, FileState.SKIPPED, rejected=count.rejected, reason="too-many-errors"
+                )
+                self._add([replace(skipped, error=sentence)])
+
+    def _write_rejects(self, files: Sequence[BatchFile], first: SnapshotInfo) -> None:
+        """Rejects of a file that is skipped are kept, those of one that failed are not."""
+        failed = {one for one, outcome in self.outcomes.items() if outcome.state is not FileState.SKIPPED}
+        paths = {file.file_id: file.path for file in files}
+        table, batch = self.stage.table, self.stage.batch
+        with TemporaryDirectory(prefix="autoloader-rejects-", ignore_cleanup_errors=True) as folder:
+            local = Path(folder) / "rejects.parquet"
+            if not self.stage.write_rejects(first, failed & self.counts.keys(), paths, local):
+                return
+            look = rejects.ensure(table.catalog, table.name)
+            path = rejects.write(look, [local], batch, self.name, self.at)
+            self.reject_file = RejectFile(path, look.state.uuid, look.state.head)
+            self.first_rejects = rejects.first([local], _SHOWN_EACH, _SHOWN_REJECTS)
+
+    def _new_columns(self, final: SnapshotInfo) -> Sequence[NewColumn]:
+        loaded = (count for file_id, count in self.counts.items() if file_id not in self.outcomes)
+        if self.shape.columns.on_new_columns == "rescue" or not any(count.rescued for count in loaded):
+            return ()
+        return self.format.new_columns(self.stage, final)
+
+    # --- the result
+
+    def _result(self, files: Sequence[BatchFile], final: SnapshotInfo, new: Sequence[NewColumn]) -> WriteResult:
+        outcomes = tuple(self._outcome(file) for file in files)
+        loaded = {outcome.file_id for outcome in outcomes if outcome.state is FileState.SUCCESS}
+        return WriteResult(
+            attempt=self.name,
+            outcomes=outcomes,
+            rows=sum(outcome.rows for outcome in outcomes),
+            rescued=sum(outcome.rescued for outcome in outcomes),
+            rejected=sum(outcome.rejected for outcome in outcomes),
+            byte_count=sum(file.size for file in files if file.file_id in loaded),
+            new_columns=merge_new_columns(self.look.state.schema, new),
+            handle=SparkStaged.of(final, self.look, self.reject_file),
+            first_rejects=self.first_rejects,
+            new_in=min((one.file_id for one in new), default=None),
+        )
+
+    def _outcome(self, file: BatchFile) -> FileOutcome:
+        count = self.counts.get(file.file_id, Count())
+        loaded = FileOutcome(file.file_id, FileState.SUCCESS, count.rows, count.rescued, count.rejected)
+        return self.outcomes.get(file.file_id, loaded)

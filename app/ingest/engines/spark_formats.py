@@ -1,0 +1,178 @@
+"""How each format is read on a cluster: what is looked at beforehand, the rows, and the columns that are new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import duckdb
+import pyarrow.parquet as pq
+
+from app.config import Settings
+from app.datatypes import Column, TableSchema, can_be_named
+from app.errors import InvalidInput
+from app.ingest.engines import spark_rows, spark_source
+from app.ingest.engines.embedded_input import compression_of, parse_limits
+from app.ingest.engines.spark_limits import HINT, UNREADABLE
+from app.ingest.engines.spark_stage import Stage
+from app.ingest.formats.base import NewColumn, ReadJob
+from app.ingest.formats.contract import ParseFile, ParseLimits
+from app.ingest.formats.json_columns import SAMPLE, new_columns
+from app.ingest.formats.parquet_footer import read_footer
+from app.ingest.formats.spark import parquet
+from app.ingest.formats.spark.arrow_types import known_type
+from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
+from app.ingest.formats.spark.text import type_sql
+from app.ingest.formats.streams import BadFile
+from app.schemas.ingestion import FormatShape
+from app.spark import Session, identifier
+from app.storage import Store
+from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
+
+_NO_FILES = ParseLimits(0, 1, 0, 0, 0, 0)  # nothing is parsed from files here
+
+
+class SparkFormat(Protocol):
+    """One format for one attempt."""
+
+    def look(self, files: Sequence[BatchFile]) -> list[FileOutcome]:
+        """Outcomes of the files that cannot be loaded."""
+
+    def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
+        """A DataFrame: a column for each of the schema, `v0`, `v1` …, FILE, PATH, RESCUED, REJECT and RAW."""
+
+    def records(self) -> Mapping[int, int]:
+        """How many records a file holds, where that is known beforehand."""
+
+    def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
+        """Columns that the schema lacks, told by what was rescued."""
+
+
+def format_on_spark(shape: FormatShape, schema: TableSchema, store: Store, settings: Settings) -> SparkFormat:
+    if shape.type == "jsonl":
+        return JsonLinesOnSpark(schema, settings.max_record_bytes)
+    if shape.type == "parquet":
+        return ParquetOnSpark(schema, store, shape, parse_limits(settings))
+    raise InvalidInput(f"The format {shape.type} cannot be loaded on a cluster yet.", hint=HINT)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLinesOnSpark:
+    schema: TableSchema
+    max_record_bytes: int
+
+    def look(self, files: Sequence[BatchFile]) -> list[FileOutcome]:
+        del files
+        return []
+
+    def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
+        rows = spark_source.read(session, files, session.spark.read.format("text"), ["value"], IS_RECORD)
+        for layer in RecordLayers(self.schema, self.max_record_bytes).layers(keep=spark_rows.PATH):
+            rows = rows.selectExpr(*layer)
+        return rows
+
+    def records(self) -> Mapping[int, int]:
+        return {}
+
+    def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
+        """By the embedded engine's own rules, from as many values of each key as these look at."""
+        samples = stage.samples(snapshot, SAMPLE)
+        with TemporaryDirectory(prefix="autoloader-columns-") as folder, duckdb.connect() as connection:
+            connection.register("samples", samples)
+            job = ReadJob(connection, (), {}, _NO_FILES, Path(folder))
+            job.schema = self.schema
+            return new_columns(job, "samples")
+
+
+@dataclass(slots=True)
+class ParquetOnSpark:
+    """Files are grouped by their columns: each group is read as what it is, and all of them in one job."""
+
+    schema: TableSchema
+    store: Store
+    shape: FormatShape
+    limits: ParseLimits
+    _columns: dict[int, tuple[Column, ...]] = field(default_factory=dict)
+    _records: dict[int, int] = field(default_factory=dict)
+
+    def look(self, files: Sequence[BatchFile]) -> list[FileOutcome]:
+        return [outcome for file in files if (outcome := self._looked(file)) is not None]
+
+    def _looked(self, file: BatchFile) -> FileOutcome | None:
+        local = self.store.local_path(file.path)
+        if local is None or compression_of(file.path, self.shape) != "none":
+            return _refused(file, "Spark reads Parquet files as they are, not packed ones")
+        try:
+            footer = read_footer(
+                str(local), ParseFile(file.file_id, file.path, str(local), file.size, "none"), self.limits
+            )
+            fields = list(pq.read_schema(local))
+        except BadFile as bad:
+            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+        except OSError as error:
+            return FileOutcome(
+                file.file_id, FileState.FAILED, reason="missing", error=f"{file.path}: {error.strerror}."
+            )
+        columns = []
+        for one in fields:
+            kind = known_type(one.type)
+            if kind is None and str(one.type) != "null":
+                return _refused(file, f"Spark does not read its column {one.name} ({one.type}) as it is")
+            if kind is not None:
+                columns.append(Column(one.name, kind))
+        return self._judged(file, columns, footer.rows)
+
+    def _judged(self, file: BatchFile, columns: Sequence[Column], rows: int) -> FileOutcome | None:
+        names = {column.name for column in columns}
+        if self.schema.names and not names & set(self.schema.names):
+            shown = ", ".join(column.name for column in columns[:5])[:200]
+            sentence = f"{file.path} has none of the table's columns; it has: {shown}."
+            return FileOutcome(file.file_id, FileState.FAILED, reason="not-this-format", error=sentence)
+        if len(names) < len(columns):
+            return _refused(file, "two of its columns have one name")
+        pair = parquet.unknown_pair(self.schema, columns)
+        if pair:
+            return _refused(file, f"Spark does not take its column {pair}")
+        self._columns[file.file_id], self._records[file.file_id] = tuple(columns), rows
+        return None
+
+    def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
+        groups: dict[tuple[Column, ...], list[BatchFile]] = {}
+        for file in files:
+            groups.setdefault(self._columns[file.file_id], []).append(file)
+        whole = None
+        for columns, some in groups.items():
+            part = self._group(session, columns, some)
+            whole = part if whole is None else whole.union(part)
+        return whole
+
+    def _group(self, session: Session, columns: tuple[Column, ...], files: Sequence[BatchFile]) -> Any:
+        declared = ", ".join(f"{identifier(column.name)} {type_sql(column.type)}" for column in columns)
+        reader = session.spark.read.format("parquet").schema(declared)
+        named = [f"{identifier(column.name)} AS c{place}" for place, column in enumerate(columns)]
+        rows = spark_source.read(session, files, reader, named)
+        for layer in parquet.layers(self.schema, columns, spark_rows.PATH):
+            rows = rows.selectExpr(*layer)
+        return rows
+
+    def records(self) -> Mapping[int, int]:
+        return self._records
+
+    def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
+        """With the types that the files give them, where a row has a value."""
+        lowered = {name.lower() for name in self.schema.names}
+        samples = stage.samples(snapshot, 1, "key, file_id").to_pylist()
+        found = []
+        for row in sorted(samples, key=lambda one: int(one["file_id"])):
+            for column in self._columns[row["file_id"]]:
+                rescued = f'"{column.name}":' in row["rescued"]
+                if rescued and column.name.lower() not in lowered and can_be_named(column.name):
+                    found.append(NewColumn(column, row["file_id"], ""))
+        return found
+
+
+def _refused(file: BatchFile, why: str) -> FileOutcome:
+    return FileOutcome(file.file_id, FileState.FAILED, reason=UNREADABLE, error=f"{file.path}: {why}. {HINT}")

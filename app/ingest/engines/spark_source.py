@@ -1,0 +1,117 @@
+"""The files of a batch as Spark reads them: listed one by one, and each row with the id of its file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from app.errors import AutoloaderError, FileMissing, SourceAccessDenied
+from app.ingest.engines.spark_rows import PATH
+from app.ingest.formats.spark.words import FILE
+from app.spark import Session, spark_errors
+from app.storage import Store
+from app.values import BatchFile, FileOutcome, FileState
+
+# Spark lists the files that it is given with one task each, and packs small ones by what it thinks that opening one
+# costs: by default that is most of the time that 10,000 files take.
+SETTINGS = {
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    "spark.sql.files.openCostInBytes": "65536",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.ansi.enabled": "false",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.analyzer.maxIterations": "1000",  # nested types are expressions within expressions
+}
+_GLOB = re.compile(r"([\\*?\[\]{}])")
+_PATH_OF = "regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/+', '/')"
+_TOLD = re.compile(r"autoloader-(changed|unknown):(-?\d+)")
+_CHECKED = (
+    "CASE WHEN file IS NULL THEN CAST(raise_error(concat('autoloader-unknown:0 ', seen)) AS BIGINT)"
+    " WHEN seen_size = size AND coalesce(seen_modified = modified, true) THEN file"
+    " ELSE CAST(raise_error(concat('autoloader-changed:', CAST(file AS STRING))) AS BIGINT) END"
+)
+_AT_ONCE = 16
+_FILES = "path string, file long, size long, modified long"
+
+
+def spark_path(path: str) -> str:
+    """The path as `load` takes it: what would be a pattern is escaped."""
+    return "file:" + _GLOB.sub(r"\\\1", path)
+
+
+def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Sequence[str], where: str = "true") -> Any:
+    """A DataFrame of what `reader` makes of the files: `columns` of it, FILE and PATH, where `where` is true of these.
+
+    A file that is not as it was discovered, by its size and time, fails the job: `culprit` reads which it was.
+    """
+    with spark_errors(session.endpoint):
+        listed = [(file.path, file.file_id, file.size, _milliseconds(file)) for file in files]
+        known = session.spark.createDataFrame(listed, _FILES).hint("broadcast")
+        reader = reader.option("recursiveFileLookup", "true")  # folders named a=b are no columns
+        seen = reader.load([spark_path(file.path) for file in files]).selectExpr(
+            *columns,
+            f"{_PATH_OF} AS seen",
+            "_metadata.file_size AS seen_size",
+            "unix_millis(_metadata.file_modification_time) AS seen_modified",
+        )
+        joined = seen.where(where).join(known, seen["seen"] == known[PATH], "left")
+        names = [name.rpartition(" AS ")[2] for name in columns]
+        return joined.selectExpr(*names, f"{_CHECKED} AS {FILE}", PATH)
+
+
+def unseen(session: Session, files: Sequence[BatchFile]) -> list[BatchFile]:
+    """Those of the files that Spark has no line of, not even an empty one. A packed file may hold none."""
+    plain = [file for file in files if not file.path.endswith((".gz", ".bz2"))]
+    if not plain:
+        return []
+    with spark_errors(session.endpoint):
+        rows = read(session, plain, session.spark.read.format("text"), ["value"]).select(FILE).distinct().collect()
+    seen = {int(row[FILE]) for row in rows}
+    return [file for file in plain if file.file_id not in seen]
+
+
+def _milliseconds(file: BatchFile) -> int | None:
+    """When the file was last changed, where its version tells: that of a local file does."""
+    found = re.fullmatch(r"\d+-(-?\d+)", file.version)
+    return int(found[1]) // 1_000_000 if found and file.path.startswith("/") else None
+
+
+def culprit(error: AutoloaderError, files: Sequence[BatchFile]) -> FileOutcome | None:
+    """The outcome of the file that a job failed with, as far as Spark's error names one."""
+    told = _TOLD.search(error.message)
+    if told and told[1] == "changed":
+        file = next((file for file in files if file.file_id == int(told[2])), None)
+        return _changed(file) if file else None
+    named = [file for file in files if file.path in error.message]
+    if not named:
+        return None
+    file = max(named, key=lambda one: len(one.path))
+    sentence = f"{file.path} cannot be read: {error.message}"
+    return FileOutcome(file.file_id, FileState.FAILED, reason="undecodable", error=sentence)
+
+
+def not_as_discovered(store: Store, files: Sequence[BatchFile]) -> list[FileOutcome]:
+    """Outcomes of those files that are not any more what was discovered, by the store's own word.
+
+    A file that still has the version of its discovery after it was read was not another in between.
+    """
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stat") as pool:
+        return [outcome for outcome in pool.map(lambda file: _checked(store, file), files) if outcome]
+
+
+def _checked(store: Store, file: BatchFile) -> FileOutcome | None:
+    try:
+        now = store.stat(file.path).version
+    except FileMissing as error:
+        return FileOutcome(file.file_id, FileState.FAILED, reason="missing", error=error.message)
+    except SourceAccessDenied as error:
+        return FileOutcome(file.file_id, FileState.FAILED, reason="denied", error=error.message)
+    return None if now == file.version else _changed(file)
+
+
+def _changed(file: BatchFile) -> FileOutcome:
+    sentence = f"{file.path} changed after it was discovered (was {file.version})."
+    return FileOutcome(file.file_id, FileState.FAILED, reason="changed", error=sentence)

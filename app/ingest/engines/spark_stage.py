@@ -1,0 +1,186 @@
+"""One write attempt on a cluster: rows staged beside main, counted, and staged again without what must not be there.
+
+A staged snapshot (Iceberg: write-audit-publish) is on the table and not of main; only `spark_publish` brings it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.catalog import staged
+from app.catalog.table import Look, Table
+from app.errors import CatalogError, CommitConflict, TableChanged
+from app.ingest.engines import spark_rows
+from app.ingest.formats.contract import RowColumns
+from app.spark import Session, identifier, spark_errors
+from app.values import Batch, SnapshotInfo
+
+STAGING = "write.wap.enabled"
+_STAGE = "autoloader.stage"
+_CHUNK = 5_000
+_MOST_SAMPLES = 100_000  # what is not among them is found by the next batch that has it
+_REJECTS = pa.schema(
+    [
+        ("file_id", pa.int64()),
+        ("source_file", pa.string()),
+        ("line", pa.int64()),
+        ("byte_offset", pa.int64()),
+        ("reason", pa.string()),
+        ("raw", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    rows: int = 0
+    rescued: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Stages rows for one batch on one table."""
+
+    session: Session
+    table: Table
+    batch: Batch
+    names: RowColumns
+
+    @property
+    def target(self) -> str:
+        """The table as Spark names it."""
+        name = self.table.name
+        return identifier(name.catalog, name.namespace, name.table)
+
+    def append(self, rows: Any, stage: str, properties: Mapping[str, str]) -> SnapshotInfo:
+        """Stage the rows; answers the snapshot. `stage` names it among all that were ever staged.
+
+        Where somebody takes the table's property away at that very moment, they are on main: look. Raises TableChanged
+        where it is gone already.
+        """
+        require_staging(self.table.look())
+        # Settings are gone with a server that was started anew, and the client sends an operation again by itself: the
+        # view is gone then as well, and nothing is written.
+        guarded = rows.where(f"(SELECT max(alive) FROM {identifier(self.session.guard)}) = 1")
+        self.session.set({"spark.wap.id": str(self.batch.id)})
+        with spark_errors(self.session.endpoint, str(self.table.name)):
+            writer = guarded.writeTo(self.target)
+            for key, value in {**properties, _STAGE: stage}.items():
+                writer = writer.option(f"snapshot-property.{key}", value)
+            writer.append()
+        look = self.table.look()
+        found = staged.find(look, _STAGE, stage)
+        if found is None:
+            raise CatalogError(
+                f"Spark staged rows for {self.table.name}, and the table does not show them.", hint="Run again."
+            )
+        return found
+
+    def rows(self, snapshot: SnapshotInfo) -> Any:
+        """A DataFrame of exactly the rows that the snapshot added."""
+        with spark_errors(self.session.endpoint, str(self.table.name)):
+            reader = self.session.spark.read
+            if snapshot.parent_id is None:
+                reader = reader.option("snapshot-id", str(snapshot.snapshot_id))
+            else:
+                reader = reader.option("start-snapshot-id", str(snapshot.parent_id))
+                reader = reader.option("end-snapshot-id", str(snapshot.snapshot_id))
+            return reader.table(self.target)
+
+    def counts(self, snapshot: SnapshotInfo) -> dict[int, Count]:
+        """Rows of each file, checked against what the snapshot says that it added."""
+        with spark_errors(self.session.endpoint, str(self.table.name)):
+            each = self.rows(snapshot).selectExpr(*spark_rows.counts_sql(self.names))
+            sums = each.groupBy("file").agg({"good": "sum", "rescued": "sum", "rejected": "sum"})
+            found = {
+                int(row["file"]): Count(int(row["sum(good)"]), int(row["sum(rescued)"]), int(row["sum(rejected)"]))
+                for row in sums.collect()
+            }
+        counted = sum(count.rows + count.rejected for count in found.values())
+        added = int(snapshot.summary.get("added-records", "0"))
+        if counted != added:
+            raise CatalogError(
+                f"Snapshot {snapshot.snapshot_id} of {self.table.name} added {added} rows, and shows {counted}.",
+                hint="Run again; if it stays so, look at the cluster's Iceberg version: autoloader clusters test",
+            )
+        return found
+
+    def write_rejects(
+        self, snapshot: SnapshotInfo, bad: Collection[int], paths: Mapping[int, str], target: Path
+    ) -> int:
+        """The snapshot's rejected records as a local Parquet file, piece by piece; answers their number."""
+        wanted = self.rows(snapshot).where(spark_rows.rejected(self.names, bad))
+        total = 0
+        with spark_errors(self.session.endpoint, str(self.table.name)), pq.ParquetWriter(target, _REJECTS) as writer:
+            for rows in _chunks(wanted.selectExpr(*spark_rows.rejects_sql(self.names)).toLocalIterator()):
+                writer.write_table(_reject_rows(rows, paths))
+                total += len(rows)
+        return total
+
+    def samples(self, snapshot: SnapshotInfo, each: int, among: str = "key") -> pa.Table:
+        """`file_id` and `rescued` of rows that show the first `each` values, by file, of every key that was rescued;
+        `among` "key, file_id": of every key in every file.
+        """
+        keyed, ranked = spark_rows.samples_sql(self.names, among)
+        with spark_errors(self.session.endpoint, str(self.table.name)):
+            some = self.rows(snapshot).where(f"{spark_rows.rescued_name(self.names)} IS NOT NULL").selectExpr(*keyed)
+            first = (
+                some.selectExpr(*ranked)
+                .where(f"place <= {each}")
+                .select("file_id", "rescued")
+                .distinct()
+                .limit(_MOST_SAMPLES)
+            )
+            found = first.collect()
+        ids, texts = [row["file_id"] for row in found], [row["rescued"] for row in found]
+        return pa.table({"file_id": pa.array(ids, pa.int64()), "rescued": pa.array(texts, pa.string())})
+
+    def drop(self, snapshot_ids: Sequence[int]) -> None:
+        """Take away what was staged and nobody publishes. What somebody's commit keeps us from stays for `expire`."""
+        for _ in range(3):
+            try:
+                staged.drop(self.table.look(), snapshot_ids)
+            except CommitConflict:
+                continue
+            return
+
+
+def require_staging(look: Look) -> None:
+    """Raises TableChanged for a table whose rows would go to main at once."""
+    if look.properties.get(STAGING, "").lower() != "true":
+        raise TableChanged(
+            f"Table {look.name} lost its property {STAGING}: rows would be seen before they are published.",
+            hint="It is given back by itself; leave it alone while an ingestion on a cluster runs.",
+        )
+
+
+def _chunks(rows: Iterator[Any]) -> Iterator[list[Any]]:
+    held: list[Any] = []
+    for row in rows:
+        held.append(row)
+        if len(held) >= _CHUNK:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _reject_rows(rows: Sequence[Any], paths: Mapping[int, str]) -> pa.Table:
+    ids = [int(row["file_id"]) for row in rows]
+    nothing = pa.nulls(len(rows), pa.int64())
+    columns = [
+        pa.array(ids, pa.int64()),
+        pa.array([paths[one] for one in ids], pa.string()),
+        nothing,
+        nothing,
+        pa.array([row["reason"] for row in rows], pa.string()),
+        pa.array([row["raw"] for row in rows], pa.string()),
+    ]
+    return pa.Table.from_arrays(columns, schema=_REJECTS)

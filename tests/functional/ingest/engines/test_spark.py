@@ -1,0 +1,239 @@
+"""The Spark engine beside the embedded one: the same files, the same options, the same table."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import select
+
+from app.errors import InvalidInput
+from app.ingest.engines import spark_source, spark_stage
+from app.models import Batch
+from tests.functional.spark_loading import CLUSTER, SparkLoader
+from tests.services.spark.server import CACHED
+
+MIXED = {
+    "good.jsonl": '{"id": 1, "s": "x", "d": 1.5}\n{"id": 2, "s": "é 😀", "d": 2}\n',
+    "misfit.jsonl": '{"id": "one", "s": 1.10, "d": true}\n{"id": 3.0, "s": {"a": [1.50, "😀"]}, "d": 1e400}\n',
+    "unknown.jsonl": '{"id": 4, "more": {"x": 1.0, "y": "z"}}\n{"id": 5, "id": 6, "ID": 7, "list": [1, null]}\n',
+    "broken.jsonl": '{"id": 8}\n{"id": \n[1]\n{"id": 9} and more\n\n   \n{"id": 10}\n',
+    "blank.jsonl": "\n \r\n",
+}
+COLUMNS = "id bigint, s string, d double"
+
+
+@pytest.fixture
+def both(sqlite_database, tmp_path, spark_server) -> SparkLoader:
+    return SparkLoader(sqlite_database, tmp_path, spark_server)
+
+
+def put_all(both, files):
+    for name, text in files.items():
+        both.put(name, text)
+
+
+def assert_same(both, one="by_spark", other="embedded"):
+    assert both.schema(one) == both.schema(other)
+    assert both.rows(one) == both.rows(other)
+    assert both.files(one) == both.files(other)
+
+
+@pytest.mark.parametrize("on_new_columns", ["add_columns", "rescue"])
+def test_json_lines_of_every_kind_give_the_same_table_as_the_embedded_engine(both, on_new_columns):
+    put_all(both, MIXED)
+    given = {"columns": {"columns": COLUMNS, "on_new_columns": on_new_columns}}
+    counted = both.on_spark("by_spark", **given), both.embedded("embedded", **given)
+    assert_same(both)
+    assert both.rejects("by_spark") == both.rejects("embedded")
+    told = [[c.state, *(c.metrics[key] for key in ("rows", "rescued", "rejected"))] for c in counted]
+    assert told[0] == told[1]
+
+
+def test_files_with_more_bad_records_than_allowed_are_skipped_as_the_embedded_engine_skips_them(both):
+    put_all(both, MIXED)
+    given = {"columns": {"columns": COLUMNS}, "policies": {"on_error": "skip_file"}}
+    both.on_spark("by_spark", **given)
+    both.embedded("embedded", **given)
+    assert_same(both)
+    assert ("broken.jsonl", "SKIPPED", "too-many-errors") in [(f[0], f[1], f[5]) for f in both.files("by_spark")]
+    assert both.rejects("by_spark") == both.rejects("embedded")
+
+
+def put_parquet(both, name, **columns):
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    both.put(name, sink.getvalue())
+
+
+def test_parquet_files_of_several_layouts_give_the_same_table_as_the_embedded_engine(both):
+    noon = datetime(2026, 1, 31, 12, 30, 0, 123456, tzinfo=UTC)
+    put_parquet(
+        both, "1-same.parquet", id=pa.array([1, 2], pa.int64()), d=[1.5, None], s=["x", "é 😀"], day=[noon.date()] * 2
+    )
+    put_parquet(both, "2-small.parquet", id=pa.array([3, None], pa.int8()), d=pa.array([1, 2], pa.int32()))
+    put_parquet(both, "3-wide.parquet", id=[4.0, 4.5], d=pa.array([2**53 + 1, 1], pa.int64()), s=["a", None])
+    put_parquet(both, "4-more.parquet", s=["q"], more=[noon], list=[[1, None]], n=[{"x": 1, "y": "z"}])
+    put_parquet(both, "5-day.parquet", s=["q"], at=[noon.date()])
+    put_parquet(both, "6-null.parquet", s=[None, "r"], id=[7, 8])
+    both.put("7-cut.parquet", (both.source / "1-same.parquet").read_bytes()[:-20])
+    put_parquet(both, "8-foreign.parquet", other=[1])
+    put_parquet(both, "9-none.parquet", s=pa.array([], pa.string()))
+    columns = "id bigint, d double, s string not null, day date, at timestamp"
+    for on, table in ((both.on_spark, "by_spark"), (both.embedded, "embedded")):
+        on(table, format={"type": "parquet"}, columns={"columns": columns})
+    assert_same(both)
+    assert [reject[:2] for reject in both.rejects("by_spark")] == [reject[:2] for reject in both.rejects("embedded")]
+
+
+def test_a_parquet_file_with_a_type_that_spark_takes_otherwise_fails_and_says_which(both):
+    put_parquet(both, "nano.parquet", id=[1], at=pa.array([1], pa.timestamp("ns")))
+    put_parquet(both, "text.parquet", id=["1"])
+    put_parquet(both, "good.parquet", id=[1])
+    both.on_spark("refused", format={"type": "parquet"}, columns={"columns": "id bigint"})
+    assert [(file[0], file[1], file[5]) for file in both.files("refused")] == [
+        ("good.parquet", "SUCCESS", ""),
+        ("nano.parquet", "FAILED", "not-on-spark"),
+        ("text.parquet", "FAILED", "not-on-spark"),
+    ]
+
+
+def test_odd_names_of_files_and_folders_find_their_ids(both):
+    names = ["a b.jsonl", "a%20b.jsonl", "a+b.jsonl", "a#b.jsonl", "a?b.jsonl", "a*[1]{x}.jsonl", "ü😀'\".jsonl"]
+    names += ["year=2024/part=1.jsonl", "value=7/x.jsonl", "deep/er/x.jsonl", "semi;colon,&=.jsonl", "${x}.jsonl"]
+    for number, name in enumerate(names):
+        both.put(name, f'{{"id": {number}}}\n')
+    both.on_spark("odd", columns={"columns": "id bigint"})
+    with both.opened("odd") as loaded:
+        rows = loaded.scan().to_arrow().to_pylist()
+    assert {row["id"]: row["_source_file"] for row in rows} == {
+        number: str(both.source / name) for number, name in enumerate(names)
+    }
+    assert len({row["_file_id"] for row in rows}) == len(names)
+
+
+def test_a_second_run_loads_what_is_new_and_nothing_twice_by_both_engines_in_turn(both):
+    for number, engine in enumerate([CLUSTER, "embedded", CLUSTER, "embedded"]):
+        both.put(f"{number}.jsonl", f'{{"id": {number}}}\n')
+        both.load(both.server.table("turns"), engine=engine, columns={"columns": "id bigint"})
+        assert [json.loads(row)["id"] for row in both.rows("turns")] == list(range(number + 1))
+
+
+def test_a_file_that_changes_or_goes_while_it_is_loaded_has_no_row_and_its_neighbours_have_theirs(both, monkeypatch):
+    for name in ("gone", "longer", "touched", "good"):
+        both.put(f"{name}.jsonl", '{"id": 1}\n')
+    read = spark_source.read
+
+    def meddled(session, files, *rest):
+        (both.source / "gone.jsonl").unlink(missing_ok=True)
+        (both.source / "longer.jsonl").write_text('{"id": 1}\n{"id": 2}\n')
+        os.utime(both.source / "touched.jsonl")
+        return read(session, files, *rest)
+
+    monkeypatch.setattr(spark_source, "read", meddled)
+    both.on_spark("meddled", columns={"columns": "id bigint"})
+    assert [(file[0], file[1], file[5]) for file in both.files("meddled")] == [
+        ("gone.jsonl", "SKIPPED", "missing"),
+        ("good.jsonl", "SUCCESS", ""),
+        ("longer.jsonl", "SKIPPED", "changed"),
+        ("touched.jsonl", "SKIPPED", "changed"),
+    ]
+    assert len(both.rows("meddled")) == 1
+
+
+def test_a_file_that_spark_cannot_read_as_it_is_fails_and_says_so_and_the_others_are_loaded(both):
+    both.put("a:b.jsonl", '{"id": 1}\n')
+    both.put("packed.jsonl.zst", '{"id": 1}\n')
+    both.put("good.jsonl", '{"id": 1}\n')
+    both.on_spark("refused", format={"type": "jsonl"}, columns={"columns": "id bigint"})
+    assert [(file[0], file[1], file[5]) for file in both.files("refused")] == [
+        ("a:b.jsonl", "FAILED", "not-on-spark"),
+        ("good.jsonl", "SUCCESS", ""),
+        ("packed.jsonl.zst", "FAILED", "not-on-spark"),
+    ]
+
+
+def test_packed_files_are_read_and_a_broken_one_fails_alone(both):
+    packed = gzip.compress(b'{"id": 1}\n' * 1000)
+    both.put("whole.jsonl.gz", packed)
+    both.put("cut.jsonl.gz", gzip.compress(random.Random(7).randbytes(100_000).hex().encode())[:50_000])
+    both.on_spark("packed", format={"type": "jsonl"}, columns={"columns": "id bigint"})
+    assert [(file[0], file[1], file[2], file[5]) for file in both.files("packed")] == [
+        ("cut.jsonl.gz", "QUARANTINED", 0, "undecodable"),
+        ("whole.jsonl.gz", "SUCCESS", 1000, ""),
+    ]
+
+
+def test_a_batch_without_a_good_row_lands_empty_and_its_rejects_are_kept(both):
+    both.put("bad.jsonl", "no\nnor this\n")
+    summary = both.on_spark("empty", columns={"columns": "id bigint"})
+    assert (summary.metrics["rows"], summary.metrics["rejected"]) == (0, 2)
+    assert [reject[2] for reject in both.rejects("empty")] == ["no", "nor this"]
+
+
+def test_staging_that_was_switched_off_by_hand_is_switched_on_again_before_anything_is_written(both):
+    both.put("1.jsonl", '{"id": 1}\n')
+    both.on_spark("staged", columns={"columns": "id bigint"})
+    with both.opened("staged") as loaded:
+        loaded.transaction().remove_properties(spark_stage.STAGING).commit_transaction()
+    both.put("2.jsonl", '{"id": 2}\nbad\n')
+    both.on_spark("staged", columns={"columns": "id bigint"})
+    with both.opened("staged") as loaded:
+        assert loaded.properties[spark_stage.STAGING] == "true"
+    assert [json.loads(row)["id"] for row in both.rows("staged")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"format": {"type": "jsonl", "date_format": "%d.%m.%Y"}}, "date_format"),
+        ({"format": {"type": "jsonl", "encoding": "utf-16"}}, "utf-16"),
+        ({"format": {"type": "jsonl", "compression": "zstd"}}, "compression=zstd"),
+        ({"row_columns": {"rescued_data": None}}, "rescued_data"),
+    ],
+)
+def test_what_spark_cannot_do_alike_is_refused_by_name_before_anything_is_made(both, given, said):
+    both.put("1.jsonl", '{"id": 1}\n')
+    with pytest.raises(InvalidInput, match=said):
+        both.on_spark("never", **given)
+
+
+def test_a_column_that_spark_cannot_fill_is_refused_before_the_table_is_made(both):
+    both.put("1.jsonl", '{"at": "12:00"}\n')
+    with pytest.raises(InvalidInput, match=r"at of .* is of the type time"):
+        both.on_spark("timed", columns={"columns": "at time"})
+    with both.catalog() as catalog:
+        assert not catalog.table(both.server.table("timed")).exists()
+
+
+def test_what_a_successor_needs_to_stop_the_work_is_stored_before_it_begins(both):
+    both.put("1.jsonl", '{"id": 1}\n')
+    both.on_spark("stored", columns={"columns": "id bigint"})
+    with both.database.read_scope() as session:
+        [job] = session.scalars(select(Batch.engine_job))
+    assert {key: bool(value) for key, value in json.loads(job).items()} == {"session": True, "user": True}
+
+
+def test_a_table_that_spark_keeps_for_half_a_minute_is_read_fresh_nevertheless(sqlite_database, tmp_path, spark_server):
+    cached = SparkLoader(sqlite_database, tmp_path, replace(spark_server, catalog=CACHED))
+    for number in range(3):
+        cached.put(f"{number}.jsonl", f'{{"id": {number}, "c{number}": 1}}\n')
+        cached.load(cached.server.table("fresh"), engine=(CLUSTER, "embedded")[number % 2])
+    assert len(cached.rows("fresh")) == 3
+    assert all(f"c{number} bigint" in cached.schema("fresh") for number in range(3))
+
+
+def test_a_cluster_that_is_not_there_or_a_catalog_of_this_machine_is_refused_with_the_next_step(both):
+    both.put("1.jsonl", '{"id": 1}\n')
+    with pytest.raises(InvalidInput, match="There is no cluster 'other'"):
+        both.load(both.server.table("never"), engine="other")
+    with pytest.raises(InvalidInput, match="is in a file of this machine: the cluster big cannot use it"):
+        both.load("local.demo.never", engine=CLUSTER)
