@@ -1,0 +1,104 @@
+"""Real processes on a real cluster, killed or stopped at named points: nothing is missing, nothing is there twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from app.database import Database, upgrade
+from app.services.cluster_service import ClusterService
+from app.services.connection_service import ConnectionService
+from tests.behaviour.test_two_workers import run_when_the_lease_has_run_out, wait_until_stopped, wake
+from tests.behaviour.world import World, assert_all_there_once
+from tests.services.spark.server import SparkServer
+
+pytestmark = [pytest.mark.kill, pytest.mark.slow]
+
+CLUSTER = "big"
+AT_CLUSTER = ("--engine", CLUSTER)
+
+
+@pytest.fixture
+def world(zygote, tmp_path: Path, spark_server: SparkServer) -> World:
+    (tmp_path / "landing").mkdir()
+    made = World(
+        zygote=zygote,
+        home=tmp_path / "home",
+        source=str(tmp_path / "landing"),
+        table=spark_server.table("rows"),
+        database_url=f"sqlite:///{tmp_path / 'home' / 'autoloader.db'}",
+        catalog_options=spark_server.catalog_options,
+        more_options=AT_CLUSTER,
+    )
+    upgrade(made.settings().database_address)
+    database = Database(made.settings().database_address)
+    ConnectionService(database, made.settings()).put(spark_server.catalog, "catalog", spark_server.catalog_options)
+    ClusterService(database, made.settings()).create(
+        CLUSTER, spark_server.url, catalog=spark_server.catalog, options={}, token=None
+    )
+    database.close()
+    return made
+
+
+def deliver(world: World) -> None:
+    world.deliver("first.jsonl", 20, bad=1)
+    world.deliver("second.jsonl", 20)
+
+
+@pytest.mark.parametrize(
+    "point", ["claimed", "half-written", "written", "before-commit", "commit-landed", "before-settle", "before-rejects"]
+)
+def test_killed_at_a_point_the_next_run_makes_it_right(world: World, point: str) -> None:
+    deliver(world)
+    killed = world.run(f"{point}=kill")
+    assert killed.code == -signal.SIGKILL, killed.err
+    world.deliver("third.jsonl", 20)
+    healed = world.run()
+    assert healed.code == 0, healed.err
+    assert_all_there_once(world)
+
+
+@pytest.mark.parametrize(
+    ("point", "successor"), [("written", AT_CLUSTER), ("before-commit", AT_CLUSTER), ("before-commit", ())]
+)
+def test_a_worker_that_wakes_after_another_loaded_its_batch_publishes_nothing(
+    world: World, point: str, successor: tuple[str, ...]
+) -> None:
+    deliver(world)
+    first = world.start(f"{point}=stop")
+    wait_until_stopped(first)
+    world.more_options = successor or ("--engine", "embedded")
+    second = run_when_the_lease_has_run_out(world)
+    assert second.code == 0, second.err
+    assert_all_there_once(world)
+    woken = wake(first)
+    assert woken.code == 1, woken.err
+    assert "lease-lost" in woken.out
+    assert_all_there_once(world)
+
+
+def test_what_a_dead_worker_staged_is_not_published_beside_the_retry(world: World) -> None:
+    deliver(world)
+    assert world.run("written=kill").code == -signal.SIGKILL
+    with world.opened() as table:
+        left = {snapshot.snapshot_id for snapshot in table.snapshots()}
+    assert world.run().code == 0
+    assert_all_there_once(world)
+    with world.opened() as table:
+        main = {snapshot.snapshot_id for snapshot in table.snapshots()} - left
+        assert table.current_snapshot().snapshot_id in main
+        staged = [s for s in table.snapshots() if s.snapshot_id in left and "wap.id" in s.summary.additional_properties]
+    assert staged, "the dead worker had staged nothing"
+
+
+def test_a_worker_that_is_stopped_by_hand_leaves_nothing_on_main_and_the_next_one_loads_all(world: World) -> None:
+    deliver(world)
+    stopped = world.start("half-written=stop")
+    wait_until_stopped(stopped)
+    os.kill(stopped.pid, signal.SIGINT)
+    assert wake(stopped).code != 0
+    assert world.run().code == 0
+    assert_all_there_once(world)
