@@ -111,7 +111,7 @@ class RecordLayers:
         long = f"too-long: the record is longer than {self.limit:,} bytes"
         return (
             f"CASE WHEN octet_length(value) > {self.limit} THEN '{long}'"
-            f" WHEN t RLIKE '{tagged.BROKEN}' OR {tagged.lone_surrogate('t')} THEN '{_MALFORMED}' END"
+            f" WHEN {tagged.broken('t')} OR {tagged.lone_surrogate('t')} THEN '{_MALFORMED}' END"
         )
 
     def _reject(self) -> str:
@@ -204,7 +204,7 @@ class RecordLayers:
         return names_sql(["s" + value.column.name for value in one.members])
 
 
-IS_RECORD = "value RLIKE '[^ \\\\t\\\\r\\\\n]'"  # blank lines are none
+IS_RECORD = "(ascii(value) > 32 OR value RLIKE '[^ \\\\t\\\\r\\\\n]')"  # blank lines are none; few begin with a blank
 _MALFORMED = "malformed: the record is not valid JSON"
 _BYTES = "CAST(value AS BINARY)"
 # A rewritten text has a replacement character for what is not UTF-8, and for each one that was there.

@@ -49,10 +49,10 @@ class TaggedValues:
     def _scalar(self, v: str, kind: DataType) -> str:
         match kind.name:
             case "int" | "bigint":
-                plain = f"{v} RLIKE '^n-?[0-9]{{1,19}}$'"
                 exact = self._whole(v, kind)
-                short = f"try_cast({_content(v)} AS {type_sql(kind)})"
-                return f"CASE WHEN {plain} THEN {short} WHEN {_is(v, 'n')} THEN {exact} END"
+                return (
+                    f"CASE WHEN {_is(v, 'n')} THEN coalesce(try_cast({_content(v)} AS {type_sql(kind)}), {exact}) END"
+                )
             case "decimal":
                 return f"CASE WHEN {v} RLIKE {text_sql(_PARTS)} THEN {self._decimal(v, kind)} END"
             case "string":

@@ -19,7 +19,6 @@ _NUMBER = r"-?(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|(?i:nan|i
 _TOKEN = rf"{_STRING}|(?<![-+.\w])({_NUMBER})(?=[\s,}}\]]|\z)"
 _OPTIONS = "map('allowSingleQuotes', 'false', 'allowNonNumericNumbers', 'false')"
 END = f"s{secrets.token_hex(8)}"  # the element behind the record; no file can hold it
-BROKEN = r"[\u0001\u0002\u0003]"  # they stand for quotes while a record is rewritten; JSON has none of them
 
 
 def tagged(text: str) -> str:
@@ -91,7 +90,13 @@ _LONE = r"(?i)" + _PLAIN_BEFORE + r"\\ud[89a-f]"
 def lone_surrogate(text: str) -> str:
     """SQL: an escape in the JSON `text` is half a character."""
     rest = f"regexp_replace({text}, {text_sql(_SURROGATES)}, '$1')"
-    return f"instr(lower({text}), '\\\\ud') > 0 AND {rest} RLIKE {text_sql(_LONE)}"
+    some = f"instr({text}, '\\\\ud') > 0 OR instr({text}, '\\\\uD') > 0"
+    return f"CASE WHEN {some} THEN {rest} RLIKE {text_sql(_LONE)} ELSE false END"
+
+
+def broken(text: str) -> str:
+    """SQL: `text` has a character that stands for a quote while a record is rewritten. JSON has none of them."""
+    return " OR ".join(f"instr({text}, '\\u000{number}') > 0" for number in (1, 2, 3))
 
 
 _ESCAPE = r"(\\uD[89AB][0-9A-F]{2}\\uD[C-F][0-9A-F]{2})|(\\[\s\S])"

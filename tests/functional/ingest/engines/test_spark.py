@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,9 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
-from app.errors import InvalidInput
-from app.ingest.engines import spark_source, spark_stage
+from app.errors import CommitConflict, InvalidInput
+from app.ingest.engines import spark_publish, spark_source, spark_stage
+from app.ingest.engines.spark import SparkEngine
+from app.ingest.landing import ATTEMPT
 from app.models import Batch
+from app.services import wiring
+from app.services.load_service import LoadService
+from app.values import BatchFile, LandingKind
+from tests.functional.catalog.conftest import batch_of
 from tests.functional.spark_loading import CLUSTER, SparkLoader
 from tests.services.spark.server import CACHED
 
@@ -237,3 +244,49 @@ def test_a_cluster_that_is_not_there_or_a_catalog_of_this_machine_is_refused_wit
         both.load(both.server.table("never"), engine="other")
     with pytest.raises(InvalidInput, match="is in a file of this machine: the cluster big cannot use it"):
         both.load("local.demo.never", engine=CLUSTER)
+
+
+@contextmanager
+def written_batch(both, name):
+    """An engine, and a batch of one file that it has staged."""
+    path = both.put("1.jsonl", '{"id": 1}\n')
+    given = {"engine": CLUSTER, "columns": {"columns": "id bigint"}}
+    found = LoadService(both.database, both.settings).prepare(str(both.source), both.server.table(name), given)
+    with (
+        wiring.opened_sandbox(both.settings) as sandbox,
+        wiring.opened_engine(both.database, both.settings, found.ingestion, sandbox) as engine,
+    ):
+        assert isinstance(engine, SparkEngine)
+        engine.ensure_table()
+        batch = batch_of(engine.table)
+        size = path.stat().st_size
+        file = BatchFile(7, str(path), f"{size}-{path.stat().st_mtime_ns}", size)
+        yield engine, batch, engine.write(batch, [file])
+
+
+def test_what_was_staged_is_not_seen_until_it_is_published_and_is_published_once(both):
+    with written_batch(both, "once") as (engine, batch, written):
+        assert engine.landing(batch).kind is LandingKind.NOT_LANDED
+        assert both.rows("once") == []
+        engine.table.look().append((), {})  # main moves, so that the files come by a copy of the snapshot
+        for _ in range(2):
+            landing = engine.publish(batch, written, {})
+            assert landing.kind is LandingKind.LANDED
+            assert landing.snapshot.summary[ATTEMPT] == written.attempt
+        with pytest.raises(CommitConflict):
+            spark_publish._cherry_pick(engine.session, engine.table, written.handle.snapshot.snapshot_id)
+        engine.discard(written)
+    assert len(both.rows("once")) == 1
+
+
+def test_a_batch_whose_id_was_spent_is_refused_by_iceberg_itself(both):
+    with written_batch(both, "spent") as (engine, batch, written):
+        assert engine.spend(batch).kind is LandingKind.SPENT
+        assert engine.publish(batch, written, {}).kind is LandingKind.SPENT
+        with pytest.raises(CommitConflict):
+            spark_publish._cherry_pick(engine.session, engine.table, written.handle.snapshot.snapshot_id)
+        engine.discard(written)
+        with both.opened("spent") as loaded:
+            left = [one.snapshot_id for one in loaded.snapshots()]
+        assert written.handle.snapshot.snapshot_id not in left
+    assert both.rows("spent") == []
