@@ -130,7 +130,7 @@ def test_a_secret_that_was_stored_is_hidden_in_the_log(service, logging_to_stder
 
 def test_a_row_copied_to_another_name_does_not_open_there(database, service):
     service.put("mine", "s3", SECRETS["s3"])
-    service.put("yours", "s3", {"secret_access_key": "other"})
+    service.put("yours", "s3", {"secret_access_key": "theirs-4712"})
     with database.session_scope() as session:
         session.execute(text("UPDATE connections SET secret = (SELECT secret FROM connections WHERE name = 'mine')"))
     with pytest.raises(SecretUnreadable):
