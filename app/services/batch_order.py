@@ -14,7 +14,7 @@ def work_off(batches: Iterable[T], process: Callable[[T], Sequence[T]], has_time
 
     `process` answers the parts. Answers whether some are left.
     """
-    todo = deque(batches)
-    while todo and has_time():
-        todo.extendleft(reversed(process(todo.popleft())))
-    return bool(todo)
+    waiting = deque(batches)
+    while waiting and has_time():
+        waiting.extendleft(reversed(process(waiting.popleft())))
+    return bool(waiting)
