@@ -12,7 +12,7 @@ COMPILE     := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compi
                --no-emit-find-links --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo test test-fast check format docs bench soak requirements clean
+.PHONY: help setup services demo test test-fast check format docs bench bench-spark soak requirements clean
 
 help:  ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ bench: setup  ## Measure beside the bare tools and write docs/benchmarks.md (SCA
 	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python -r requirements-bench.txt
 	@for venv in $(VENV) .venv-bench; do $$venv/bin/python -m compileall -q -j 0 $$venv/lib app benchmarks || true; done
 	$(BIN)/python -m benchmarks.run --scale $(SCALE)
+
+bench-spark: setup  ## The same for loads on a Spark Connect server (needs Java)
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib app benchmarks || true
+	$(BIN)/python -m benchmarks.run --spark --scale $(SCALE)
 
 soak: setup  ## 100 rounds of each race and the random killer (long)
 	$(PYTEST) -m soak --timeout=0 -p no:randomly

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import inputs, known, product, report, seaweed
+from benchmarks import inputs, known, product, report, seaweed, spark_load
 from benchmarks.inputs import Input
 from benchmarks.measure import CommandFailed, Measured, alternate, run
 
@@ -26,6 +26,10 @@ DLT_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 MIB = 1024 * 1024
 
 LOAD_BARS = {"small-ndjson": 2.0, "large-ndjson": 1.5, "csv": 1.5, "parquet": 1.5}
+SPARK_BARS = {
+    "spark-small": 2.5, "spark-many": 2.5, "spark-ndjson": 2.5, "spark-drift": 2.5, "spark-csv": 1.3,
+    "spark-parquet": 1.3,
+}  # fmt: skip
 FETCH_BAR = 1.3
 NO_NEWS_BAR = 1.5
 NO_NEWS_MEMORY_MB = 500
@@ -200,6 +204,25 @@ def measure_api(bench: Bench) -> None:
     bench.keep(report.result("api", what, calls[slowest][1], API_BAR_MS, figures, unit="ms"))
 
 
+# --- Spark -----------------------------------------------------------------------------------
+
+
+def measure_spark(bench: Bench, name: str) -> None:
+    source = bench.input(name)
+    _warm(source)
+    with bench.scratch(name) as scratch, spark_load.started(scratch) as side:
+        side.warm(inputs.prepare(name, bench.folder / "inputs", bench.scale / 20))
+        figures = alternate(
+            bench.rounds,
+            lambda: side.product(source),
+            lambda: _expect(side.bare(source), "rows", source.rows),
+        )
+        if name == "spark-small":
+            figures["one_by_one_s"] = side.bare(source, "--one-by-one").seconds
+    what = f"on Spark: {source.text}; beside the bare read and append of the same files in one job"
+    bench.keep(report.result(name, what, figures["ratio"], SPARK_BARS[name], figures))
+
+
 def _bare(*arguments: str, environment: Mapping[str, str] | None = None) -> Measured:
     return run(
         [sys.executable, "-m", "benchmarks.baselines", *arguments], {"PYTHONPATH": str(ROOT), **(environment or {})}
@@ -224,6 +247,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "neighbour": measure_neighbour,
     "scheduler": measure_scheduler,
     "api": measure_api,
+    **{name: (lambda bench, name=name: measure_spark(bench, name)) for name in SPARK_BARS},  # type: ignore[misc]
 }
 PARTS = {"scheduler": ("first-claim", "runs", "run-cpu")}  # more than one line
 
@@ -232,12 +256,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.run", description="Measure the product beside the bare tools.")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the inputs; 0.01 for a smoke run")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
-    parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), default=list(MEASUREMENTS), metavar="NAME")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(MEASUREMENTS), metavar="NAME", help="all but those on Spark else"
+    )
+    parser.add_argument("--spark", action="store_true", help="those on Spark: they need Java")
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / "bench", help="folder of inputs and results")
     given = parser.parse_args()
     bench = Bench(given.keep.resolve(), given.scale, given.rounds)
     failed = []
-    for name in given.only:
+    for name in given.only or [name for name in MEASUREMENTS if (name in SPARK_BARS) == given.spark]:
         try:
             MEASUREMENTS[name](bench)
         except CommandFailed as exc:

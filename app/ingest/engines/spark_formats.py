@@ -25,13 +25,15 @@ from app.ingest.formats.parquet_footer import read_footer
 from app.ingest.formats.spark import parquet
 from app.ingest.formats.spark.arrow_types import known_type
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
+from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
 from app.ingest.formats.spark.text import type_sql
 from app.ingest.formats.streams import BadFile
 from app.schemas.ingestion import FormatShape
-from app.spark import Session, identifier
+from app.spark import Session, identifier, spark_errors
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
 
+_SAMPLED_FILES, _SAMPLED_RECORDS, _MOSTLY = 3, 1_000, 0.9
 _NO_FILES = ParseLimits(0, 1, 0, 0, 0, 0)  # nothing is parsed from files here
 
 
@@ -69,10 +71,21 @@ class JsonLinesOnSpark:
         return []
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        rows = spark_source.read(session, files, session.spark.read.format("text"), ["value"], IS_RECORD)
-        for layer in RecordLayers(self.schema, self.max_record_bytes).layers(keep=spark_rows.PATH):
-            rows = rows.selectExpr(*layer)
-        return rows
+        layers = RecordLayers(self.schema, self.max_record_bytes)
+        if layers.quick and not self._mostly_clean(session, files[:_SAMPLED_FILES], layers.quick):
+            layers = RecordLayers(self.schema, self.max_record_bytes, quick=False)
+        return _through(layers.layers(keep=spark_rows.PATH), self._lines(session, files))
+
+    @staticmethod
+    def _lines(session: Session, files: Sequence[BatchFile]) -> Any:
+        return spark_source.read(session, files, session.spark.read.format("text"), ["value"], IS_RECORD)
+
+    def _mostly_clean(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords) -> bool:
+        """By some records. A wrong guess costs nothing but time."""
+        some = _through(quick.layers(), self._lines(session, files).limit(_SAMPLED_RECORDS))
+        with spark_errors(session.endpoint):
+            told = some.selectExpr(f"avg(CAST({CLEAN} AS INT)) AS share").collect()
+        return float(told[0]["share"] or 0) >= _MOSTLY
 
     def records(self) -> Mapping[int, int]:
         return {}
@@ -154,9 +167,7 @@ class ParquetOnSpark:
         reader = session.spark.read.format("parquet").schema(declared)
         named = [f"{identifier(column.name)} AS c{place}" for place, column in enumerate(columns)]
         rows = spark_source.read(session, files, reader, named)
-        for layer in parquet.layers(self.schema, columns, spark_rows.PATH):
-            rows = rows.selectExpr(*layer)
-        return rows
+        return _through(parquet.layers(self.schema, columns, spark_rows.PATH), rows)
 
     def records(self) -> Mapping[int, int]:
         return self._records
@@ -176,3 +187,9 @@ class ParquetOnSpark:
 
 def _refused(file: BatchFile, why: str) -> FileOutcome:
     return FileOutcome(file.file_id, FileState.FAILED, reason=UNREADABLE, error=f"{file.path}: {why}. {HINT}")
+
+
+def _through(layers: Sequence[Sequence[str]], rows: Any) -> Any:
+    for layer in layers:
+        rows = rows.selectExpr(*layer)
+    return rows

@@ -23,10 +23,13 @@ SETTINGS = {
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.ansi.enabled": "false",
     "spark.sql.caseSensitive": "true",
+    "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM does not compile what is larger, and Spark can split it
     "spark.sql.analyzer.maxIterations": "1000",  # nested types are expressions within expressions
 }
 _GLOB = re.compile(r"([\\*?\[\]{}])")
-_PATH_OF = "regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/+', '/')"
+_SEEN = "_metadata.file_path"
+_DECODED = f"CASE WHEN contains({_SEEN}, '%') THEN url_decode(replace({_SEEN}, '+', '%2B')) ELSE {_SEEN} END"
+_PATH_OF = f"concat('/', ltrim('/', substring({_DECODED}, 6)))"  # file:/a or file:///a
 _TOLD = re.compile(r"autoloader-(changed|unknown):(-?\d+)")
 _CHECKED = (
     "CASE WHEN file IS NULL THEN CAST(raise_error(concat('autoloader-unknown:0 ', seen)) AS BIGINT)"

@@ -24,6 +24,7 @@ BROKEN = "broken"  # nobody listens there
 DATABASE = "spark_lake"
 
 _HERE = Path(__file__).parent
+QUICK_COMPILER = "-XX:TieredStopAtLevel=1"  # a short life is shorter with it
 _READER = "lake_reader"
 # What Spark's own start script opens of the JVM's inside.
 _OPENED = (
@@ -92,7 +93,7 @@ def command(folder: Path, port: int, conf: Mapping[str, str]) -> list[str]:
         **conf,
     }
     return [
-        java, "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+IgnoreUnrecognizedVMOptions", *opened,
+        java, "-Xmx1g", "-XX:+UseSerialGC", QUICK_COMPILER, "-XX:+IgnoreUnrecognizedVMOptions", *opened,
         *[f"-D{name}={value}" for name, value in settings.items()],
         "-cp", f"{_HERE}:{jars.jars()}/*", "org.apache.spark.sql.connect.service.SparkConnectServer",
     ]  # fmt: skip

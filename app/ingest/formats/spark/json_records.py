@@ -1,10 +1,11 @@
 """Spark SQL from lines of text to rows: one JSON object a line.
 
 The rules are those of `formats/json_sql.py`: keys match by their exact name, of two equal ones the first is taken and
-the other rescued, and a null under an unknown key is no value. Each layer is a list of expressions over the one before:
+the other rescued, and a null under an unknown key is no value. What `quick_records` does not take goes through steps,
+each an expression over those before, bound as a variable: all of it is one expression that clean records never enter.
 
-    value, file ─► flaw, tagged ─► x ─► m0 ─► r0, r1 … ─► m1 … ─► c0, c1 … ─► odd ─► rescued, reject
-    (the line)                (parsed)  (its keys)  (tagged values)  (inner keys)  (converted)
+    value ─► flaw, tag ─► x ─► keys0 ─► raw0 ─► keys1 … ─► fit ─► odd ─► parts, reject
+    (the line)       (parsed)  (by object)  (tagged values)    (converted)
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.base import RAW_LIMIT
 from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_values import TaggedValues
-from app.ingest.formats.spark.text import joined, names_sql, text_sql, type_sql
+from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
+from app.ingest.formats.spark.text import bound, joined, names_sql, text_sql, type_sql
 from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
 
 _NO_PARTS = "CAST(array() AS ARRAY<STRING>)"
@@ -25,7 +27,7 @@ _NO_PARTS = "CAST(array() AS ARRAY<STRING>)"
 
 @dataclass(slots=True)
 class _Value:
-    """A column or a struct's member: `raw` and `converted` name its columns, `inner` its own members."""
+    """A column or a struct's member: `raw` and `converted` are its values in the steps, `inner` its own members."""
 
     column: Column
     path: tuple[str, ...]
@@ -34,11 +36,11 @@ class _Value:
 
     @property
     def raw(self) -> str:
-        return f"r{self.number}"
+        return f"raw{len(self.path) - 1}.r{self.number}"
 
     @property
     def converted(self) -> str:
-        return f"c{self.number}"
+        return f"fit.c{self.number}"
 
     @property
     def kind(self) -> DataType:
@@ -47,7 +49,7 @@ class _Value:
 
 @dataclass(slots=True)
 class _Object:
-    """The members of one object; `keys` names the column of its map."""
+    """The members of one object; `keys` is its map in the steps."""
 
     number: int
     path: tuple[str, ...]
@@ -55,7 +57,7 @@ class _Object:
 
     @property
     def keys(self) -> str:
-        return f"m{self.number}"
+        return f"keys{len(self.path)}.m{self.number}"
 
     @property
     def inner(self) -> list[_Value]:
@@ -65,13 +67,15 @@ class _Object:
 class RecordLayers:
     """The expressions over one schema."""
 
-    def __init__(self, schema: TableSchema, max_record_bytes: int) -> None:
+    def __init__(self, schema: TableSchema, max_record_bytes: int, *, quick: bool = True) -> None:
+        """`quick`: clean records take the short way, where the schema allows; it changes nothing but time."""
         self.schema = schema
         self.limit = max_record_bytes
         self.values = TaggedValues()
         self._objects: list[_Object] = []
         self._count = 0
         self.top = self._object((), schema.columns)
+        self.quick = QuickRecords.of(schema, max_record_bytes, self.values) if quick else None
 
     def _object(self, path: tuple[str, ...], columns: tuple[Column, ...]) -> _Object:
         made = _Object(len(self._objects), path)
@@ -88,22 +92,47 @@ class RecordLayers:
         """From `value`, FILE and `keep` to one column for each of the schema, `v0`, `v1` …, and FILE, RESCUED, REJECT,
         RAW and `keep`.
         """
-        text = "CASE WHEN startswith(value, '\\ufeff') THEN substring(value, 2) ELSE value END"
-        last = [f"{self._packed(value)} AS v{place}" for place, value in enumerate(self.top.members)]
-        return [
-            [FILE, keep, "value", f"{text} AS t"],
-            ["*", f"{self._unreadable()} AS unreadable"],
-            ["*", f"CASE WHEN unreadable IS NULL THEN {tagged.tagged('t')} END AS tag"],
-            ["*", f"{_FLAW} AS flaw"],
-            ["*", f"CASE WHEN flaw IS NULL THEN {tagged.parsed('tag')} END AS x"],
-            ["*", f"CASE WHEN {tagged.is_record('x')} THEN x[0] END AS {self.top.keys}"],
-            *self._raws(),
-            ["*", *(f"{self.values.value(v.raw, v.kind)} AS {v.converted}" for v in self._leaves())],
-            ["*", f"coalesce({self._odd()}, false) AS odd"],
-            ["*", f"CASE WHEN odd THEN {self._parts(self.top)} END AS parts"],
-            ["*", f"{self._reject()} AS {REJECT}"],
-            [*last, FILE, keep, f"{_RESCUED} AS {RESCUED}", REJECT, f"{_RAW} AS {RAW}"],
+        if self.quick is None:
+            values = [f"{self._packed(value)} AS v{place}" for place, value in enumerate(self.top.members)]
+            kept = [FILE, keep, f"{_RESCUED} AS {RESCUED}", REJECT, f"{_RAW} AS {RAW}"]
+            return [[FILE, keep, "value"], *(["*", f"{step} AS {name}"] for name, step in self._steps()), values + kept]
+        values = [
+            f"CASE WHEN {CLEAN} THEN {self.quick.value_of(place)} ELSE {_EXACT}.v{place} END AS v{place}"
+            for place in range(len(self.top.members))
         ]
+        return [
+            [FILE, keep, "value"],
+            *self.quick.layers(),
+            ["*", f"CASE WHEN NOT {CLEAN} THEN {self._exact()} END AS {_EXACT}"],
+            [*values, FILE, keep, *(f"{_EXACT}.{name} AS {name}" for name in (RESCUED, REJECT, RAW))],
+        ]
+
+    def _exact(self) -> str:
+        """SQL: a struct of `v0`, `v1` …, RESCUED, REJECT and RAW, in one expression that only odd records enter.
+
+        Spark interprets it, which is slower by half than the same as layers: `quick` is for records most of which are
+        clean.
+        """
+        values = [(f"v{place}", self._packed(value)) for place, value in enumerate(self.top.members)]
+        whole = _struct([*values, (RESCUED, _RESCUED), (REJECT, REJECT), (RAW, _RAW)])
+        for name, step in reversed(list(self._steps())):
+            whole = bound(step, name, whole)
+        return whole
+
+    def _steps(self) -> Iterator[tuple[str, str]]:
+        """Each a name and an expression over the names before it."""
+        yield "t", "CASE WHEN startswith(value, '\\ufeff') THEN substring(value, 2) ELSE value END"
+        yield "unreadable", self._unreadable()
+        yield "tag", f"CASE WHEN unreadable IS NULL THEN {tagged.tagged('t')} END"
+        yield "flaw", _FLAW
+        yield "x", f"CASE WHEN flaw IS NULL THEN {tagged.parsed('tag')} END"
+        yield "keys0", _struct([("m0", f"CASE WHEN {tagged.is_record('x')} THEN x[0] END")])
+        yield from self._raws()
+        fitting = [(f"c{v.number}", self.values.value(v.raw, v.kind)) for v in self._leaves()]
+        yield "fit", _struct(fitting or [("none", "NULL")])
+        yield "odd", f"coalesce({self._odd()}, false)"
+        yield "parts", f"CASE WHEN odd THEN {self._parts(self.top)} END"
+        yield REJECT, self._reject()
 
     # --- the record
 
@@ -129,14 +158,16 @@ class RecordLayers:
 
     # --- its values
 
-    def _raws(self) -> Iterator[list[str]]:
-        level = [self.top]
-        while level:
-            yield ["*", *(f"{o.keys}[{text_sql('s' + v.column.name)}] AS {v.raw}" for o in level for v in o.members)]
-            inner = [v for o in level for v in o.inner]
-            if inner:
-                yield ["*", *(f"{tagged.members(v.raw)} AS {v.inner.keys}" for v in inner if v.inner)]
+    def _raws(self) -> Iterator[tuple[str, str]]:
+        depth, level = 0, [self.top]
+        while any(one.members for one in level):
+            values = [(f"r{v.number}", f"{o.keys}[{text_sql('s' + v.column.name)}]") for o in level for v in o.members]
+            yield f"raw{depth}", _struct(values)
+            depth, inner = depth + 1, [v for o in level for v in o.inner]
             level = [v.inner for v in inner if v.inner]
+            if level:
+                maps = [(f"m{v.inner.number}", tagged.members(v.raw)) for v in inner if v.inner]
+                yield f"keys{depth}", _struct(maps)
 
     def _leaves(self) -> list[_Value]:
         return [v for o in self._objects for v in o.members if not v.inner]
@@ -205,6 +236,7 @@ class RecordLayers:
 
 
 IS_RECORD = "(ascii(value) > 32 OR value RLIKE '[^ \\\\t\\\\r\\\\n]')"  # blank lines are none; few begin with a blank
+_EXACT = "exact"
 _MALFORMED = "malformed: the record is not valid JSON"
 _BYTES = "CAST(value AS BINARY)"
 # A rewritten text has a replacement character for what is not UTF-8, and for each one that was there.
@@ -219,3 +251,7 @@ _RAW = (
     f"CASE WHEN reject IS NOT NULL THEN CASE WHEN octet_length({_SHORT}) > {RAW_LIMIT}"
     f" THEN left({_TRIMMED}, {RAW_LIMIT // 4}) ELSE {_SHORT} END END"
 )
+
+
+def _struct(members: list[tuple[str, str]]) -> str:
+    return f"named_struct({', '.join(f'{text_sql(name)}, {value}' for name, value in members)})"

@@ -95,17 +95,20 @@ class TaggedValues:
 
     def _text(self, v: str, kind: DataType) -> str:
         x = self.variable()
+        return bound(_content(v), x, self.of_text(x, kind))
+
+    def of_text(self, x: str, kind: DataType) -> str:
+        """SQL for the untagged text `x`, which stands in it more than once, as a date, moment, UUID or binary."""
         match kind.name:
             case "date":
-                body = f"CASE WHEN {x} RLIKE '{_DAY}' AND {x} >= '0001' THEN try_cast({x} AS DATE) END"
+                return f"CASE WHEN {x} RLIKE '{_DAY}' AND {x} >= '0001' THEN try_cast({x} AS DATE) END"
             case "uuid":
-                body = f"CASE WHEN {x} RLIKE '{_UUID}' THEN lower({x}) END"
+                return f"CASE WHEN {x} RLIKE '{_UUID}' THEN lower({x}) END"
             case "binary":
                 same = f"regexp_replace(base64(unbase64({x})), '[\\\\r\\\\n]', '') = {x}"
-                body = f"CASE WHEN {x} RLIKE '{_BASE64}' AND {same} THEN unbase64({x}) END"
+                return f"CASE WHEN {x} RLIKE '{_BASE64}' AND {same} THEN unbase64({x}) END"
             case _:
-                body = self._moment(x, kind)
-        return bound(_content(v), x, body)
+                return self._moment(x, kind)
 
     def _moment(self, x: str, kind: DataType) -> str:
         z = self.variable()

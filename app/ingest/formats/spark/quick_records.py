@@ -1,0 +1,235 @@
+"""Clean JSON records in one step: Spark's own typed parser, where it is proved that the exact layers give the same.
+
+Most records are clean, and `json_records` proves of each value what the typed parser shows at once. It is lenient,
+though: it passes over unknown and repeated keys, prints a number into a text column in a way of its own, and knows no
+end of a record. So a record is taken only if all of this holds, and any other goes the exact way as a whole:
+
+- The parser found nothing to complain of.
+- One object and nothing beside it: the text begins and ends with a brace, and has no more closing ones than the
+  object and the structs in it need. So the last one is the object's own; in a string they only make too many.
+- Every key is known, stands once and has its value: the text has as many `":` as there are values that are not null,
+  and keys that are seen with a null. In a string these two characters only make the count too large. Blanks before
+  the colon are excluded, and a name that two places of the schema share counts for no null.
+- What is in a text column was a string: the text has as many quotes as keys and strings need. A backslash before a
+  quote that ends a string only makes the count too small. So types that take a string for a number are excluded, and
+  texts that begin like an array: strings in it count for one that is missing.
+- No replacement character, for it may stand for what is no UTF-8; no escape of half a character; no infinite number;
+  no zero that may have had a sign; no null in an array; no null where one is not allowed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.datatypes import Column, DataType, TableSchema
+from app.ingest.formats.spark.json_values import TaggedValues
+from app.ingest.formats.spark.text import text_sql, type_sql
+from app.ingest.formats.strict_text import PATTERNS
+from app.spark import identifier
+
+_TYPED = frozenset({"string", "boolean", "int", "bigint", "double"})
+_TEXTS = frozenset({"date", "timestamp", "timestamptz", "uuid", "binary"})
+_MOMENTS = frozenset({"timestamp", "timestamptz"})
+_PARSED, _MARK = "q", "u"
+CLEAN = "clean"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A column or a struct's member, at any depth; `number` is its own among all."""
+
+    column: Column
+    sql: str
+    number: int
+    members: tuple[_Place, ...] = ()
+
+    @property
+    def kind(self) -> DataType:
+        return self.column.type
+
+    @property
+    def item(self) -> str:
+        """The type of an array's elements; empty for what is no array."""
+        return self.kind.element.type.name if self.kind.name == "array" and self.kind.element else ""
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind.name in _TEXTS
+
+    def walk(self) -> Iterator[_Place]:
+        yield self
+        for member in self.members:
+            yield from member.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class QuickRecords:
+    """The expressions for one schema that `of` takes."""
+
+    schema: TableSchema
+    limit: int
+    values: TaggedValues
+    top: tuple[_Place, ...]
+
+    @classmethod
+    def of(cls, schema: TableSchema, max_record_bytes: int, values: TaggedValues) -> QuickRecords | None:
+        """None for a schema with a type that is not proved here."""
+        if not schema.columns or not all(_is_provable(column.type) for column in schema):
+            return None
+        count = iter(range(1 << 30))
+
+        def placed(column: Column, parent: str) -> _Place:
+            sql = f"{parent}.{identifier(column.name)}"
+            inner = column.type.fields if column.type.name == "struct" else ()
+            number = next(count)
+            return _Place(column, sql, number, tuple(placed(member, sql) for member in inner))
+
+        return cls(schema, max_record_bytes, values, tuple(placed(column, _PARSED) for column in schema))
+
+    def layers(self) -> list[list[str]]:
+        """From `value` and whatever else there is to all of this and CLEAN, never null; of a clean record `value_of`
+        tells its columns.
+        """
+        bad = self._bad
+        kind = f"struct<{', '.join(_declared(place) for place in self.top)}, {bad}: string>"
+        options = f"map({_STRICT}, 'columnNameOfCorruptRecord', '{bad}')"
+        usual = f"octet_length(value) <= {self.limit} AND {_NO_ODD_TEXT}"
+        texts = [f"{self._converted(place)} AS {_PARSED}{place.number}" for place in self._places() if place.is_text]
+        return [
+            ["*", f"CASE WHEN {usual} THEN from_json(value, {text_sql(kind)}, {options}) END AS {_PARSED}"],
+            ["*", f"CASE WHEN {_PARSED} IS NOT NULL THEN {self._count()} END AS {_MARK}", *texts],
+            ["*", f"coalesce({' AND '.join(self._proof())}, false) AS {CLEAN}"],
+        ]
+
+    @property
+    def _bad(self) -> str:
+        """Where the parser says that it refused something; no column has this name."""
+        longest = max((len(column.name) for column in self.schema), default=0)
+        return "z" * (longest + 1)
+
+    def value_of(self, number: int) -> str:
+        """SQL for the column of that number in the schema."""
+        return self._value(self.top[number])
+
+    # --- the values
+
+    def _places(self) -> Iterator[_Place]:
+        for place in self.top:
+            yield from place.walk()
+
+    def _converted(self, place: _Place) -> str:
+        x, kind = place.sql, place.kind
+        if kind.name not in _MOMENTS:
+            return f"CASE WHEN {x} IS NOT NULL THEN {self.values.of_text(x, kind)} END"
+        # The years at the edges are left out: an offset may lead beyond them.
+        usual = f"{x} BETWEEN '0002' AND '9999' AND NOT contains(substring({x}, 12), ' ') AND NOT endswith({x}, 'UTC')"
+        shape = text_sql(f"^({PATTERNS[kind.name]})$")
+        return f"CASE WHEN {usual} AND {x} RLIKE {shape} THEN try_cast({x} AS {type_sql(kind)}) END"
+
+    def _value(self, place: _Place) -> str:
+        if place.is_text:
+            return f"{_PARSED}{place.number}"
+        if not any(inner.is_text for inner in place.walk()):
+            return place.sql
+        pairs = ", ".join(f"{text_sql(member.column.name)}, {self._value(member)}" for member in place.members)
+        return f"CAST(CASE WHEN {place.sql} IS NOT NULL THEN named_struct({pairs}) END AS {type_sql(place.kind)})"
+
+    # --- the proof
+
+    def _count(self) -> str:
+        """A struct: `k` keys with a value, `s` strings that text columns need, `o` closing braces that objects need."""
+        keys = " + ".join(f"CAST({place.sql} IS NOT NULL AS INT)" for place in self._places())
+        strings = [f"CAST({p.sql} IS NOT NULL AS INT)" for p in self._places() if p.is_text or p.kind.name == "string"]
+        strings += [f"greatest(size({p.sql}), 0)" for p in self._places() if p.item == "string"]
+        objects = ["1", *(f"CAST({p.sql} IS NOT NULL AS INT)" for p in self._places() if p.members)]
+        needed = f"'k', {keys}, 's', {' + '.join(strings) or '0'}, 'o', {' + '.join(objects)}"
+        seen = f"'n', {_bytes_of(_COLON)}, 'b', {_bytes_of(_ESCAPED)}, 'q', {_bytes_of(_QUOTE)}, 'c', {_bytes_of('}')}"
+        return f"named_struct({needed}, {seen})"
+
+    def _proof(self) -> Iterator[str]:
+        m = _MARK
+        yield f"{m} IS NOT NULL"
+        yield f"{_PARSED}.{self._bad} IS NULL"
+        yield f"({m}.n = 2 * {m}.k OR {m}.n = 2 * ({m}.k + {self._nulls()}))"
+        yield f"{m}.c = {m}.o"
+        yield f"2 * {m}.q - {m}.b = 2 * {m}.n + 4 * {m}.s"
+        for place in self._places():
+            if proof := self._fits(place):
+                yield f"({place.sql} IS NULL OR {proof})"
+        for place in self.top:
+            if place.column.required:
+                yield f"{place.sql} IS NOT NULL"
+
+    def _nulls(self) -> str:
+        names = Counter(place.column.name for place in self._places())
+        terms = []
+        for place in self._places():
+            name = place.column.name
+            if names[name] == 1 and not set(name) & {'"', "\\"}:
+                seen = " OR ".join(f"contains(value, {text_sql(text)})" for text in _null_under(name))
+                terms.append(f"CASE WHEN {place.sql} IS NULL AND ({seen}) THEN 1 ELSE 0 END")
+        return f"({' + '.join(terms) or '0'})"
+
+    def _fits(self, place: _Place) -> str:
+        """SQL: this value, which is not null, is what the exact way gives; empty where nothing is to be shown."""
+        if place.is_text:
+            return f"{_PARSED}{place.number} IS NOT NULL"
+        if place.kind.name == "array":
+            x = self.values.variable()
+            odd = _is_odd(x, place.item)
+            return f"NOT exists({place.sql}, {x} -> {x} IS NULL{f' OR {odd}' if odd else ''})"
+        odd = _is_odd(place.sql, place.kind.name)
+        return f"NOT ({odd})" if odd else ""
+
+
+def _is_provable(kind: DataType) -> bool:
+    if kind.name == "struct":
+        return bool(kind.fields) and all(_is_provable(member.type) for member in kind.fields)
+    if kind.name == "array":
+        return kind.element is not None and kind.element.type.name in _TYPED
+    return kind.name in _TYPED | _TEXTS
+
+
+def _declared(place: _Place) -> str:
+    return f"{identifier(place.column.name)}: {_read_type(place.kind)}"
+
+
+def _read_type(kind: DataType) -> str:
+    """As what the parser is to read it: moments and the like as their text."""
+    if kind.name == "struct":
+        return f"struct<{', '.join(f'{identifier(m.name)}: {_read_type(m.type)}' for m in kind.fields)}>"
+    if kind.name == "array" and kind.element:
+        return f"array<{_read_type(kind.element.type)}>"
+    return type_sql(kind) if kind.name in _TYPED else "string"
+
+
+def _is_odd(value: str, kind: str) -> str:
+    if kind == "string":
+        return f"contains({value}, '\\ufffd') OR startswith({value}, '[')"
+    if kind == "double":
+        signed = " OR ".join(f"contains(value, '{before}-0')" for before in (":", ": ", "[", ",", ", "))
+        return f"abs({value}) = double('infinity') OR {value} = 0 AND ({signed})"
+    return ""
+
+
+def _null_under(name: str) -> list[str]:
+    return [f'"{name}":{blank}null' for blank in ("", " ")]
+
+
+def _bytes_of(text: str) -> str:
+    """SQL: how many bytes the occurrences of `text` in the record have."""
+    return f"octet_length(value) - octet_length(replace(value, {text_sql(text)}, ''))"
+
+
+_COLON, _QUOTE, _ESCAPED = '":', '"', '\\"'
+_STRICT = "'allowSingleQuotes', 'false', 'allowNonNumericNumbers', 'false'"
+_ODD_TEXTS = (" :", "\t", "\r", "\\ud", "\\uD")
+_NO_ODD_TEXT = " AND ".join(
+    [
+        "startswith(value, '{')",
+        "endswith(value, '}')",
+        *(f"NOT contains(value, {text_sql(text)})" for text in _ODD_TEXTS),
+    ]
+)

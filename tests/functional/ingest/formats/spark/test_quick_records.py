@@ -1,0 +1,132 @@
+"""The quick way changes nothing but time: with it and without it the same rows come out of a cluster."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from app.datatypes import parse_schema
+from app.ingest.engines.spark_source import SETTINGS
+from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
+from app.ingest.formats.spark.json_values import TaggedValues
+from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
+from app.spark import connect, endpoint_of
+from tests.functional.ingest.formats.spark.test_json_records import ODD, shown
+from tests.functional.ingest.formats.test_jsonl_against_model import random_line
+from tests.functional.ingest.formats.test_quick_json import KINDS, ODD_LINES, ODD_VALUES
+from tests.functional.ingest.parsing import LIMITS
+
+SCHEMA = (
+    "id bigint, s string, d double, b boolean, n struct<x: int, y: string, z: struct<w: boolean>>, a array<int>,"
+    ' t array<string>, at timestamptz, `it"s` string, x int'
+)
+CLEAN_LINES = [
+    '{"id": 1, "s": "x", "d": 1.5, "n": {"x": 1, "y": "s", "z": {"w": true}}, "a": [1, 2], "b": true, "t": ["q"]}',
+    '{"id":1,"s":"x\\n\\\\.","d":-2e3,"n":{"x":1,"z":{}},"a":[],"b":false,"at":"2026-01-31T10:00:00Z","t":[]}',
+    '{"id":null,"s":null,"d":0,"n":null,"a":null,"b": null,"at":"2026-01-31 10:00:00+02:00"}',
+    '{"s":"é 😀 {\\u00e9"}',
+    '{"id":1,"s":"a, b [c]: d","it\\"s":"x"}',
+    "{}",
+]
+SLY = [
+    "{x}", "{id}", '{"id":null, x}', '{"id":null,}', '{"id":1,"id":2}', '{"id":null,"id":2}', '{"id":2,"id":null}',
+    '{"id":1}}', '{"id":1} {}', '{"id":1}{}', '[{"id":1}]', '[{"id":1}],{}', '{"id":1},{"id":2}', '{"s":1.10}',
+    '{"s":1.10,"zz":"x"}', '{"s":1.10,"zz":null}', '{"s":1.10,"d":"1"}', '{"s":5,"b":"true"}', '{"s":[1],"id":"1"}',
+    '{"s":12,"t":"x\\":"}', '{"s" :1}', '{"s"\t:1}', '{"zz" :1,"id":null}', '{"zz":1,"id":null}', '{"zz":{},"id":null}',
+    '{"n":{"id":null},"zz":5}', '{"n":{"id":5}}', '{"n":{"x":null},"zz":5}', '{"x":null,"n":{"x":null},"zz":5}',
+    '{"n":{"x":null},"x":1}', '{"n":{"zz":1,"x":null}}', '{"n":{"z":{"w":null,"v":1}}}', '{"zz\\"x":null,"q":1}',
+    '{"it\\"s":null}', '{"x\\"id":null,"q":1}', '{"a":[1,"2"]}', '{"a":[1,2.5]}', '{"a":[1,null]}', '{"t":[1.10]}',
+    '{"s":["x"]}', '{"s":[1.10,"x"]}', '{"s":[],"d":"1"}', '{"t":[[1.10,"x"]]}', '{"s":{}}', '{"s":[{}]}',
+    '{"t":["x",1],"zz":"y"}', '{"t":[null,"x"]}', '{"t":[["x"]]}', '{"d":-0}', '{"d":-0.0}', '{"d":1e400}',
+    '{"s":"\\ud800"}', '{"s":"\\uD800\\uDC00"}', '{"s":"\ufffd"}', '{"at":"0001-01-01T00:00+00:01"}', '{"id":1}\r',
+    '{"at":"9999-12-31T23:59:59-00:01"}', '{"at":"2026-01-31T10Z"}', '{"at":"2026-01-31T10:00:00 UTC"}', "{'id':1}",
+    '{"n":"{}"}', '{"n":"}"}', '{"n":[{"x":1}]}', '{"s":{"n":{"x":1}}}', '{"s":{"x":"y"}}', '{"s":true}', '{"b":"x"}',
+    '{"":1}', '{"z":1}', '{"zzz":"x"}', '{"Id":1}', '{"id":1,}', '{"id":01}', '{"id":1e3}', '{"id":1.0}',
+    '{"x":2147483648}',
+]  # fmt: skip
+
+
+WRAPS = {"{}": "{0}", "struct<m: {}, z: struct<w: {}>>": '{{"m": {0}, "z": {{"w": {0}}}}}', "array<{}>": "[{0}, {0}]"}
+
+
+@pytest.fixture
+def session(spark_server):
+    opened = connect(endpoint_of(spark_server.url, {}), "tests")
+    opened.set(SETTINGS)
+    yield opened
+    opened.close()
+
+
+def read(session, path, schema, *, quick):
+    rows = (
+        session.spark.read.format("text").load(str(path)).where(IS_RECORD).selectExpr("value", "1L AS file", "1 AS k")
+    )
+    for layer in RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick).layers(keep="k"):
+        rows = rows.selectExpr(*layer)
+    return sorted(shown(row) for row in rows.collect())
+
+
+def taken(session, path, schema):
+    """The lines that the quick way takes."""
+    quick = QuickRecords.of(parse_schema(schema), LIMITS.max_record_bytes, TaggedValues())
+    rows = session.spark.read.format("text").load(str(path))
+    for layer in quick.layers():
+        rows = rows.selectExpr(*layer)
+    return [row["value"] for row in rows.where(CLEAN).collect()]
+
+
+def assert_same_both_ways(session, path, schema, lines):
+    path.write_text("\n".join(lines), encoding="utf-8", newline="")
+    assert read(session, path, schema, quick=True) == read(session, path, schema, quick=False)
+
+
+def test_clean_records_are_taken_and_no_sly_one_is(session, tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text("\n".join([*CLEAN_LINES, *SLY]), encoding="utf-8", newline="")
+    found = taken(session, path, SCHEMA)
+    assert set(CLEAN_LINES) <= set(found)
+    assert_same_both_ways(session, path, SCHEMA, [*CLEAN_LINES, *SLY, *ODD, *ODD_LINES])
+
+
+@pytest.mark.parametrize("shape", WRAPS)
+def test_odd_values_in_every_type_come_out_the_same_both_ways(session, tmp_path, shape):
+    kinds = [kind for kind in [*KINDS, "uuid", "binary"] if "array" not in shape or kind in KINDS[:5]]
+    schema = "i bigint, " + ", ".join(f"c{place} {shape.format(kind, kind)}" for place, kind in enumerate(kinds))
+    wrap = WRAPS[shape]
+    uuids = ['"123E4567-e89b-12d3-a456-426614174000"', '"aGVsbG8="', '"aGVsbG8"', '"123E4567e89b12d3a456426614174000"']
+    lines = [
+        f'{{"i":{number},"c{place}":{wrap.format(value)}}}'
+        for place in range(len(kinds))
+        for number, value in enumerate([*ODD_VALUES[place % 4 :: 4], *uuids])
+    ]
+    path = tmp_path / "values.jsonl"
+    assert_same_both_ways(session, path, schema, lines)
+    assert len(taken(session, path, schema)) > len(kinds)
+
+
+def test_random_and_damaged_records_come_out_the_same_both_ways(session, tmp_path):
+    rng = random.Random(7)
+    characters = [*'{}[]",:\\ \t0-1enul', ""]
+
+    def damaged(line):
+        text = list(line)
+        for _ in range(rng.randrange(1, 4)):
+            text[rng.randrange(len(text))] = rng.choice(characters)
+        return "".join(text)
+
+    lines = [damaged(rng.choice(CLEAN_LINES[:3])) for _ in range(800)]
+    lines += [random_line(rng) for _ in range(400)]
+    assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines)
+
+
+def test_a_schema_with_a_type_that_is_not_proved_goes_the_exact_way():
+    for kind in (
+        "float",
+        "decimal(10,2)",
+        "map<string, int>",
+        "array<struct<m: int>>",
+        "array<date>",
+        "array<array<int>>",
+    ):
+        assert QuickRecords.of(parse_schema(f"x {kind}, y int"), 100, TaggedValues()) is None
