@@ -7,6 +7,7 @@ from app.models.connection import Connection
 from app.models.idempotency_key import IdempotencyKey
 from app.models.ingestion import Ingestion
 from app.models.lease import Lease
+from app.models.ledger import Ledger
 from app.models.processed_file import FileEvent, FileIdSource, ProcessedFile
 from app.models.run import Run
 from app.models.trigger import Trigger
@@ -22,6 +23,7 @@ __all__ = [
     "IdempotencyKey",
     "Ingestion",
     "Lease",
+    "Ledger",
     "ProcessedFile",
     "Run",
     "Trigger",

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import and_, case, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from app.models import Ingestion, Run, Trigger
+from app.models import Ingestion, Ledger, Run, Trigger
 from app.repositories.statements import changed_rows
 from app.values import RunState, SyncState
 from app.values import Trigger as TriggerKind
@@ -20,6 +20,11 @@ _UNSYNCED = or_(
     Ingestion.prefect_synced_revision.is_(None),
     Ingestion.prefect_synced_revision != Ingestion.revision,
 )
+
+
+def ledger_id(session: Session) -> UUID:
+    """Which ledger this is, among those that may share a Prefect server."""
+    return session.scalars(select(Ledger.id)).one()
 
 
 def by_ids(session: Session, ids: Sequence[UUID]) -> dict[UUID, Ingestion]:

@@ -54,8 +54,8 @@ def is_wanted(row: Ingestion) -> bool:
     return row.deleted_at is None and row.prefect_sync != SyncState.OFF.value
 
 
-def wanted(row: Ingestion, settings: Settings) -> DeploymentSpec:
-    """The deployment of an ingestion. Raises ConfigUnreadable."""
+def wanted(row: Ingestion, settings: Settings, ledger_id: UUID) -> DeploymentSpec:
+    """The deployment of an ingestion of that ledger. Raises ConfigUnreadable."""
     shape = shape_of(row)
     queues = {
         "default": settings.prefect_default_work_queue,
@@ -64,7 +64,7 @@ def wanted(row: Ingestion, settings: Settings) -> DeploymentSpec:
     return DeploymentSpec(
         name=str(row.id),
         description=f"IOMETE Autoloader: {row.name} loads new files into {row.table_name}.",
-        tags=(TAG, row.name),
+        tags=(TAG, ledger_tag(ledger_id), row.name),
         entrypoint=ENTRYPOINT,
         parameters=parameters(row.id, Trigger.SCHEDULED),
         schedules=(schedule_spec(shape.schedule, row.created_at),) if shape.schedule else (),
@@ -72,6 +72,11 @@ def wanted(row: Ingestion, settings: Settings) -> DeploymentSpec:
         work_pool=settings.prefect_work_pool,
         work_queue=queues[shape.work_queue],
     )
+
+
+def ledger_tag(ledger_id: UUID) -> str:
+    """By it a deployment tells whose it is, also when its ingestion is in no ledger any more."""
+    return f"{TAG}-ledger:{ledger_id}"
 
 
 def parameters(ingestion_id: UUID, trigger: Trigger) -> dict[str, str]:

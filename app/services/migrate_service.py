@@ -107,7 +107,7 @@ class MigrateService:
             )
             return Step(row.id, row.name, Action.LEFT, why)
         try:
-            want = deployment_spec.wanted(row, self.settings)
+            want = self.sync.wanted(row)
             require_schedules(want)
         except InvalidInput as error:
             return Step(row.id, row.name, Action.FAILED, str(error))

@@ -14,7 +14,6 @@ from app.errors import InvalidInput, PrefectUnavailable
 from app.models import Ingestion
 from app.repositories import prefect_sync
 from app.services import deployment_spec
-from app.services.deployment_spec import TAG
 from app.services.prefect_deployments import FoundDeployment, Slots
 from app.services.prefect_service import PrefectService
 from app.services.reconcile_report import Change, Foreign, Problem, ReconcileReport
@@ -80,7 +79,7 @@ class DeploymentPass:
     def _differences(self, row: Ingestion, deployment: FoundDeployment) -> tuple[str, ...] | None:
         """None when the ingestion's configuration cannot be read: its deployment stays as it is."""
         try:
-            return deployment_spec.differences(deployment_spec.wanted(row, self.settings), deployment.spec)
+            return deployment_spec.differences(self.sync.wanted(row), deployment.spec)
         except InvalidInput as error:
             self._problem(row, SyncState.ERROR, str(error))
             with self.database.session_scope() as session:
@@ -90,8 +89,9 @@ class DeploymentPass:
     def _orphan(self, deployment: FoundDeployment, ingestion_id: UUID | None, row: Ingestion | None) -> None:
         """A deployment without an ingestion that wants one: ours are removed, others are left, and told of."""
         spec = deployment.spec
-        if ingestion_id is None or (row is None and TAG not in spec.tags):
-            why = "its name is no ingestion's id" if ingestion_id is None else "it has no tag of ours"
+        ours = deployment_spec.ledger_tag(self.sync.ledger_id)
+        if ingestion_id is None or (row is None and ours not in spec.tags):
+            why = "its name is no ingestion's id" if ingestion_id is None else "it has no tag of this ledger"
             self.report.foreign.append(Foreign(spec.name, why))
         else:
             self._orphans.append((deployment, row))

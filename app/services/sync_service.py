@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from app.config import Settings
@@ -13,6 +14,7 @@ from app.log import get_logger
 from app.models import Ingestion
 from app.repositories import ingestions, prefect_sync
 from app.services import deployment_spec
+from app.services.deployment_spec import DeploymentSpec
 from app.services.prefect_deployments import DeploymentRef, FoundDeployment
 from app.services.prefect_service import PrefectService
 from app.values import SyncState
@@ -59,6 +61,15 @@ class SyncService:
             return SyncOutcome(SyncState.PENDING, str(error))
         return outcome
 
+    def wanted(self, row: Ingestion) -> DeploymentSpec:
+        """The deployment that the ingestion is to have. Raises ConfigUnreadable, DatabaseUnavailable."""
+        return deployment_spec.wanted(row, self.settings, self.ledger_id)
+
+    @cached_property
+    def ledger_id(self) -> UUID:
+        with self.database.read_scope() as session:
+            return prefect_sync.ledger_id(session)
+
     def confirm(self, matching: Iterable[tuple[Ingestion, FoundDeployment]]) -> None:
         """Store of deployments that are as they should be that they are. Raises DatabaseUnavailable."""
         stale = [(row, found) for row, found in matching if not _known_synced(row, found)]
@@ -80,7 +91,7 @@ class SyncService:
         if not deployment_spec.is_wanted(row):
             self.prefect.delete(row.id)
             return None
-        return self.prefect.upsert(deployment_spec.wanted(row, self.settings))
+        return self.prefect.upsert(self.wanted(row))
 
     def _stored(self, row: Ingestion, outcome: SyncOutcome) -> bool:
         """Whether the outcome is that of the newest revision."""

@@ -162,6 +162,8 @@ def test_edited_missing_moved_orphaned_and_foreign_deployments(product):
     with product.database.session_scope() as session:  # as if the row had never been
         session.delete(ingestions.by_id(session, orphaned))
     product.prefect.upsert(replace(spec, name="nightly-report", tags=("theirs",)))
+    neighbour = str(uuid4())  # an ingestion of another ledger, whose worker pool has our pool's name
+    product.prefect.upsert(replace(spec, name=neighbour, tags=(TAG, ledger_tag(uuid4()), "orders")))
 
     report = product.reconciler.run_pass()
 
@@ -171,10 +173,13 @@ def test_edited_missing_moved_orphaned_and_foreign_deployments(product):
     }
     assert [item.name for item in report.created] == ["missing"]
     assert report.removed == [str(orphaned)]
-    assert [(item.name, item.why) for item in report.foreign] == [("nightly-report", "its name is no ingestion's id")]
+    assert {item.name: item.why for item in report.foreign} == {
+        "nightly-report": "its name is no ingestion's id",
+        neighbour: "it has no tag of this ledger",
+    }
     assert [product.differences(one) for one in (edited, missing, moved)] == [()] * 3
     again = product.reconciler.run_pass()
-    assert (again.quiet, len(again.foreign)) == (True, 1)
+    assert (again.quiet, len(again.foreign)) == (True, 2)
 
 
 def test_a_configuration_that_cannot_be_read_stops_nobody_else(product):
