@@ -108,6 +108,18 @@ class Settings(BaseSettings):
     # --- bounds of a run
     batch_max_files: int = Field(default=10_000, description="Most files in one batch.", gt=0)
     batch_max_bytes: int = Field(default=2 * GIB, description="Most source bytes in one batch.", gt=0)
+    embedded_max_files: int = Field(
+        default=10_000, description="`engine: auto`: a batch of more files goes to the cluster.", gt=0
+    )
+    embedded_max_bytes: int = Field(
+        default=1 * GIB, description="`engine: auto`: a batch of more source bytes goes to the cluster.", gt=0
+    )
+    high_memory_batch_bytes: int = Field(
+        default=4 * GIB,
+        description="`work_queue: auto`: an ingestion whose embedded batches may have more source bytes runs in the"
+        " queue of high memory.",
+        gt=0,
+    )
     spool_max_bytes: int = Field(default=8 * GIB, description="Most bytes of remote files held on disk.", gt=0)
     fetch_concurrency: int = Field(default=32, description="Remote files fetched at once.", gt=0)
     list_concurrency: int = Field(default=8, description="Prefixes listed at once.", gt=0)
@@ -132,6 +144,12 @@ class Settings(BaseSettings):
     commit_attempts: int = Field(default=20, description="Tries of one commit against a busy table.", gt=0)
     request_timeout_seconds: float = Field(default=30.0, description="Longest single request to a store.", gt=0)
     request_retries: int = Field(default=5, description="How often a request to a store is repeated.", ge=0)
+    spark_silence_seconds: float = Field(
+        default=120.0,
+        description="A cluster that gives no sign of life for this long while it works is given up; the next run goes"
+        " on.",
+        ge=1,
+    )
     snapshot_retention_seconds: float = Field(
         default=5 * 24 * 3600.0, description="Snapshots younger than this are never expired by us.", gt=0
     )

@@ -126,7 +126,7 @@ class Batch:
 
     `table_uuid` and `base_snapshot_id` are what the first claim saw (a `None` base with a UUID: the
     table had no snapshot); both are `None` before it. `claims` counts how often the batch was claimed. `engine_job` is
-    what the last claimant's engine gave for its successor, to stop what it may have left at work.
+    what the last claimant's engine gave for its successor, to stop what it may have left at work; `engine` is its name.
     """
 
     id: UUID
@@ -141,6 +141,7 @@ class Batch:
     base_snapshot_id: int | None = None
     parent_id: UUID | None = None
     engine_job: str | None = None
+    engine: str | None = None
 
 
 # --- what an engine did ----------------------------------------------------------------------

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.services.apply_service import ApplyService, Step
     from app.services.cluster_service import ClusterService
     from app.services.connection_service import ConnectionService
+    from app.services.estimate_service import Estimate
     from app.services.explain_service import Explanation
     from app.services.file_service import FileService, FileView
     from app.services.health_service import Check, ProbeStep
@@ -162,6 +163,11 @@ class Embedded:
         from app.services.preview_service import PreviewService
 
         return PreviewService(self.database, self.settings).preview(source, given)
+
+    def estimate(self, ingestion_id: UUID, seconds: float) -> Estimate:
+        from app.services.estimate_service import EstimateService
+
+        return EstimateService(self.database, self.settings).estimate(ingestion_id, seconds)
 
     def checks(self) -> Iterator[Check]:
         from app.services.health_service import HealthService

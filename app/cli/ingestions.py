@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 
 from app.cli.completion import ingestions
+from app.cli.estimate import estimate
 from app.cli.load import run_once
 from app.cli.opening import backend
 from app.cli.options import IngestionName, Json, Yes
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from app.services.ingestion_service import IngestionView
     from app.services.resolve_service import Evidence
 
-app = typer.Typer(no_args_is_help=True, help="Ingestions: list, show, run, pause, resume, delete, export, resolve.")
+app = typer.Typer(no_args_is_help=True, help="Ingestions: list, show, estimate, run, pause, resume, …")
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[INGESTION]...", help="Names; none: all.", autocompletion=ingestions)
@@ -138,6 +139,9 @@ def _arrival(given: dict[str, Any] | None) -> str:
     told += ["events at its hook"] if given.get("notify") else []
     told += [f"events of {given['queue']}"] if given.get("queue") else []
     return ", ".join(told) or "none"
+
+
+app.command()(estimate)
 
 
 @app.command()

@@ -126,8 +126,11 @@ def _show(out: Output, view: RunView) -> None:
         out.line(f"Its process is gone; the next run finishes what it began: {again}", "yellow")
     if view.batches:
         out.line()
-        rows = [(b.id, b.outcome or b.state, number(b.file_count), number(b.rows), b.snapshot_id) for b in view.batches]
-        out.table(("batch", "outcome", "files", "rows", "snapshot"), rows, right=(2, 3))
+        rows = [
+            (b.id, b.outcome or b.state, b.engine or "", number(b.file_count), number(b.rows), b.snapshot_id)
+            for b in view.batches
+        ]
+        out.table(("batch", "outcome", "engine", "files", "rows", "snapshot"), rows, right=(3, 4))
         if view.batch_count > len(view.batches):
             out.line(f"… and {view.batch_count - len(view.batches):,} more batches")
     if view.not_loaded:

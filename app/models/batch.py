@@ -49,6 +49,7 @@ class Batch(Base):
     quarantined_count: Mapped[int] = mapped_column(Integer, default=0)
     skipped_count: Mapped[int] = mapped_column(Integer, default=0)
     settled_run_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("runs.id"))  # that ended it
+    engine: Mapped[str | None] = mapped_column(String(100))  # that the last claim gave it to: `embedded`, or a cluster
     engine_job: Mapped[str | None] = mapped_column(Text)  # by which a successor stops what the claimant left at work
     error: Mapped[str | None] = mapped_column(HumanText)  # of UNKNOWN: the evidence
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -19,6 +19,7 @@ from app.remote.following import Following, Watching
 from app.remote.http import Server
 from app.remote.ingestions import RemoteIngestions
 from app.remote.runs import RemoteRuns
+from app.services.estimate_service import Estimate
 from app.services.explain_service import Explanation
 from app.services.file_service import FileView
 from app.services.health_service import Check
@@ -97,6 +98,9 @@ class Remote:
 
     def preview(self, source: str, given: Mapping[str, Any]) -> Preview:
         return looking.preview(self.server, source, given)
+
+    def estimate(self, ingestion_id: UUID, seconds: float) -> Estimate:
+        return looking.estimate(self.server, ingestion_id, seconds)
 
     def checks(self) -> Iterator[Check]:
         return looking.checks(self.server)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
+from uuid import UUID
 
 from app.errors import AutoloaderError, InvalidInput
 from app.remote.connections import RemoteConnections
 from app.remote.http import LONG, Server
 from app.remote.ingestions import RemoteIngestions
+from app.services.estimate_service import Estimate
 from app.services.health_service import BROKEN, OK, WARNING, Check
 from app.services.preview_service import Preview
 
@@ -35,6 +37,12 @@ def preview(server: Server, source: str, given: Mapping[str, Any]) -> Preview:
         body["format"] = given["format"]
     found = server.post("/v1/preview", body, safe=True, seconds=LONG)
     return server.read(Preview, {**found, "schema": found.get("columns")})
+
+
+def estimate(server: Server, ingestion_id: UUID, seconds: float) -> Estimate:
+    """As `EstimateService.estimate`, by the server."""
+    found = server.get(f"/v1/ingestions/{ingestion_id}/estimate", {"seconds": seconds}, seconds=LONG)
+    return server.read(Estimate, found)
 
 
 def checks(server: Server) -> Iterator[Check]:

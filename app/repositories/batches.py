@@ -137,21 +137,21 @@ def claim(
     batch: Batch,
     *,
     epoch: int,
-    table_uuid: UUID,
-    head: int | None,
+    base: tuple[UUID, int | None],
     now: datetime,
+    engine: str,
     job: str | None = None,
 ) -> None:
-    """Count a claim. Only the first one sets the base (protocol, point 4)."""
+    """Count a claim. Only the first one sets the base (protocol, point 4): the table's UUID, and main's head."""
     batch.state = BatchState.CLAIMED
     batch.claims += 1
     batch.unanswered += 1
     batch.claim_epoch = epoch
     batch.claimed_at = now
+    batch.engine = engine
     batch.engine_job = job
     if batch.table_uuid is None:
-        batch.table_uuid = table_uuid
-        batch.base_snapshot_id = head
+        batch.table_uuid, batch.base_snapshot_id = base
     session.flush()
 
 
@@ -170,4 +170,5 @@ def as_value(batch: Batch) -> values.Batch:
         base_snapshot_id=batch.base_snapshot_id,
         parent_id=batch.parent_id,
         engine_job=batch.engine_job,
+        engine=batch.engine,
     )

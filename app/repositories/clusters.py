@@ -32,13 +32,14 @@ def listed(session: Session, tenant_id: str) -> Sequence[Cluster]:
 
 
 def users(session: Session, tenant_id: str, name: str) -> list[str]:
-    """Names of the ingestions that run on it."""
+    """Names of the ingestions that run on it, or may."""
     # Not compared by the database: one configuration that is no JSON would fail the question for all.
     query = select(Ingestion.name, Ingestion.config).where(
         Ingestion.tenant_id == tenant_id, Ingestion.deleted_at.is_(None)
     )
     rows = session.execute(query.order_by(Ingestion.name))
-    return [user for user, config in rows if isinstance(config, dict) and config.get("engine") == name]
+    said = ("engine", "cluster")
+    return [user for user, config in rows if isinstance(config, dict) and name in [config.get(one) for one in said]]
 
 
 def remove(session: Session, cluster: Cluster) -> None:

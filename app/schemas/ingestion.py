@@ -154,6 +154,12 @@ class PolicyShape(Shape):
     )
     batch_max_files: int | None = Field(default=None, gt=0, lt=2**31, description="Most files in one batch.")
     batch_max_bytes: Size | None = Field(default=None, gt=0, description="Most source bytes in one batch.")
+    embedded_max_files: int | None = Field(
+        default=None, gt=0, lt=2**31, description="engine: auto: a batch of more files goes to the cluster."
+    )
+    embedded_max_bytes: Size | None = Field(
+        default=None, gt=0, description="engine: auto: a batch of more source bytes goes to the cluster."
+    )
     allow_overlap: bool = Field(
         default=False, description="Allow a source that overlaps another ingestion's into the same table."
     )
@@ -244,14 +250,20 @@ class IngestionShape(Shape):
     source: SourceShape
     format: FormatShape
     destination: DestinationShape
-    engine: str = Field(default="embedded", description="`embedded`, or the name of a cluster.")
+    engine: str = Field(
+        default="embedded",
+        description="`embedded`, the name of a cluster, or `auto`: small batches embedded, large ones on `cluster`.",
+    )
+    cluster: str | None = Field(default=None, description="The cluster that takes large batches of engine: auto.")
     columns: SchemaShape = Field(default_factory=SchemaShape)
     policies: PolicyShape = Field(default_factory=PolicyShape)
     row_columns: RowColumnsShape = Field(default_factory=RowColumnsShape)
     schedule: ScheduleShape | None = Field(default=None, description="When it runs by itself.")
     arrival: ArrivalShape | None = Field(default=None, description="Whether it runs when files arrive.")
-    work_queue: Literal["default", "high_memory"] = Field(
-        default="default", description="The work queue of its runs; the settings name both."
+    work_queue: Literal["auto", "default", "high_memory"] = Field(
+        default="auto",
+        description="The work queue of its runs; the settings name both. `auto`: high_memory where a batch that is"
+        " loaded embedded may be larger than HIGH_MEMORY_BATCH_BYTES.",
     )
     paused: bool = Field(default=False, description="A paused ingestion is not run.")
 

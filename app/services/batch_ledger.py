@@ -35,6 +35,7 @@ class BatchReport:
     byte_count: int = 0
     snapshot_id: int | None = None
     children: tuple[UUID, ...] = ()
+    waits: str = ""  # why it was left for another run
 
 
 class BatchLedger:
@@ -55,15 +56,24 @@ class BatchLedger:
         with self.ctx.lease.transaction() as session:
             return files.of_batch(session, batch.id)
 
-    def claim(self, batch: Batch, state: TableState, job: str | None) -> tuple[Batch, list[BatchFile]]:
-        """Files become PROCESSING before data is touched; the first claim stores the base (protocol, point 4)."""
+    def claim(self, batch: Batch, state: TableState, engine: str, job: str | None) -> tuple[Batch, list[BatchFile]]:
+        """Files become PROCESSING before data is touched; the first claim stores the base (protocol, point 4).
+
+        `engine` and `job` are stored for whoever heals it: what may be left at work, and where.
+        """
         now = self.ctx.clock.now()
         with self.ctx.lease.transaction() as session:
             row = self._row(session, batch.id)
             ledger.require_batch_move(batch.id, BatchState(row.state), BatchState.CLAIMED)
             first = row.claims == 0
             batches.claim(
-                session, row, epoch=self.ctx.lease.epoch, table_uuid=state.uuid, head=state.head, now=now, job=job
+                session,
+                row,
+                epoch=self.ctx.lease.epoch,
+                base=(state.uuid, state.head),
+                now=now,
+                engine=engine,
+                job=job,
             )
             file_moves.claim(session, batch.id, self.ctx.run_id, now, first=first, expected=row.file_count)
             return batches.as_value(row), files.of_batch(session, batch.id)

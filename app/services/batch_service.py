@@ -29,6 +29,7 @@ from app.ingest.landing import ATTEMPT
 from app.ingest.threshold import over_threshold
 from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
+from app.services.put_off import AWAY
 from app.values import (
     Batch,
     BatchFile,
@@ -76,8 +77,7 @@ class BatchService:
             raise self._blocked(batch, "An earlier run found it so.")
         if batch.claims:
             failpoints.hit("healing")
-            if batch.engine_job:
-                self.engine.interrupt(batch.engine_job, batch)
+            self._interrupt(batch)
             landing = self._still_there(batch, self._look(batch))
             if landing.kind is not LandingKind.NOT_LANDED:
                 return self._follow(batch, landing)
@@ -86,10 +86,34 @@ class BatchService:
                 return self._break_up(batch, f"{unanswered} processes in a row died while they loaded it.")
         return self._attempt(batch)
 
+    def _interrupt(self, batch: Batch) -> None:
+        """Stop what the last claimant may have left at work, by the engine that it used."""
+        if not batch.engine_job:
+            return
+        try:
+            self.ctx.engine_named(batch.engine or self.ctx.rule.large).interrupt(batch.engine_job, batch)
+        except AutoloaderError as error:  # a cluster that was removed; nothing rests on it
+            self.ctx.progress.note(f"An earlier attempt of batch {batch.id} could not be interrupted: {error.message}")
+
     # --- one attempt -------------------------------------------------------------------------
 
     def _attempt(self, batch: Batch) -> BatchReport:
-        batch, batch_files = self.ledger.claim(batch, self._table(), self.engine.job())
+        chosen = self.ctx.rule.choose(batch.file_count, batch.byte_count).engine
+        try:
+            return self._attempt_on(chosen, batch)
+        except AWAY as error:
+            if len(self.ctx.rule.engines) == 1:
+                raise
+            self.ctx.put_off.add(batch, chosen, error)
+            if self.ctx.put_off.batches == 1:  # the others are told with the run's end
+                self.ctx.progress.note(self.ctx.put_off.sentence)
+            return BatchReport(batch.id, batch.state, waits=self.ctx.put_off.sentence)
+
+    def _attempt_on(self, engine: str, batch: Batch) -> BatchReport:
+        if self.ctx.put_off.first is not None and engine == self.ctx.put_off.cluster:
+            raise self.ctx.put_off.first
+        self.engine = self.ctx.engine_named(engine)
+        batch, batch_files = self.ledger.claim(batch, self._table(), engine, self.engine.job())
         if batch.claims == 1:
             self._unsent.add(batch.id)
         failpoints.hit("claimed")

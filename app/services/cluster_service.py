@@ -21,13 +21,14 @@ from app.models import DEFAULT_TENANT, Cluster
 from app.repositories import clusters
 from app.services.connection_service import split_secrets
 from app.spark import ClusterStep, Endpoint, endpoint_of, parse_url, probe
+from app.spark.probe import SECONDS
 from app.vault import Vault
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 _CATALOG = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _NAMESPACE = _CATALOG
 _TOKEN = "token"  # noqa: S105 - the name of a secret
-_RESERVED = "embedded"
+_RESERVED = frozenset({"embedded", "auto"})
 _CONNECT_SECONDS = 5.0
 
 
@@ -130,16 +131,19 @@ class ClusterService:
                 )
             clusters.remove(session, row)
 
-    def test(self, cluster_id: UUID, *, write: bool = True, namespace: str | None = None) -> list[ClusterStep]:
+    def test(
+        self, cluster_id: UUID, *, write: bool = True, namespace: str | None = None, seconds: float = SECONDS
+    ) -> list[ClusterStep]:
         """What can be tried of a cluster, up to the first step that the others rest on and that fails. With `write` a
-        table is made and removed, in `namespace` or in one of its own. Raises NotFound, SecretUnreadable, InvalidInput.
+        table is made and removed, in `namespace` or in one of its own. What is asked of one session may take so many
+        seconds. Raises NotFound, SecretUnreadable, InvalidInput.
         """
         if namespace is not None and not _NAMESPACE.fullmatch(namespace):
             raise InvalidInput(f"{namespace!r} is not a namespace.", hint="Use letters, digits and _.")
         found = self.endpoint(cluster_id)
         steps = [_reached(found.host, found.port)]
         if steps[0].ok:
-            steps += probe(found, write=write, namespace=namespace)
+            steps += probe(found, write=write, namespace=namespace, seconds=seconds)
         return steps
 
     def endpoint(self, cluster_id: UUID) -> Endpoint:
@@ -198,10 +202,10 @@ def _checked(
     secrets: Mapping[str, str],
 ) -> dict[str, str]:
     """What must be encrypted. Raises InvalidInput for what cannot be a cluster."""
-    if not _NAME.fullmatch(name) or name == _RESERVED:
+    if not _NAME.fullmatch(name) or name in _RESERVED:
         raise InvalidInput(
             f"{name!r} is not a name for a cluster.",
-            hint=f"Use letters, digits, _ and -, and not {_RESERVED}.",
+            hint=f"Use letters, digits, _ and -, and not {' or '.join(sorted(_RESERVED))}.",
             fields=[(("name",), "is not a name for a cluster")],
         )
     if catalog is not None and not _CATALOG.fullmatch(catalog):

@@ -18,7 +18,9 @@ from app.ingest.engines.sandbox import Sandbox
 from app.ingest.ports import Clock, Engine, Progress
 from app.models import Ingestion
 from app.schemas.ingestion import IngestionShape
+from app.services.engine_rule import Rule
 from app.services.lease_service import HeldLease
+from app.services.put_off import PutOff
 
 Stops = tuple[type[BaseException], ...]
 STOPS: Stops = (Interrupted, KeyboardInterrupt)
@@ -90,8 +92,9 @@ class IngestionInfo:
 class RunContext:
     """One run: its lease, its engine, and who watches. `seconds` collects the time of each step.
 
-    The engine is opened by the first step that needs it: a run that finds nothing new never does.
-    `stops` are what somebody stops it with: no fault of the files it has in hand.
+    An engine is opened by the first step that needs it: a run that finds nothing new never does.
+    `stops` are what somebody stops it with: no fault of the files it has in hand. `put_off` are batches that wait for
+    a cluster.
     """
 
     database: Database
@@ -99,25 +102,36 @@ class RunContext:
     ingestion: IngestionInfo
     run_id: UUID
     lease: HeldLease
-    open_engine: Callable[[], Engine]
+    open_engine: Callable[[str], Engine]
     sandbox: Sandbox
     progress: Progress
     clock: Clock
     stops: Stops = STOPS
     seconds: dict[str, float] = field(default_factory=dict)
-    _engine: Engine | None = field(default=None, init=False)
+    put_off: PutOff = field(default_factory=PutOff)
+    _engines: dict[str, Engine] = field(default_factory=dict, init=False)
+
+    @property
+    def rule(self) -> Rule:
+        """Which engine takes which batch."""
+        return Rule.of(self.ingestion.shape, self.settings)
 
     @property
     def engine(self) -> Engine:
-        """Raises what opening the catalog raises."""
-        if self._engine is None:
-            self._engine = self.open_engine()
-        return self._engine
+        """The one that looks at the table where no batch says which. Raises what opening the catalog raises."""
+        return self.engine_named(self.rule.small)
+
+    def engine_named(self, name: str) -> Engine:
+        """Raises what opening it raises; NotFound for a cluster that there is no more."""
+        if name not in self._engines:
+            self._engines[name] = opened = self.open_engine(name)
+            opened.schema = opened.schema or self.ingestion.schema  # which may have been learned meanwhile
+        return self._engines[name]
 
     @property
     def engine_opened(self) -> bool:
-        """Whether a step has needed the engine."""
-        return self._engine is not None
+        """Whether a step has needed an engine."""
+        return bool(self._engines)
 
     @property
     def max_attempts(self) -> int:

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from app.config import Settings
 from app.models import Ingestion
-from app.schemas.ingestion import ScheduleShape
+from app.schemas.ingestion import IngestionShape, ScheduleShape
 from app.services.context import shape_of
+from app.services.engine_rule import EMBEDDED, Rule
 from app.values import SyncState, Trigger
 
 FLOW_NAME = "run-ingestion"
@@ -70,13 +71,27 @@ def wanted(row: Ingestion, settings: Settings, ledger_id: UUID) -> DeploymentSpe
         schedules=(schedule_spec(shape.schedule, row.created_at),) if shape.schedule else (),
         paused=row.paused,
         work_pool=settings.prefect_work_pool,
-        work_queue=queues[shape.work_queue],
+        work_queue=queues[work_queue(shape, settings)],
     )
 
 
 def ledger_tag(ledger_id: UUID) -> str:
     """By it a deployment tells whose it is, also when its ingestion is in no ledger any more."""
     return f"{TAG}-ledger:{ledger_id}"
+
+
+def work_queue(shape: IngestionShape, settings: Settings) -> str:
+    """`default` or `high_memory`: what was chosen by hand, else by the largest batch that may be loaded embedded.
+
+    What a cluster loads needs no memory here.
+    """
+    if shape.work_queue != "auto":
+        return shape.work_queue
+    rule, policies = Rule.of(shape, settings), shape.policies
+    largest = policies.batch_max_bytes or settings.batch_max_bytes
+    if rule.large != EMBEDDED:
+        largest = min(largest, rule.max_bytes) if rule.small == EMBEDDED else 0
+    return "high_memory" if largest > settings.high_memory_batch_bytes else "default"
 
 
 def parameters(ingestion_id: UUID, trigger: Trigger) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which engine an ingestion runs on, and whether it can: the embedded one, or a cluster by its name."""
+"""Which engines an ingestion runs on, and whether it can: the embedded one, a cluster by its name, or both."""
 
 from __future__ import annotations
 
@@ -11,26 +11,37 @@ from app.errors import InvalidInput, SparkRefused
 from app.repositories import clusters
 from app.schemas.ingestion import IngestionShape
 from app.services.cluster_service import ClusterService
+from app.services.engine_rule import AUTO, EMBEDDED
 from app.spark import Endpoint
 from app.spark.faults import INSTALL
 
-EMBEDDED = "embedded"
-
 
 def require_engine(session: Session, tenant_id: str, shape: IngestionShape, table_name: str) -> None:
-    """Raises InvalidInput unless there is the engine, and it can do what the shape asks."""
+    """Raises InvalidInput unless there are the engines, and they can do what the shape asks."""
     if shape.engine == EMBEDDED:
         return
-    if clusters.by_name(session, tenant_id, shape.engine) is None:
-        raise InvalidInput(f"There is no cluster {shape.engine!r}.", hint="Use engine: embedded.")
+    cluster = shape.cluster if shape.engine == AUTO else shape.engine
+    if cluster is None:
+        raise InvalidInput(
+            f"With engine: {AUTO} a cluster takes the large batches, and {shape.name} names none.",
+            hint="Name one, as `cluster`; see: autoloader clusters list",
+            fields=[(("cluster",), "is needed with engine: auto")],
+        )
+    if clusters.by_name(session, tenant_id, cluster) is None:
+        raise InvalidInput(f"There is no cluster {cluster!r}.", hint="Use engine: embedded.")
     if table_name.partition(".")[0] == DEFAULT_CATALOG:
         raise InvalidInput(
-            f"The catalog {DEFAULT_CATALOG} is in a file of this machine: the cluster {shape.engine} cannot use it.",
+            f"The catalog {DEFAULT_CATALOG} is in a file of this machine: the cluster {cluster} cannot use it.",
             hint="Load into a catalog of PostgreSQL or REST that both reach: autoloader connections add",
         )
     from app.ingest.engines.spark_limits import require_shape
 
-    require_shape(shape)
+    require_shape(on_engine(shape, cluster))
+
+
+def on_engine(shape: IngestionShape, engine: str) -> IngestionShape:
+    """The shape as if it had said this engine."""
+    return shape if shape.engine == engine else shape.model_copy(update={"engine": engine})
 
 
 def endpoint_named(database: Database, settings: Settings, tenant_id: str, name: str) -> Endpoint:

@@ -17,6 +17,8 @@ from app.models import DEFAULT_TENANT, Run
 from app.repositories import files, run_queries
 from app.services import wiring
 from app.services.context import IngestionInfo
+from app.services.deployment_spec import work_queue
+from app.services.engine_rule import Choice, Rule
 from app.services.ingestion_query_service import IngestionQueryService
 from app.services.ingestion_service import IngestionService
 
@@ -25,11 +27,22 @@ _CHUNK = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class EngineShare:
+    """What one engine would load; `why` says which batches come to it."""
+
+    engine: str
+    why: str
+    batches: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """`complete` is false when the time for listing ran out: then there is at least this much.
 
     `files` and `bytes` are what a run would load: what is new, and what waits in the ledger already. `seconds` is by
-    the speed of past runs; None where none loaded anything.
+    the speed of past runs; None where none loaded anything. `work_queue` is the one that Prefect runs it in.
     """
 
     complete: bool
@@ -45,6 +58,8 @@ class Estimate:
     seconds: float | None
     past_runs: int
     left_out: dict[str, int]
+    engines: tuple[EngineShare, ...]
+    work_queue: str
 
 
 class EstimateService:
@@ -64,14 +79,12 @@ class EstimateService:
         complete = listing.look(self.clock, time.monotonic() + seconds)
         waiting = _Tally(size for _, size in self._waiting(info.id))
         policies = info.shape.policies
-        batches = sum(
-            1
-            for _ in planning.cut(
-                enumerate(chain(waiting, listing.sizes())),
-                policies.batch_max_files or self.settings.batch_max_files,
-                policies.batch_max_bytes or self.settings.batch_max_bytes,
-            )
+        cuts = planning.cut(
+            enumerate(chain(waiting, listing.sizes())),
+            policies.batch_max_files or self.settings.batch_max_files,
+            policies.batch_max_bytes or self.settings.batch_max_bytes,
         )
+        engines = _shares(Rule.of(info.shape, self.settings), cuts)
         total = waiting.bytes + listing.counts.new_bytes
         with self.database.read_scope() as session:
             past = run_queries.recent_ends(session, info.id, _PAST_RUNS)
@@ -85,10 +98,12 @@ class EstimateService:
             waiting_bytes=waiting.bytes,
             files=waiting.files + listing.counts.new,
             bytes=total,
-            batches=batches,
+            batches=sum(share.batches for share in engines),
             seconds=_duration(list(past), listing.listed, total),
             past_runs=len(past),
             left_out=dict(sorted(listing.left_out.items())),
+            engines=engines,
+            work_queue=work_queue(info.shape, self.settings),
         )
 
     def _waiting(self, ingestion_id: UUID) -> Iterator[tuple[int, int]]:
@@ -151,6 +166,18 @@ class _Listing:
         again = self.counts.new - len(self._sizes)
         mean = (self.counts.new_bytes - sum(self._sizes)) // again if again else 0
         return chain(self._sizes, repeat(mean, again))
+
+
+def _shares(rule: Rule, cuts: Iterable[planning.Cut]) -> tuple[EngineShare, ...]:
+    """By engine and reason, in the order in which they are met."""
+    shares: dict[Choice, EngineShare] = {}
+    for cut in cuts:
+        choice = rule.choose(cut.files, cut.size)
+        known = shares.get(choice, EngineShare(choice.engine, choice.why, 0, 0, 0))
+        shares[choice] = EngineShare(
+            choice.engine, choice.why, known.batches + 1, known.files + cut.files, known.bytes + cut.size
+        )
+    return tuple(shares.values())
 
 
 def _duration(past: list[Run], listed: int, size: int) -> float | None:

@@ -18,6 +18,7 @@ from app.errors import AutoloaderError, InvalidInput
 from app.ingest.discovery import split_source
 from app.models import DEFAULT_TENANT
 from app.services import wiring
+from app.services.cluster_service import ClusterService, ClusterView
 from app.services.connection_service import ConnectionService, ConnectionView
 from app.services.ingestion_service import IngestionService
 from app.storage import ProbeStep, check
@@ -28,6 +29,7 @@ __all__ = ["BROKEN", "OK", "WARNING", "Check", "HealthService", "ProbeStep"]
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 _LIBRARIES = ("duckdb", "pyarrow", "pyiceberg", "obstore", "sqlalchemy")
 _LITTLE_SPACE = 2 * GIB
+_CLUSTER_SECONDS = 20.0  # for all that is asked of one session on a cluster
 _OLDEST_PYTHON = (3, 11)
 
 
@@ -49,6 +51,7 @@ class HealthService:
         self.settings = settings
         self.tenant_id = tenant_id
         self.connections = ConnectionService(database, settings, tenant_id=tenant_id)
+        self.clusters = ClusterService(database, settings, tenant_id=tenant_id)
         self.ingestions = IngestionService(database, settings, tenant_id=tenant_id)
 
     def checks(self) -> Iterator[Check]:
@@ -63,6 +66,7 @@ class HealthService:
         if database.state != OK:
             return
         yield from self._connections()
+        yield from self._clusters()
         yield from self._blocked()
 
     def test(self, name: str, url: str | None) -> list[ProbeStep]:
@@ -167,6 +171,23 @@ class HealthService:
             hint = f"See each step: autoloader connections test {name} {url}"
             return Check(f"connection {name}", BROKEN, f"{url}: {failed.name}: {failed.detail}", hint)
         return Check(f"connection {name}", OK, f"{url}: {steps[-1].detail}")
+
+    def _clusters(self) -> Iterator[Check]:
+        """Each is looked at, and nothing is made on it."""
+        for cluster in self.clusters.listed():
+            yield _tried(f"cluster {cluster.name}", partial(self._cluster, cluster))
+
+    def _cluster(self, cluster: ClusterView) -> Check:
+        title = f"cluster {cluster.name}"
+        if cluster.unreadable:
+            return Check(title, BROKEN, cluster.unreadable, f"Store it anew: autoloader clusters add {cluster.name}")
+        steps = self.clusters.test(cluster.id, write=False, seconds=_CLUSTER_SECONDS)
+        failed = next((step for step in steps if not step.ok), None)
+        if failed is not None:
+            hint = f"See each step: autoloader clusters test {cluster.name}"
+            return Check(title, BROKEN, f"{cluster.url}: {failed.name}: {failed.detail}", hint)
+        answered = next((step.detail for step in steps if step.name == "connect"), "")
+        return Check(title, OK, f"{cluster.url}: {answered}")
 
     def _blocked(self) -> Iterator[Check]:
         for name, evidence in self.ingestions.blocked().items():

@@ -92,14 +92,15 @@ class RunService:
                 ):
                     with self.database.read_scope() as session:
                         require_engine(session, ingestion.tenant_id, ingestion.shape, ingestion.table_name)
-                    engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox, run_id)
+                    mine = wiring.ForRun(run_id, lease.lost.is_set)
+                    engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox, run=mine)
                     yield RunContext(
                         database=self.database,
                         settings=self.settings,
                         ingestion=ingestion,
                         run_id=run_id,
                         lease=lease,
-                        open_engine=lambda: opened.enter_context(engine()),
+                        open_engine=lambda name: opened.enter_context(engine(name=name)),
                         sandbox=sandbox,
                         progress=progress,
                         clock=self.clock,
@@ -286,20 +287,25 @@ class RunService:
     def finish(
         self, ctx: RunContext, *, stopped_early: bool = False, goes_on: bool = False, upkeep: bool = True
     ) -> metrics.RunSummary:
-        """End the run with its metrics: SUCCESS, or PARTIAL when a file was not loaded or work still waits.
+        """End the run with its metrics: SUCCESS, or PARTIAL when a file was not loaded or work still waits; for a
+        cluster, then the run's error says so.
 
         `goes_on`: what waits after an early stop is for another run, asked for at once; not if this one landed nothing,
         as the next would not either. Without `upkeep` the table's history is left as it is.
         """
         ctx.progress.step("finish")
+        if ctx.put_off.batches > 1:
+            ctx.progress.note(ctx.put_off.sentence)
         if upkeep:
             upkeep_service.expire(ctx)
         with ctx.lease.transaction() as session:
-            summary = metrics.summarize(session, ctx, stopped_early=stopped_early)
+            summary = metrics.summarize(session, ctx, stopped_early=stopped_early or bool(ctx.put_off.batches))
             run = runs.by_id(session, ctx.run_id)
             if run is None:
                 raise NotFound(f"Run {ctx.run_id} vanished.")
             run.state, run.finished_at, run.metrics = summary.state.value, self.clock.now(), summary.metrics
+            if ctx.put_off.first is not None:
+                run.error_code, run.error = ctx.put_off.first.code, ctx.put_off.sentence
             if goes_on and stopped_early and summary.metrics["batches"]:
                 rerun_service.go_on(session, run.ingestion_id)
             rerun_service.settle(session, run, self.clock.now())

@@ -58,6 +58,7 @@ class BatchView:
     snapshot_id: int | None
     parent_id: UUID | None
     error: str | None
+    engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,7 @@ def _batch(batch: Batch) -> BatchView:
         snapshot_id=batch.snapshot_id,
         parent_id=batch.parent_id,
         error=batch.error,
+        engine=batch.engine,
     )
 
 

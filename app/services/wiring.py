@@ -6,10 +6,9 @@ its import would be half of their work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -26,7 +25,8 @@ from app.ingest.ports import Engine
 from app.schemas.ingestion import FormatShape, SourceShape
 from app.services.connection_service import STORES, ConnectionService
 from app.services.context import IngestionInfo
-from app.services.engine_choice import EMBEDDED, endpoint_named
+from app.services.engine_choice import endpoint_named, on_engine
+from app.services.engine_rule import AUTO, EMBEDDED
 from app.spool import Spool
 from app.storage import Store, open_store, parse_address
 from app.values import BatchFile
@@ -107,34 +107,59 @@ def catalog_of(database: Database, settings: Settings, table_name: str, tenant_i
     return open_catalog(name, service.options(name, ("catalog",)))
 
 
+def table_engine(ingestion: IngestionInfo) -> str:
+    """The name of the engine that looks at the ingestion's table where no batch says which."""
+    return EMBEDDED if ingestion.shape.engine == AUTO else ingestion.shape.engine
+
+
+@dataclass(frozen=True, slots=True)
+class ForRun:
+    """What an engine is opened for: a run, and whether that has lost its right to go on."""
+
+    id: UUID
+    unwanted: Callable[[], bool]
+
+
 @contextmanager
 def opened_engine(
-    database: Database, settings: Settings, ingestion: IngestionInfo, sandbox: Sandbox, run_id: UUID | None = None
+    database: Database,
+    settings: Settings,
+    ingestion: IngestionInfo,
+    sandbox: Sandbox,
+    name: str | None = None,
+    run: ForRun | None = None,
 ) -> Iterator[Engine]:
-    """The engine of one run, closed with the block. Raises InvalidInput for a cluster that there is not."""
-    opened = _embedded if ingestion.shape.engine == EMBEDDED else partial(_spark, run_id=run_id)
-    with opened(database, settings, ingestion, sandbox) as engine:
-        yield engine
+    """An engine of one run by its name (without one, its table's), closed with the block.
+
+    Raises InvalidInput for a cluster that there is not.
+    """
+    name = name or table_engine(ingestion)
+    if name == EMBEDDED:
+        with _embedded(database, settings, ingestion, sandbox) as embedded:
+            yield embedded
+    else:
+        with _spark(database, settings, ingestion, name, run) as spark:
+            yield spark
 
 
 @contextmanager
 def _spark(
-    database: Database, settings: Settings, ingestion: IngestionInfo, sandbox: Sandbox, run_id: UUID | None
+    database: Database, settings: Settings, ingestion: IngestionInfo, name: str, run: ForRun | None
 ) -> Iterator[Engine]:
     from app.ingest.engines.spark import Cluster, SparkEngine
 
-    del sandbox  # the cluster parses
-    endpoint = endpoint_named(database, settings, ingestion.tenant_id, ingestion.shape.engine)
+    endpoint = endpoint_named(database, settings, ingestion.tenant_id, name)
     catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
     store = store_of(database, settings, ingestion.shape.source, ingestion.tenant_id)
+    cluster = Cluster(endpoint, store, run.id, run.unwanted) if run else Cluster(endpoint, store)
     with (
         catalog,
         closing(
             SparkEngine(
                 catalog.table(ingestion.table_name),
-                ingestion.shape,
+                on_engine(ingestion.shape, name),
                 ingestion.schema,
-                Cluster(endpoint, store, run_id),
+                cluster,
                 settings,
             )
         ) as engine,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from app.spark.endpoint import Endpoint, endpoint_of, parse_url
 from app.spark.faults import spark_errors
-from app.spark.pool import SessionPool
+from app.spark.pool import SESSIONS, SessionPool
 from app.spark.probe import ClusterStep, probe
 from app.spark.session import Session, connect, interrupt
 from app.spark.sql import identifier, literal
 
 __all__ = [
+    "SESSIONS",
     "ClusterStep",
     "Endpoint",
     "Session",

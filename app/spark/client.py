@@ -37,7 +37,8 @@ warnings.filterwarnings("ignore", message="ReleaseExecute failed", module=r"pysp
 
 
 class Deadlines(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc] # gRPC ships no types
-    """Bounds every call that is one question and one answer; pyspark gives them none. Seconds, and may be changed.
+    """Bounds every call that is one question and one answer and has no bound; pyspark gives them none. Seconds, and
+    may be changed.
 
     `analyze` is for questions that list files or plan a query. An operation's answers are a stream: it is bounded by
     whoever started it.
@@ -48,7 +49,7 @@ class Deadlines(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc] # gRPC 
         self.analyze = analyze
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        seconds = {"AnalyzePlan": self.analyze, "Interrupt": _INTERRUPT_SECONDS}.get(
+        seconds = details.timeout or {"AnalyzePlan": self.analyze, "Interrupt": _INTERRUPT_SECONDS}.get(
             details.method.rpartition("/")[2], self.plain
         )
         return continuation(details._replace(timeout=seconds), request)  # noqa: SLF001 - a named tuple's
@@ -116,6 +117,19 @@ def ready(session: ConnectSession, seconds: float) -> bool:
         return False
     finally:
         future.cancel()
+    return True
+
+
+def answers(session: ConnectSession, seconds: float) -> bool:
+    """Whether the server answers anything at all over this very connection, within so many seconds. Asked once."""
+    client = session.client
+    question = client._interrupt_request("tag", "nobody-has-this-tag")  # noqa: SLF001 - the cheapest that there is
+    try:
+        client._stub.Interrupt(question, metadata=session.operator.metadata(), timeout=seconds)  # noqa: SLF001 - it has no way to ask once
+    except grpc.RpcError as error:
+        return error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    except ValueError:  # the channel was closed meanwhile
+        return False
     return True
 
 

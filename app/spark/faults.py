@@ -76,6 +76,7 @@ _AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "
 _REFUSED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 _LOST = re.compile(r"INVALID_HANDLE\.(SESSION|OPERATION)_|INVALID_CURSOR|SESSION_CHANGED|SESSION_CLOSED")
 _ENDED = "OPERATION_CANCELED"
+_GUARD = re.compile(r"autoloader_[0-9a-f]{32}\b")  # the view that each session of ours has, and no other one
 
 # --- what is wrong with a table or a file: the first line that fits counts -------------------
 
@@ -179,6 +180,10 @@ def _is_theirs(error: Exception) -> bool:
 def _of_cluster(said: Said, where: str) -> AutoloaderError | None:
     if _LOST.search(said.word) or "OPERATION_NOT_FOUND" in said.sentence:
         return SparkSessionLost(f"The session on {where} is lost: {said.sentence}.", hint="It is made anew by itself.")
+    if said.word == "TABLE_OR_VIEW_NOT_FOUND" and _GUARD.search(said.sentence):
+        return SparkSessionLost(
+            f"{where} has forgotten the session: the server was started anew.", hint="It is made anew by itself."
+        )
     if said.word == _ENDED:
         return SparkInterrupted(
             f"An operation on {where} was interrupted.", hint="The run was cancelled, or its successor took over."

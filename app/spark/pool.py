@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections import defaultdict
@@ -16,6 +17,7 @@ from app.spark.session import Session, connect
 log = get_logger(__name__)
 
 _WAIT_SECONDS = 300.0
+_ANSWER_SECONDS = 30.0  # of one that was idle: its connection may be gone without a word
 _IDLE_SECONDS = 600.0  # well before the server forgets it
 
 
@@ -39,24 +41,33 @@ class SessionPool:
         One that was lent before comes with no settings of then; one that the server has lost is made anew. After an
         error it is not used again. Raises SparkUnavailable when none was given back in time, and as `connect` does.
         """
-        self._take(endpoint)
+        session = self.take(endpoint, name)
+        good = False
         try:
-            session = self._known(endpoint, name) or connect(endpoint, name)
-            kept = False
-            try:
-                with session.tagged(*tags):
-                    yield session
-                kept = self._cleaned(session)
-            finally:
-                if kept:
-                    with self._changed:
-                        self._idle[endpoint].append((time.monotonic(), session))
-                else:
-                    session.close()
+            with session.tagged(*tags):
+                yield session
+            good = True
         finally:
-            with self._changed:
-                self._lent[endpoint] -= 1
-                self._changed.notify_all()
+            self.give_back(session, good=good)
+
+    def take(self, endpoint: Endpoint, name: str) -> Session:
+        """As `session`, until `give_back`."""
+        self._wait(endpoint)
+        try:
+            return self._known(endpoint, name) or connect(endpoint, name)
+        except BaseException:
+            self._left(endpoint)
+            raise
+
+    def give_back(self, session: Session, *, good: bool) -> None:
+        """To be used again where it is `good`; else it is closed. Asks the server nothing, and never raises."""
+        with self._changed:
+            kept = good and not self._closed
+            if kept:
+                self._idle[session.endpoint].append((time.monotonic(), session))
+        if not kept:
+            session.close()
+        self._left(session.endpoint)
 
     def close(self) -> None:
         """Idle sessions now, lent ones when they are given back."""
@@ -67,7 +78,12 @@ class SessionPool:
         for session in idle:
             session.close()
 
-    def _take(self, endpoint: Endpoint) -> None:
+    def _left(self, endpoint: Endpoint) -> None:
+        with self._changed:
+            self._lent[endpoint] -= 1
+            self._changed.notify_all()
+
+    def _wait(self, endpoint: Endpoint) -> None:
         with self._changed:
             if not self._changed.wait_for(lambda: self._lent[endpoint] < endpoint.max_sessions, self.wait_seconds):
                 raise SparkUnavailable(
@@ -77,7 +93,7 @@ class SessionPool:
             self._lent[endpoint] += 1
 
     def _known(self, endpoint: Endpoint, name: str) -> Session | None:
-        """One that was given back and still answers."""
+        """One that was given back and still answers, with its settings as they were."""
         while True:
             with self._changed:
                 if not self._idle[endpoint]:
@@ -86,18 +102,15 @@ class SessionPool:
             if time.monotonic() - since < self.idle_seconds:
                 try:
                     session.rename(name)
-                    session.require()
+                    with session.within(_ANSWER_SECONDS):
+                        session.require()
+                        session.reset()
                 except AutoloaderError as error:
                     log.info("A Spark session is made anew.", server=str(endpoint), reason=error.message)
                 else:
                     return session
             session.close()
 
-    def _cleaned(self, session: Session) -> bool:
-        if self._closed:
-            return False
-        try:
-            session.reset()
-        except AutoloaderError:
-            return False
-        return True
+
+SESSIONS = SessionPool()  # of all runs of this process
+atexit.register(SESSIONS.close)

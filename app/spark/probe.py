@@ -12,7 +12,7 @@ from app.spark.endpoint import Endpoint
 from app.spark.session import Session, connect
 from app.spark.sql import identifier, literal
 
-SECONDS = 120.0  # for all that is asked of one session
+SECONDS = 120.0  # for all that is asked of one session, unless said otherwise
 
 _OLDEST = (3, 5)
 _TRIED = ("3.5", "4.0", "4.1")
@@ -35,7 +35,7 @@ class _Missing(Exception):
     """The cluster lacks something; the text says what, and the next step."""
 
 
-def probe(endpoint: Endpoint, *, write: bool, namespace: str | None) -> Iterator[ClusterStep]:
+def probe(endpoint: Endpoint, *, write: bool, namespace: str | None, seconds: float = SECONDS) -> Iterator[ClusterStep]:
     """Each step as it is made, up to the first one that the others rest on and that fails.
 
     With `write` a table is made in `namespace`, written to and removed again; without a name in a namespace of its
@@ -48,7 +48,7 @@ def probe(endpoint: Endpoint, *, write: bool, namespace: str | None) -> Iterator
         if not connected.ok:
             return
         yield _step("login", lambda: _login(endpoint))
-        with plain[0].within(SECONDS):
+        with plain[0].within(seconds):
             yield from _looked_into(endpoint, plain[0], write=write, namespace=namespace)
     except AutoloaderError as error:
         yield ClusterStep("time", ok=False, detail=str(error))

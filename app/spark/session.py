@@ -109,6 +109,12 @@ class Session:
         with spark_errors(self.endpoint):
             return list(self.spark.interruptTag(tag))
 
+    def answers(self, seconds: float) -> bool:
+        """Whether the server says anything within so many seconds, over this connection. Asked once; never raises."""
+        from app.spark.client import answers
+
+        return answers(self.spark, seconds)
+
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Operations that this thread starts in the block are ended after so many seconds: SparkUnavailable. A server
@@ -255,4 +261,5 @@ def _prepare(session: Session) -> None:
             conf.set(f"spark.sql.catalog.{session.endpoint.catalog}.cache-enabled", "false")
         for name, value in session.endpoint.conf:
             conf.set(name, value)
-    session.arm()
+    with session.within(_ANSWER_SECONDS):
+        session.arm()

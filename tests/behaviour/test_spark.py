@@ -8,39 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from app.database import Database, upgrade
-from app.services.cluster_service import ClusterService
-from app.services.connection_service import ConnectionService
+from tests.behaviour.spark_world import AT_CLUSTER, EMBEDDED, spark_world
 from tests.behaviour.test_two_workers import run_when_the_lease_has_run_out, wait_until_stopped, wake
 from tests.behaviour.world import World, assert_all_there_once
 from tests.services.spark.server import SparkServer
 
 pytestmark = [pytest.mark.kill, pytest.mark.slow]
 
-CLUSTER = "big"
-AT_CLUSTER = ("--engine", CLUSTER)
-
 
 @pytest.fixture
 def world(zygote, tmp_path: Path, spark_server: SparkServer) -> World:
-    (tmp_path / "landing").mkdir()
-    made = World(
-        zygote=zygote,
-        home=tmp_path / "home",
-        source=str(tmp_path / "landing"),
-        table=spark_server.table("rows"),
-        database_url=f"sqlite:///{tmp_path / 'home' / 'autoloader.db'}",
-        catalog_options=spark_server.catalog_options,
-        more_options=AT_CLUSTER,
-    )
-    upgrade(made.settings().database_address)
-    database = Database(made.settings().database_address)
-    ConnectionService(database, made.settings()).put(spark_server.catalog, "catalog", spark_server.catalog_options)
-    ClusterService(database, made.settings()).create(
-        CLUSTER, spark_server.url, catalog=spark_server.catalog, options={}, token=None
-    )
-    database.close()
-    return made
+    return spark_world(zygote, tmp_path, spark_server)
 
 
 def deliver(world: World) -> None:
@@ -62,7 +40,7 @@ def test_killed_at_a_point_the_next_run_makes_it_right(world: World, point: str)
 
 
 @pytest.mark.parametrize(
-    ("point", "successor"), [("written", AT_CLUSTER), ("before-commit", AT_CLUSTER), ("before-commit", ())]
+    ("point", "successor"), [("written", AT_CLUSTER), ("before-commit", AT_CLUSTER), ("before-commit", EMBEDDED)]
 )
 def test_a_worker_that_wakes_after_another_loaded_its_batch_publishes_nothing(
     world: World, point: str, successor: tuple[str, ...]
@@ -70,7 +48,7 @@ def test_a_worker_that_wakes_after_another_loaded_its_batch_publishes_nothing(
     deliver(world)
     first = world.start(f"{point}=stop")
     wait_until_stopped(first)
-    world.more_options = successor or ("--engine", "embedded")
+    world.more_options = successor
     second = run_when_the_lease_has_run_out(world)
     assert second.code == 0, second.err
     assert_all_there_once(world)

@@ -56,6 +56,7 @@ class World:
     catalog_options: dict[str, str]
     store_options: dict[str, str] = field(default_factory=dict)
     more_options: tuple[str, ...] = ()
+    more_env: dict[str, str] = field(default_factory=dict)
     delivered: dict[str, int] = field(default_factory=dict)  # file → good rows
     bad_lines: int = 0
 
@@ -113,6 +114,7 @@ class World:
             # A process stopped in the midst of a heartbeat would hold SQLite's lock for as long as it is stopped.
             "AUTOLOADER_FAILPOINTS": f"{failpoints};heartbeat=error" if "=stop" in failpoints else failpoints,
             "PARSER_THREADS": "1",
+            **self.more_env,
         }
 
     def start(self, failpoints: str = "") -> Forked:

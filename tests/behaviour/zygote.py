@@ -14,11 +14,22 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self
 
 POLL_SECONDS = 0.02
+# What commands import when they run. Not the client of Spark: its import starts threads.
+_IMPORTED = (
+    "app.cli.main",
+    "app.services.batch_orchestrator",
+    "app.services.resolve_service",
+    "app.catalog.open",
+    "app.ingest.engines.spark",
+    "pandas",
+    "pyspark.sql.connect.proto",
+)
 
 
 @dataclass(frozen=True)
@@ -92,10 +103,8 @@ def _when_there(path: Path, timeout: float = 60) -> str:
 
 def main() -> None:
     """Serve requests. Imports start no thread that a fork would lose."""
-    import app.cli.main
-    import app.services.batch_orchestrator
-    import app.services.resolve_service  # noqa: F401 - what commands import when they run
-
+    for name in _IMPORTED:
+        import_module(name)
     for line in sys.stdin:
         request = json.loads(line)
         if os.fork() == 0:

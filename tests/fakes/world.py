@@ -156,7 +156,7 @@ class World:
             ingestion=info,
             run_id=run_id,
             lease=lease,
-            open_engine=lambda: engine,
+            open_engine=lambda name: engine,
             sandbox=cast("Sandbox", None),
             progress=SilentProgress(),
             clock=self.clock,

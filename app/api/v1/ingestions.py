@@ -59,7 +59,9 @@ def list_ingestions(
     table: Annotated[Text, Query(description="Only into this table.")] = None,
     connection: Annotated[Text, Query(description="Only those that read with this connection.")] = None,
     format_: Annotated[Text, Query(alias="format", description="Only of this format.")] = None,
-    work_queue: Annotated[Literal["default", "high_memory"] | None, Query(description="Only of this queue.")] = None,
+    work_queue: Annotated[
+        Literal["auto", "default", "high_memory"] | None, Query(description="Only with this choice of a queue.")
+    ] = None,
     prefect_sync: Annotated[
         Literal["in_sync", "pending", "error", "off"] | None, Query(description="How far Prefect follows.")
     ] = None,

@@ -26,6 +26,16 @@ _ESTIMATE: dict[str, Any] = {
     "seconds": 4.2,
     "past_runs": 20,
     "left_out": {"hidden": 2},
+    "engines": [
+        {
+            "engine": "embedded",
+            "why": "at most 10,000 files and 1,024 MiB",
+            "batches": 1,
+            "files": 96,
+            "bytes": 130_000_000,
+        }
+    ],
+    "work_queue": "default",
 }
 
 
@@ -103,6 +113,16 @@ class PreviewOut(View):
     hints: tuple[str, ...] = Field(description="Sentences about the options.")
 
 
+class EngineShareOut(View):
+    """What one engine would load."""
+
+    engine: str = Field(description="`embedded`, or the name of a cluster.")
+    why: str = Field(description="Which batches come to it.")
+    batches: int
+    files: int
+    bytes: int
+
+
 class EstimateOut(View):
     """What the next run would load, and how long it would take."""
 
@@ -121,6 +141,8 @@ class EstimateOut(View):
     seconds: float | None = Field(description="By the speed of past runs; null where none loaded anything.")
     past_runs: int
     left_out: dict[str, int] = Field(description="Objects that do not count, by reason.")
+    engines: tuple[EngineShareOut, ...] = Field(description="Where the batches go, and why.")
+    work_queue: Literal["default", "high_memory"] = Field(description="In which queue Prefect runs it.")
 
 
 class RefreshIn(Shape):

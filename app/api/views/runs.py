@@ -133,6 +133,7 @@ class BatchOut(View):
     snapshot_id: BigId | None
     parent_id: UUID | None
     error: Told | None
+    engine: str | None = Field(description="That took it: `embedded`, or the name of a cluster.")
 
 
 class NotLoadedOut(View):

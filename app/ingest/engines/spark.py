@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
@@ -21,6 +21,7 @@ from app.errors import (
     Interrupted,
     InvalidInput,
     SparkSessionLost,
+    SparkUnavailable,
 )
 from app.ingest.engines import embedded_publish, spark_publish, spark_source
 from app.ingest.engines.embedded_input import row_columns, row_schema
@@ -29,6 +30,7 @@ from app.ingest.engines.spark_formats import format_on_spark
 from app.ingest.engines.spark_limits import require_schema, require_shape
 from app.ingest.engines.spark_publish import SparkStaged
 from app.ingest.engines.spark_stage import STAGING, Stage
+from app.ingest.engines.spark_watch import watched
 from app.ingest.engines.table_side import TableSide
 from app.ingest.landing import (
     ATTEMPT,
@@ -39,7 +41,7 @@ from app.ingest.landing import (
 )
 from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
-from app.spark import Endpoint, Session, connect, interrupt
+from app.spark import SESSIONS, Endpoint, Session, interrupt
 from app.storage import Store
 from app.values import (
     Batch,
@@ -54,11 +56,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where it is, whose files it reads, and for which run."""
+    """Where it is, whose files it reads, for which run, and whether that is still wanted."""
 
     endpoint: Endpoint
     store: Store
     run_id: UUID | None = None
+    unwanted: Callable[[], bool] = lambda: False  # the run has lost its right to go on
 
 
 class SparkEngine(TableSide):
@@ -81,6 +84,7 @@ class SparkEngine(TableSide):
         self.endpoint = replace(cluster.endpoint, catalog=table.name.catalog)  # whose tables are read fresh
         self.store = cluster.store
         self.run_id = cluster.run_id
+        self.unwanted = cluster.unwanted
         if self.store.kind != "local":
             raise InvalidInput(
                 f"{shape.name}: the cluster {shape.engine} cannot load from {self.store.base} yet, only from a folder.",
@@ -88,6 +92,7 @@ class SparkEngine(TableSide):
             )
         self.clock = clock or SystemClock()
         self._session: Session | None = None
+        self._good = True  # whether another run may have the session
 
     # --- the table ---------------------------------------------------------------------------
 
@@ -112,11 +117,13 @@ class SparkEngine(TableSide):
         """Opened with its first use, and again when the server has lost it. Raises SparkUnavailable, SparkRefused."""
         if self._session is not None:
             try:
-                self._session.require()
-            except SparkSessionLost:
+                with self._session.within(self.settings.spark_silence_seconds):
+                    self._session.require()
+            except (SparkSessionLost, SparkUnavailable):  # connecting anew tells whether it is there
+                self._good = False
                 self.close()
         if self._session is None:
-            self._session = connect(self.endpoint, self.shape.name)
+            self._session, self._good = SESSIONS.take(self.endpoint, self.shape.name), True
             self._session.set(spark_source.SETTINGS)
         return self._session
 
@@ -135,23 +142,24 @@ class SparkEngine(TableSide):
             log.info("An earlier attempt of batch %s was still running, and was interrupted.", batch.id)
 
     def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            SESSIONS.give_back(session, good=self._good)
 
     # --- one batch ---------------------------------------------------------------------------
 
     def write(self, batch: Batch, files: Sequence[BatchFile]) -> WriteResult:
         attempt = self._begin(batch)
-        with self._interruptible(batch):
+        with self._looked_after(batch):
             return attempt.run(files)
 
     def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
         """What `properties` say of the attempt was said when it was staged: nobody can add to a snapshot."""
         del properties
-        return spark_publish.publish(
-            lambda: self.session, self.table, batch, _staged(written), self.settings.commit_attempts
-        )
+        with self._looked_after(batch):
+            return spark_publish.publish(
+                lambda: self.session, self.table, batch, _staged(written), self.settings.commit_attempts
+            )
 
     def discard(self, written: WriteResult) -> None:
         handle = _staged(written)
@@ -190,15 +198,22 @@ class SparkEngine(TableSide):
         )
 
     @contextmanager
-    def _interruptible(self, batch: Batch) -> Iterator[None]:
-        """Operations of the block carry the batch's tag; who is stopped in it stops them as well."""
-        session = self.session
-        with session.tagged(str(batch.id)):
+    def _looked_after(self, batch: Batch) -> Iterator[None]:
+        """Operations of the block carry the batch's tag. Whoever stops it, or takes over, or has no more time for it,
+        stops them as well; and they are not waited for for ever.
+        """
+        session, tag = self._session, str(batch.id)
+        with ExitStack() as held:
+            held.enter_context(watched(lambda: self._session, tag, self.settings.spark_silence_seconds, self.unwanted))
+            if session is not None:
+                held.enter_context(session.tagged(tag))
             try:
                 yield
-            except (KeyboardInterrupt, Interrupted):
-                with suppress(AutoloaderError):
-                    session.interrupt(str(batch.id))
+            except BaseException as error:
+                self._good = False
+                if session is not None and (isinstance(error, Interrupted) or not isinstance(error, AutoloaderError)):
+                    with suppress(AutoloaderError):
+                        session.interrupt(tag)
                 raise
 
 

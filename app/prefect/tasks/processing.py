@@ -36,6 +36,8 @@ def process_files_task(run_id: str, batch_id: str) -> dict[str, Any]:
 
 
 def _told(batch_id: str, report: BatchReport) -> str:
+    if report.waits:
+        return f"Batch {batch_id} waits: {report.waits}"
     if report.children:
         return f"Batch {batch_id} was split in {len(report.children)}."
     files = ", ".join(f"{count:,} {state}" for state, count in sorted(report.files.items()) if count)

@@ -150,7 +150,7 @@ def test_a_page_goes_on_behind_its_cursor_though_rows_came_and_went(any_api, fiv
         ("state=paused", [1, 3]),
         ("state=active", [0, 2, 4]),
         ("state=blocked", []),
-        ("format=jsonl&work_queue=default&prefect_sync=pending", [0, 1, 2, 3, 4]),
+        ("format=jsonl&work_queue=auto&prefect_sync=pending", [0, 1, 2, 3, 4]),
         ("format=csv", []),
         ("prefect_sync=error", []),
         ("connection=shop", []),

@@ -44,7 +44,7 @@ def test_the_way_of_a_file_from_discovery_to_its_history(pipeline):
         assert files.waiting(session, pipeline.ingestion_id, 0, 10) == [(ids[2], 10)]
     with database.session_scope() as session:
         row = batches.by_id(session, batch.id)
-        batches.claim(session, row, epoch=1, table_uuid=uuid4(), head=None, now=NOON)
+        batches.claim(session, row, epoch=1, base=(uuid4(), None), now=NOON, engine="embedded")
         claim(session, pipeline, row)
     assert [r["state"] for r in pipeline.rows()] == ["PROCESSING", "PROCESSING", "DISCOVERED"]
     outcomes = [

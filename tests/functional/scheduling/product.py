@@ -83,7 +83,7 @@ class Product:
     def differences(self, ingestion_id: UUID) -> tuple[str, ...] | None:
         """How Prefect differs from what is wanted; None when it has no deployment."""
         found = self.prefect.find(ingestion_id)
-        want = deployment_spec.wanted(self.row(ingestion_id), self.settings)
+        want = SyncService(self.database, self.settings, self.prefect).wanted(self.row(ingestion_id))
         return None if found is None else deployment_spec.differences(want, found.spec)
 
     def stored(self, ingestion_id: UUID) -> list[Trigger]:

@@ -17,6 +17,7 @@ from app.services.prefect_service import PrefectService
 from app.values import Trigger
 from tests.fakes.ledger import NOON, shape
 
+LEDGER = uuid4()
 SCHEDULES = {
     "none": None,
     "cron": {"cron": "*/5  * * * *", "timezone": "Europe/Berlin"},
@@ -39,7 +40,7 @@ def ingestion(schedule: object = None, **fields: object) -> Ingestion:
 def made(prefect, prefect_settings):
     """A deployment that is there: its row, its spec, its ids."""
     row = ingestion(SCHEDULES["cron"])
-    spec = deployment_spec.wanted(row, prefect_settings)
+    spec = deployment_spec.wanted(row, prefect_settings, LEDGER)
     return row, spec, prefect.upsert(spec)
 
 
@@ -48,7 +49,7 @@ def made(prefect, prefect_settings):
 def test_a_deployment_is_found_as_it_was_made(prefect, prefect_settings, schedule, queue):
     row = ingestion(schedule, work_queue=queue)
     row.paused = queue == "high_memory"
-    spec = deployment_spec.wanted(row, prefect_settings)
+    spec = deployment_spec.wanted(row, prefect_settings, LEDGER)
 
     ref = prefect.upsert(spec)
     found = prefect.find(row.id)
@@ -211,7 +212,7 @@ def test_a_configuration_that_cannot_be_read_is_told_by_field(prefect_settings):
     row = ingestion({"cron": "0 6 * * *", "timezone": "Mars/Olympus"})
 
     with pytest.raises(InvalidInput, match=r"schedule\.timezone: .*'Mars/Olympus' is not a time zone"):
-        deployment_spec.wanted(row, prefect_settings)
+        deployment_spec.wanted(row, prefect_settings, LEDGER)
 
 
 def begin(prefect: PrefectService, run_id: object) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from uuid import uuid4
 
 from app.config import Settings
 from app.errors import DatabaseUnavailable
 from app.repositories import ingestions
+from app.services.deployment_spec import TAG, ledger_tag
 from app.services.prefect_service import PrefectService
 from app.services.sync_service import SyncService
 from app.values import SyncState

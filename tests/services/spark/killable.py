@@ -53,6 +53,16 @@ class KillableSpark:
             return False
         return True
 
+    def freeze(self) -> None:
+        """It neither dies nor goes on with what it was doing."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on as if nothing had been."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """As kill -9 does it."""
         if self.process is not None:

@@ -42,6 +42,7 @@ KNOWN = [
     ("[INVALID_HANDLE.OPERATION_NOT_FOUND] The handle x is invalid.", SparkSessionLost),
     ("(org.apache.spark.SparkSQLException) [OPERATION_CANCELED] Operation has been canceled.", SparkInterrupted),
     ("[TABLE_OR_VIEW_NOT_FOUND] The table or view `a` cannot be found.", TableNotFound),
+    (f"[TABLE_OR_VIEW_NOT_FOUND] The table or view `autoloader_{'0a' * 16}` cannot be found.", SparkSessionLost),
     ("(org.apache.iceberg.exceptions.NoSuchTableException) Table does not exist: a.b", TableNotFound),
     ("[PATH_NOT_FOUND] Path does not exist: file:/nope.", FileMissing),
     (
