@@ -47,7 +47,7 @@ class CsvCutter:
         if skip:
             lines = rf"\A(?:[^\r\n]*+{_END}){{{skip}}}+"
             text = f"regexp_replace(t, {text_sql(lines)}, '')"
-        return [FILE, keep, "odd", f"explode(regexp_extract_all({text}, {text_sql(self._record())}, 0)) AS e"]
+        return [FILE, keep, "odd", f"explode(regexp_extract_all({text}, {text_sql(self.record_pattern())}, 0)) AS e"]
 
     @staticmethod
     def line(keep: str) -> list[str]:
@@ -153,7 +153,8 @@ class CsvCutter:
     def _unclosed(self) -> str:
         return f"{self._before()}{re.escape(self.dialect.quote)}{self._inside()}"
 
-    def _record(self) -> str:
+    def record_pattern(self) -> str:
+        """Found again and again in a text, each match is one record with its line end: good, malformed or unclosed."""
         comment = rf"{re.escape(self.dialect.comment)}[^\r\n]*+{_END}|" if self.dialect.comment else ""
         good = f"{self._fields()}{_END}"
         if not self.dialect.quote:
