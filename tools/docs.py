@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from app import errors
 from app.config import Settings
 from app.schemas.ingestion import IngestionShape
-from tools import api_page
+from tools import api_page, spark_page
 
 ROOT = Path(__file__).resolve().parents[1]
 _NOTE = "<!-- Written by `make docs` from the code; change the code instead. -->"
@@ -326,6 +326,11 @@ def rest_api() -> str:
     return _page("REST API", api_page.INTRODUCTION, api_page.body())
 
 
+def spark_engine() -> str:
+    """What the engines do otherwise; the rest of the page is written by hand."""
+    return spark_page.page(ROOT / "docs" / "spark-engine.md", _table)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference/api.md": rest_api,
     "reference/cli.md": command_line,
@@ -334,6 +339,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/ingestion.md": ingestion,
     "reference/reasons.md": reasons,
     "reference/states.md": states,
+    "spark-engine.md": spark_engine,
 }
 
 

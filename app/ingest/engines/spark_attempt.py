@@ -58,7 +58,7 @@ class Attempt:
         kept: int | None = None
         try:
             self._add(outcome for file in files if (outcome := unreadable(file, self.shape.format)))
-            self._add(self.format.look(self._left(files)))
+            self._add(self.format.look(self.stage.session, self._left(files)))
             first = self._first(files)
             failpoints.hit("half-written")
             final = self._sieved(files, first)
@@ -117,6 +117,8 @@ class Attempt:
     def _sieved(self, files: Sequence[BatchFile], first: SnapshotInfo) -> SnapshotInfo:
         """All of the first stage, or a second one without what must not be on main."""
         self.counts = self.stage.counts(first)
+        if any(count.rejected for count in self.counts.values()):
+            self._add(self.stage.flawed_files(first, self._left(files)))
         self._add(spark_source.not_as_discovered(self.store, self._left(files)))
         self._require_all(self._left(files))
         self._skip_files(self._left(files))

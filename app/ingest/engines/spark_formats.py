@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-import duckdb
 import pyarrow.parquet as pq
 
 from app.config import Settings
 from app.datatypes import Column, TableSchema, can_be_named
-from app.errors import InvalidInput
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, parse_limits
-from app.ingest.engines.spark_limits import HINT, UNREADABLE
+from app.ingest.engines.spark_csv import CsvOnSpark
+from app.ingest.engines.spark_json import JsonDocumentsOnSpark, columns_of
+from app.ingest.engines.spark_limits import refused
 from app.ingest.engines.spark_stage import Stage
-from app.ingest.formats.base import NewColumn, ReadJob
+from app.ingest.formats.base import NewColumn
 from app.ingest.formats.contract import ParseFile, ParseLimits
-from app.ingest.formats.json_columns import SAMPLE, new_columns
 from app.ingest.formats.parquet_footer import read_footer
 from app.ingest.formats.spark import parquet
 from app.ingest.formats.spark.arrow_types import known_type
@@ -34,13 +31,12 @@ from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
 
 _SAMPLED_FILES, _SAMPLED_RECORDS, _MOSTLY = 3, 1_000, 0.9
-_NO_FILES = ParseLimits(0, 1, 0, 0, 0, 0)  # nothing is parsed from files here
 
 
 class SparkFormat(Protocol):
     """One format for one attempt."""
 
-    def look(self, files: Sequence[BatchFile]) -> list[FileOutcome]:
+    def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
         """Outcomes of the files that cannot be loaded."""
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
@@ -58,7 +54,9 @@ def format_on_spark(shape: FormatShape, schema: TableSchema, store: Store, setti
         return JsonLinesOnSpark(schema, settings.max_record_bytes)
     if shape.type == "parquet":
         return ParquetOnSpark(schema, store, shape, parse_limits(settings))
-    raise InvalidInput(f"The format {shape.type} cannot be loaded on a cluster yet.", hint=HINT)
+    if shape.type in {"csv", "tsv"}:
+        return CsvOnSpark(schema, store, shape, settings)
+    return JsonDocumentsOnSpark(schema, store, shape, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,8 @@ class JsonLinesOnSpark:
     schema: TableSchema
     max_record_bytes: int
 
-    def look(self, files: Sequence[BatchFile]) -> list[FileOutcome]:
-        del files
+    def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
+        del session, files
         return []
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
@@ -91,13 +89,7 @@ class JsonLinesOnSpark:
         return {}
 
     def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
-        """By the embedded engine's own rules, from as many values of each key as these look at."""
-        samples = stage.samples(snapshot, SAMPLE)
-        with TemporaryDirectory(prefix="autoloader-columns-") as folder, duckdb.connect() as connection:
-            connection.register("samples", samples)
-            job = ReadJob(connection, (), {}, _NO_FILES, Path(folder))
-            job.schema = self.schema
-            return new_columns(job, "samples")
+        return columns_of(self.schema, stage, snapshot)
 
 
 @dataclass(slots=True)
@@ -111,13 +103,14 @@ class ParquetOnSpark:
     _columns: dict[int, tuple[Column, ...]] = field(default_factory=dict)
     _records: dict[int, int] = field(default_factory=dict)
 
-    def look(self, files: Sequence[BatchFile]) -> list[FileOutcome]:
+    def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
+        del session
         return [outcome for file in files if (outcome := self._looked(file)) is not None]
 
     def _looked(self, file: BatchFile) -> FileOutcome | None:
         local = self.store.local_path(file.path)
         if local is None or compression_of(file.path, self.shape) != "none":
-            return _refused(file, "Spark reads Parquet files as they are, not packed ones")
+            return refused(file, "Spark reads Parquet files as they are, not packed ones")
         try:
             footer = read_footer(
                 str(local), ParseFile(file.file_id, file.path, str(local), file.size, "none"), self.limits
@@ -133,7 +126,7 @@ class ParquetOnSpark:
         for one in fields:
             kind = known_type(one.type)
             if kind is None and str(one.type) != "null":
-                return _refused(file, f"Spark does not read its column {one.name} ({one.type}) as it is")
+                return refused(file, f"Spark does not read its column {one.name} ({one.type}) as it is")
             if kind is not None:
                 columns.append(Column(one.name, kind))
         return self._judged(file, columns, footer.rows)
@@ -145,10 +138,10 @@ class ParquetOnSpark:
             sentence = f"{file.path} has none of the table's columns; it has: {shown}."
             return FileOutcome(file.file_id, FileState.FAILED, reason="not-this-format", error=sentence)
         if len(names) < len(columns):
-            return _refused(file, "two of its columns have one name")
+            return refused(file, "two of its columns have one name")
         pair = parquet.unknown_pair(self.schema, columns)
         if pair:
-            return _refused(file, f"Spark does not take its column {pair}")
+            return refused(file, f"Spark does not take its column {pair}")
         self._columns[file.file_id], self._records[file.file_id] = tuple(columns), rows
         return None
 
@@ -183,10 +176,6 @@ class ParquetOnSpark:
                 if rescued and column.name.lower() not in lowered and can_be_named(column.name):
                     found.append(NewColumn(column, row["file_id"], ""))
         return found
-
-
-def _refused(file: BatchFile, why: str) -> FileOutcome:
-    return FileOutcome(file.file_id, FileState.FAILED, reason=UNREADABLE, error=f"{file.path}: {why}. {HINT}")
 
 
 def _through(layers: Sequence[Sequence[str]], rows: Any) -> Any:

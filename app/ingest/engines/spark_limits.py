@@ -10,7 +10,6 @@ from app.errors import InvalidInput
 from app.schemas.ingestion import FormatShape, IngestionShape
 from app.values import BatchFile, FileOutcome, FileState
 
-FORMATS = frozenset({"jsonl", "parquet"})
 UNREADABLE = "not-on-spark"
 HINT = "Load it with engine: embedded."
 _DECODED = {".gz": "gzip", ".bz2": "bz2"}  # by the endings that Hadoop knows
@@ -25,8 +24,6 @@ def require_shape(shape: IngestionShape) -> None:
 
 
 def _problems(shape: IngestionShape) -> Iterator[str]:
-    if shape.format.type not in FORMATS:
-        yield f"the format {shape.format.type} cannot be loaded yet"
     if shape.format.compression != "auto":
         yield f"a file's ending tells its compression, the option compression={shape.format.compression} is not there"
     if (shape.format.encoding or "utf-8").lower().replace("_", "-") not in {"utf-8", "utf8"}:
@@ -80,6 +77,9 @@ def unreadable(file: BatchFile, shape: FormatShape) -> FileOutcome | None:
         and not name.endswith((".gz", ".bz2"))
     ):
         why = "Spark knows a compression by an ending in small letters"
-    if not why:
-        return None
+    return refused(file, why) if why else None
+
+
+def refused(file: BatchFile, why: str) -> FileOutcome:
+    """The outcome of a file that Spark does not load as the embedded engine does."""
     return FileOutcome(file.file_id, FileState.FAILED, reason=UNREADABLE, error=f"{file.path}: {why}. {HINT}")

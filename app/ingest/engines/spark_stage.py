@@ -18,8 +18,9 @@ from app.catalog.table import Look, Table
 from app.errors import CatalogError, CommitConflict, TableChanged
 from app.ingest.engines import spark_rows
 from app.ingest.formats.contract import RowColumns
+from app.ingest.formats.spark.words import FILE_FLAW
 from app.spark import Session, identifier, spark_errors
-from app.values import Batch, SnapshotInfo
+from app.values import Batch, BatchFile, FileOutcome, FileState, SnapshotInfo
 
 STAGING = "write.wap.enabled"
 _STAGE = "autoloader.stage"
@@ -111,6 +112,23 @@ class Stage:
                 hint="Run again; if it stays so, look at the cluster's Iceberg version: autoloader clusters test",
             )
         return found
+
+    def flawed_files(self, snapshot: SnapshotInfo, files: Sequence[BatchFile]) -> list[FileOutcome]:
+        """Outcomes of files of which a rejected record says that the whole file is not to be loaded."""
+        told = self.rows(snapshot).where(spark_rows.rejected(self.names, ()))
+        with spark_errors(self.session.endpoint, str(self.table.name)):
+            reasons = told.selectExpr(*spark_rows.rejects_sql(self.names)).where(f"startswith(reason, '{FILE_FLAW}')")
+            found = {
+                int(row["file_id"]): row["reason"].removeprefix(FILE_FLAW).split(":", 2)
+                for row in reasons.select("file_id", "reason").distinct().collect()
+            }
+        return [
+            FileOutcome(
+                file.file_id, FileState(flaw[0]), reason=flaw[1], error=f"{file.path} cannot be loaded. {flaw[2]}"
+            )
+            for file in files
+            if (flaw := found.get(file.file_id))
+        ]
 
     def write_rejects(
         self, snapshot: SnapshotInfo, bad: Collection[int], paths: Mapping[int, str], target: Path

@@ -29,7 +29,7 @@ from app.ingest.formats.strptime import strptime_sql
 
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6}0*)?)?"
 _DAY = r"([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}"  # the year 0 is another era's
-_ZONE = r"( ?(Z|UTC|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?))?"
+_ZONE = r"(Z| UTC|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?"  # with spaces as DuckDB takes them
 PATTERNS = {
     "int": r"[+-]?[0-9]+",
     "bigint": r"[+-]?[0-9]+",
@@ -97,7 +97,7 @@ def _judged(text: str, loose: str, kind: DataType) -> str:
         word = rf"regexp_full_match({text}, '[ \t]*[+-]?(nan|inf|infinity)[ \t]*', 'i')"
         number = f"CASE WHEN NOT contains({text}, '_') THEN {loose} END"
         return f"CASE WHEN isfinite({loose}) THEN {number} WHEN {word} THEN {loose} END"
-    whens = _whens(text, loose, kind, PATTERNS.get(kind.name) or _decimal_pattern(kind))
+    whens = _whens(text, loose, kind, PATTERNS.get(kind.name) or decimal_pattern(kind))
     if kind.name == "timestamptz":  # printed with an offset of hours alone, as few files have it
         return f"CASE {whens} END"
     printed = f"CAST({loose} AS VARCHAR) = {text}"
@@ -119,7 +119,7 @@ def _trimmed(text: str, kind: DataType) -> str:
     return f"TRY_CAST(trim({text}, ' \t') AS {duckdb_type(kind)})"
 
 
-def _decimal_pattern(kind: DataType) -> str:
+def decimal_pattern(kind: DataType) -> str:
     if not kind.scale:
         return r"[+-]?[0-9]+(\.0*)?"
     return rf"[+-]?([0-9]+(\.[0-9]{{0,{kind.scale}}}0*)?|\.[0-9]{{1,{kind.scale}}}0*)"

@@ -11,7 +11,7 @@ from itertools import count
 
 from app.datatypes import Column, DataType
 from app.ingest.formats.spark.tagged import items, members, untagged
-from app.ingest.formats.spark.text import bound, joined, text_sql, type_sql
+from app.ingest.formats.spark.text import bound, joined, moment_sql, text_sql, type_sql
 from app.ingest.formats.strict_text import PATTERNS
 
 _PARTS = r"^[ns](-?)(?:0*([1-9][0-9]*)|0+)(?:[.](?:([0-9]*[1-9])0*|0+))?(?:[eE]([-+]?[0-9]+))?$"
@@ -112,8 +112,7 @@ class TaggedValues:
 
     def _moment(self, x: str, kind: DataType) -> str:
         z = self.variable()
-        plain = f"regexp_replace(regexp_replace({x}, ' ?(Z|UTC)$', 'Z'), ' ([+-])', '$1')"
-        cast = f"try_cast({plain} AS {type_sql(kind)})"
+        cast = f"try_cast({moment_sql(x)} AS {type_sql(kind)})"
         inside = bound(cast, z, f"CASE WHEN {z} BETWEEN {_YEARS[kind.name]} THEN {z} END")
         return f"CASE WHEN {x} RLIKE {text_sql(f'^({PATTERNS[kind.name]})$')} THEN {inside} END"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 
-from app.ingest.formats.spark.text import text_sql
+from app.ingest.formats.spark.text import bound, text_sql
 
 _STRING = r'"((?:[^"\\]++|\\[\s\S])*+)"'
 _NUMBER = r"-?(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|(?i:nan|inf(?:inity)?))"
@@ -47,6 +47,13 @@ def is_value(tagged_text: str) -> str:
     """SQL: the text is one JSON value, whatever it is."""
     array = _from_json(f"concat('[', {tagged_text}, ',\"{END}\"]')", "array<string>")
     return f"coalesce(size({array}) = 2 AND {array}[1] = '{END}', false)"
+
+
+def value_of(tagged_text: str) -> str:
+    """SQL: the text as one tagged value; null when it is not one JSON value and nothing else."""
+    array = _from_json(f"concat('[', {tagged_text}, ',\"{END}\"]')", "array<string>")
+    name = "one"
+    return bound(array, name, f"CASE WHEN size({name}) = 2 AND {name}[1] = '{END}' THEN {name}[0] END")
 
 
 def members(value: str) -> str:

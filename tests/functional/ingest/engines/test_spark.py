@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import random
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
@@ -28,89 +24,10 @@ from tests.functional.catalog.conftest import batch_of
 from tests.functional.spark_loading import CLUSTER, SparkLoader
 from tests.services.spark.server import CACHED
 
-MIXED = {
-    "good.jsonl": '{"id": 1, "s": "x", "d": 1.5}\n{"id": 2, "s": "é 😀", "d": 2}\n',
-    "misfit.jsonl": '{"id": "one", "s": 1.10, "d": true}\n{"id": 3.0, "s": {"a": [1.50, "😀"]}, "d": 1e400}\n',
-    "unknown.jsonl": '{"id": 4, "more": {"x": 1.0, "y": "z"}}\n{"id": 5, "id": 6, "ID": 7, "list": [1, null]}\n',
-    "broken.jsonl": '{"id": 8}\n{"id": \n[1]\n{"id": 9} and more\n\n   \n{"id": 10}\n',
-    "blank.jsonl": "\n \r\n",
-}
-COLUMNS = "id bigint, s string, d double"
-
 
 @pytest.fixture
 def both(sqlite_database, tmp_path, spark_server) -> SparkLoader:
     return SparkLoader(sqlite_database, tmp_path, spark_server)
-
-
-def put_all(both, files):
-    for name, text in files.items():
-        both.put(name, text)
-
-
-def assert_same(both, one="by_spark", other="embedded"):
-    assert both.schema(one) == both.schema(other)
-    assert both.rows(one) == both.rows(other)
-    assert both.files(one) == both.files(other)
-
-
-@pytest.mark.parametrize("on_new_columns", ["add_columns", "rescue"])
-def test_json_lines_of_every_kind_give_the_same_table_as_the_embedded_engine(both, on_new_columns):
-    put_all(both, MIXED)
-    given = {"columns": {"columns": COLUMNS, "on_new_columns": on_new_columns}}
-    counted = both.on_spark("by_spark", **given), both.embedded("embedded", **given)
-    assert_same(both)
-    assert both.rejects("by_spark") == both.rejects("embedded")
-    told = [[c.state, *(c.metrics[key] for key in ("rows", "rescued", "rejected"))] for c in counted]
-    assert told[0] == told[1]
-
-
-def test_files_with_more_bad_records_than_allowed_are_skipped_as_the_embedded_engine_skips_them(both):
-    put_all(both, MIXED)
-    given = {"columns": {"columns": COLUMNS}, "policies": {"on_error": "skip_file"}}
-    both.on_spark("by_spark", **given)
-    both.embedded("embedded", **given)
-    assert_same(both)
-    assert ("broken.jsonl", "SKIPPED", "too-many-errors") in [(f[0], f[1], f[5]) for f in both.files("by_spark")]
-    assert both.rejects("by_spark") == both.rejects("embedded")
-
-
-def put_parquet(both, name, **columns):
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    both.put(name, sink.getvalue())
-
-
-def test_parquet_files_of_several_layouts_give_the_same_table_as_the_embedded_engine(both):
-    noon = datetime(2026, 1, 31, 12, 30, 0, 123456, tzinfo=UTC)
-    put_parquet(
-        both, "1-same.parquet", id=pa.array([1, 2], pa.int64()), d=[1.5, None], s=["x", "é 😀"], day=[noon.date()] * 2
-    )
-    put_parquet(both, "2-small.parquet", id=pa.array([3, None], pa.int8()), d=pa.array([1, 2], pa.int32()))
-    put_parquet(both, "3-wide.parquet", id=[4.0, 4.5], d=pa.array([2**53 + 1, 1], pa.int64()), s=["a", None])
-    put_parquet(both, "4-more.parquet", s=["q"], more=[noon], list=[[1, None]], n=[{"x": 1, "y": "z"}])
-    put_parquet(both, "5-day.parquet", s=["q"], at=[noon.date()])
-    put_parquet(both, "6-null.parquet", s=[None, "r"], id=[7, 8])
-    both.put("7-cut.parquet", (both.source / "1-same.parquet").read_bytes()[:-20])
-    put_parquet(both, "8-foreign.parquet", other=[1])
-    put_parquet(both, "9-none.parquet", s=pa.array([], pa.string()))
-    columns = "id bigint, d double, s string not null, day date, at timestamp"
-    for on, table in ((both.on_spark, "by_spark"), (both.embedded, "embedded")):
-        on(table, format={"type": "parquet"}, columns={"columns": columns})
-    assert_same(both)
-    assert [reject[:2] for reject in both.rejects("by_spark")] == [reject[:2] for reject in both.rejects("embedded")]
-
-
-def test_a_parquet_file_with_a_type_that_spark_takes_otherwise_fails_and_says_which(both):
-    put_parquet(both, "nano.parquet", id=[1], at=pa.array([1], pa.timestamp("ns")))
-    put_parquet(both, "text.parquet", id=["1"])
-    put_parquet(both, "good.parquet", id=[1])
-    both.on_spark("refused", format={"type": "parquet"}, columns={"columns": "id bigint"})
-    assert [(file[0], file[1], file[5]) for file in both.files("refused")] == [
-        ("good.parquet", "SUCCESS", ""),
-        ("nano.parquet", "FAILED", "not-on-spark"),
-        ("text.parquet", "FAILED", "not-on-spark"),
-    ]
 
 
 def test_odd_names_of_files_and_folders_find_their_ids(both):
@@ -196,29 +113,6 @@ def test_staging_that_was_switched_off_by_hand_is_switched_on_again_before_anyth
     with both.opened("staged") as loaded:
         assert loaded.properties[spark_stage.STAGING] == "true"
     assert [json.loads(row)["id"] for row in both.rows("staged")] == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"format": {"type": "jsonl", "date_format": "%d.%m.%Y"}}, "date_format"),
-        ({"format": {"type": "jsonl", "encoding": "utf-16"}}, "utf-16"),
-        ({"format": {"type": "jsonl", "compression": "zstd"}}, "compression=zstd"),
-        ({"row_columns": {"rescued_data": None}}, "rescued_data"),
-    ],
-)
-def test_what_spark_cannot_do_alike_is_refused_by_name_before_anything_is_made(both, given, said):
-    both.put("1.jsonl", '{"id": 1}\n')
-    with pytest.raises(InvalidInput, match=said):
-        both.on_spark("never", **given)
-
-
-def test_a_column_that_spark_cannot_fill_is_refused_before_the_table_is_made(both):
-    both.put("1.jsonl", '{"at": "12:00"}\n')
-    with pytest.raises(InvalidInput, match=r"at of .* is of the type time"):
-        both.on_spark("timed", columns={"columns": "at time"})
-    with both.catalog() as catalog:
-        assert not catalog.table(both.server.table("timed")).exists()
 
 
 def test_what_a_successor_needs_to_stop_the_work_is_stored_before_it_begins(both):

@@ -1,0 +1,182 @@
+"""CSV and TSV on a cluster: the head of each file is read here, by the embedded engine's own reader, the rest there.
+
+Files with the same columns are one group, and all groups one job. A file is one text to Spark, so that a line end
+inside quotes is seen; a file too large for that is read line by line, and fails where a record has several lines.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+
+from app.config import Settings
+from app.datatypes import TableSchema, can_be_named
+from app.ingest.engines import spark_rows, spark_source
+from app.ingest.engines.embedded_input import compression_of, format_options, parse_limits
+from app.ingest.engines.spark_limits import refused
+from app.ingest.engines.spark_stage import Stage
+from app.ingest.formats.contract import NewColumn, ParseFile
+from app.ingest.formats.csv import CSV, TSV, positional_names
+from app.ingest.formats.csv_head import CsvHead, HeadReader, column_names
+from app.ingest.formats.csv_options import CsvDialect, read_options
+from app.ingest.formats.new_columns import columns_in_rescued
+from app.ingest.formats.spark.csv_records import CsvCutter
+from app.ingest.formats.spark.csv_rows import CsvRows
+from app.ingest.formats.spark.text import text_sql
+from app.ingest.formats.spark.words import FILE
+from app.ingest.formats.streams import BadFile, read_chunks
+from app.schemas.ingestion import FormatShape
+from app.spark import Session, spark_errors
+from app.storage import Store
+from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
+
+WHOLE_BYTES = 16 * 1024 * 1024  # a text of this size, cut into its fields, takes some hundred megabytes of an executor
+_SAMPLE = 10_000  # values of each new column that tell its type
+_NO_LINES = "it is too large to be read whole, and Spark cannot tell its first lines from the others"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Files that are read alike: `names` of their fields, lines to `skip`, or the one `header` to leave out."""
+
+    names: tuple[str, ...]
+    skip: int = 0
+    lines: bool = False
+    header: str = ""
+
+
+@dataclass(slots=True)
+class CsvOnSpark:
+    """One attempt."""
+
+    schema: TableSchema
+    store: Store
+    shape: FormatShape
+    settings: Settings
+    _parts: dict[int, _Part] = field(default_factory=dict)
+
+    @property
+    def dialect(self) -> CsvDialect:
+        kind = TSV if self.shape.type == TSV.name else CSV
+        return read_options(format_options(self.shape), kind.name, kind.delimiter)
+
+    # --- beforehand
+
+    def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
+        heads = HeadReader(self.dialect, self.settings.max_record_bytes)
+        with TemporaryDirectory(prefix="autoloader-heads-") as folder:
+            found = [outcome for file in files if (outcome := self._looked(file, heads, Path(folder))) is not None]
+        return [*found, *self._doubtful(session, files)]
+
+    def _looked(self, file: BatchFile, heads: HeadReader, folder: Path) -> FileOutcome | None:
+        local = self.store.local_path(file.path)
+        if local is None:
+            return refused(file, "it is not in a folder")
+        try:
+            path, large = self._begin(file, local, folder)
+            head = heads.read(str(path), file.path)
+            names = self._names(head, file)
+        except BadFile as bad:
+            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+        except OSError as error:
+            sentence = f"{file.path} cannot be read: {error.strerror}."
+            return FileOutcome(file.file_id, FileState.FAILED, reason="missing", error=sentence)
+        if not large:
+            self._parts[file.file_id] = _Part(names, head.skip)
+        elif head.skip > 1 or not head.plain:
+            return refused(file, _NO_LINES)
+        else:
+            self._parts[file.file_id] = _Part(names, lines=True, header=_first_line(path) if head.skip else "")
+        return None
+
+    def _begin(self, file: BatchFile, local: Path, folder: Path) -> tuple[Path, bool]:
+        """A path with the plain begin of the file, and whether it is too large to be read whole."""
+        packed = compression_of(file.path, self.shape)
+        if packed == "none":
+            return local, file.size > WHOLE_BYTES
+        target, size = folder / str(file.file_id), 0
+        source = ParseFile(file.file_id, file.path, str(local), file.size, packed)
+        with target.open("wb") as out:
+            for chunk in read_chunks(source, parse_limits(self.settings)):
+                size += out.write(chunk)
+                if size > WHOLE_BYTES:
+                    break
+        return target, size > WHOLE_BYTES
+
+    def _names(self, head: CsvHead, file: BatchFile) -> tuple[str, ...]:
+        known = self.schema.names
+        if head.header is None:
+            return positional_names(known, head.width)
+        names = column_names(head.header)
+        if known and not set(known) & set(names):
+            shown = ", ".join(names[:5])[:200]
+            raise BadFile(
+                "not-this-format", f"{file.path} has none of the table's columns; its first line is: {shown}."
+            )
+        return names
+
+    def _doubtful(self, session: Session, files: Sequence[BatchFile]) -> Iterator[FileOutcome]:
+        """Large files in which the header stands again: Spark does not tell which of them is the first line."""
+        groups: dict[str, list[BatchFile]] = {}
+        for file in files:
+            part = self._parts.get(file.file_id)
+            if part and part.header:
+                groups.setdefault(part.header, []).append(file)
+        for header, some in groups.items():
+            reader = session.spark.read.format("text")
+            with spark_errors(session.endpoint):
+                lines = spark_source.read(session, some, reader, ["value"], f"value = {text_sql(header)}")
+                counted = {int(row[FILE]): int(row["count"]) for row in lines.groupBy(FILE).count().collect()}
+            yield from (refused(file, _NO_LINES) for file in some if counted.get(file.file_id) != 1)
+
+    # --- the rows
+
+    def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
+        groups: dict[_Part, list[BatchFile]] = {}
+        for file in files:
+            groups.setdefault(self._parts[file.file_id], []).append(file)
+        whole = None
+        for part, some in groups.items():
+            rows = self._group(session, part, some)
+            whole = rows if whole is None else whole.union(rows)
+        return whole
+
+    def _group(self, session: Session, part: _Part, files: Sequence[BatchFile]) -> Any:
+        cutter = CsvCutter(self.dialect, self.settings.max_record_bytes)
+        reader = session.spark.read.format("text").option("wholetext", str(not part.lines).lower())
+        where = f"value <> {text_sql(part.header)}" if part.header else "true"
+        rows = spark_source.read(session, files, reader, ["value"], where)
+        keep = spark_rows.PATH
+        rows = rows.selectExpr(*cutter.texts(keep))
+        rows = rows.selectExpr(*(cutter.line(keep) if part.lines else cutter.whole(keep, part.skip)))
+        rows = rows.where(cutter.is_record())
+        for layer in cutter.fields(len(part.names), whole=not part.lines):
+            rows = rows.selectExpr(*layer)
+        for layer in CsvRows(self.schema, part.names, self.dialect).layers(keep):
+            rows = rows.selectExpr(*layer)
+        return rows
+
+    def records(self) -> Mapping[int, int]:
+        return {}
+
+    def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
+        """By the embedded engine's own rules."""
+        known = {name.lower() for name in self.schema.names}
+        names = dict.fromkeys(name for part in self._parts.values() for name in part.names)
+        fresh = [name for name in names if name.lower() not in known and can_be_named(name)]
+        samples = stage.samples(snapshot, _SAMPLE)
+        with duckdb.connect() as connection:
+            connection.register("samples", samples)
+            return columns_in_rescued(connection, "samples", fresh, self.dialect.formats)
+
+
+def _first_line(path: Path) -> str:
+    """As Spark gives it; a head that is not UTF-8 was refused before."""
+    with path.open("rb") as handle:
+        return handle.readline().removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n").decode()

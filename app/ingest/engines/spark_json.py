@@ -1,0 +1,88 @@
+"""JSON documents on a cluster: the worker finds where a document begins and ends, the cluster reads its elements.
+
+Whether a file is one sound document can only be told from all of it. The embedded engine's own cutter does that here,
+without parsing a value, and so says the same of the same file. A document is one text to Spark, and so has a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+
+from app.config import Settings
+from app.datatypes import TableSchema
+from app.ingest.engines import spark_rows, spark_source
+from app.ingest.engines.embedded_input import compression_of, format_options, parse_limits
+from app.ingest.engines.spark_limits import refused
+from app.ingest.engines.spark_stage import Stage
+from app.ingest.formats.base import Job, NewColumn, ReadJob
+from app.ingest.formats.contract import ParseFile, ParseLimits
+from app.ingest.formats.json_columns import SAMPLE, new_columns
+from app.ingest.formats.json_document import split_document
+from app.ingest.formats.spark.json_elements import ElementLayers
+from app.ingest.formats.streams import BadFile
+from app.schemas.ingestion import FormatShape
+from app.spark import Session
+from app.storage import Store
+from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
+
+WHOLE_BYTES = 16 * 1024 * 1024  # of a document, unpacked: one text in an executor's memory
+
+
+@dataclass(frozen=True, slots=True)
+class JsonDocumentsOnSpark:
+    """One attempt."""
+
+    schema: TableSchema
+    store: Store
+    shape: FormatShape
+    settings: Settings
+
+    def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
+        del session
+        with TemporaryDirectory(prefix="autoloader-documents-") as folder, duckdb.connect() as connection:
+            job = Job(connection, (), format_options(self.shape), parse_limits(self.settings), Path(folder))
+            return [outcome for file in files if (outcome := self._looked(file, job)) is not None]
+
+    def _looked(self, file: BatchFile, job: Job) -> FileOutcome | None:
+        local = self.store.local_path(file.path)
+        if local is None:
+            return refused(file, "it is not in a folder")
+        source = ParseFile(file.file_id, file.path, str(local), file.size, compression_of(file.path, self.shape))
+        size = 0
+        try:
+            for piece in split_document(source, job):
+                size += len(piece.data)
+                if size > WHOLE_BYTES:
+                    return refused(file, f"a document of more than {WHOLE_BYTES:,} bytes is too large for Spark")
+        except BadFile as bad:
+            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+        return None
+
+    def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
+        reader = session.spark.read.format("text").option("wholetext", "true")
+        rows = spark_source.read(session, files, reader, ["value"])
+        for layer in ElementLayers(self.schema, self.settings.max_record_bytes).layers(keep=spark_rows.PATH):
+            rows = rows.selectExpr(*layer)
+        return rows
+
+    def records(self) -> Mapping[int, int]:
+        return {}
+
+    def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
+        return columns_of(self.schema, stage, snapshot)
+
+
+def columns_of(schema: TableSchema, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
+    """New columns by the embedded engine's own rules, from as many values of each key as these look at."""
+    samples = stage.samples(snapshot, SAMPLE)
+    with TemporaryDirectory(prefix="autoloader-columns-") as folder, duckdb.connect() as connection:
+        connection.register("samples", samples)
+        job = ReadJob(connection, (), {}, ParseLimits(0, 1, 0, 0, 0, 0), Path(folder))  # nothing is parsed from files
+        job.schema = schema
+        return new_columns(job, "samples")

@@ -1,0 +1,168 @@
+r"""Spark SQL from the text of CSV files to records and their fields, by the rules of `formats/csv_records.py`.
+
+Spark's own CSV reader is not used: it skips a header's order, takes an unclosed quote for text, swallows rows in its
+`multiLine` mode, and tells neither why a record is bad nor its raw text. Here one regular expression cuts the text
+into records, and another a record into fields; both repeat possessively, because Java's matcher would else recurse
+once a repetition. A file is one text (`wholetext`), so that a quoted line end is seen; a large one comes line by line.
+
+    value ─► t ─► e ─► r, reason ─► x ─► f0, f1 …
+    (text)     (record)         (fields)
+
+A flaw of the whole file is a rejected record whose reason begins with FILE_FLAW: `<state>:<reason>:<sentence>`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from app.ingest.formats.csv_exact import too_few, too_many
+from app.ingest.formats.csv_options import CsvDialect
+from app.ingest.formats.spark.text import text_sql
+from app.ingest.formats.spark.words import FILE, FILE_FLAW
+
+_END = r"(?:\r\n|\r|\n|\z)"
+_LINE_ENDS = "'\\r\\n'"
+_BYTES = "CAST(value AS BINARY)"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvCutter:
+    """Cuts texts of one dialect; `limit` are the most characters of a record."""
+
+    dialect: CsvDialect
+    limit: int
+
+    # --- the text
+
+    def texts(self, keep: str) -> list[str]:
+        """From `value`: the text `t` without a byte order mark, and whether bytes of it were not UTF-8, `odd`."""
+        text = "CASE WHEN startswith(value, '\\ufeff') THEN substring(value, 2) ELSE value END"
+        odd = f"encode(decode({_BYTES}, 'UTF-8'), 'UTF-8') <> {_BYTES}"
+        return [FILE, keep, f"decode(CAST({text} AS BINARY), 'UTF-8') AS t", f"{odd} AS odd"]
+
+    def whole(self, keep: str, skip: int) -> list[str]:
+        """Each record of the text behind its first `skip` lines as `e`, line end included."""
+        text = "t"
+        if skip:
+            lines = rf"\A(?:[^\r\n]*+{_END}){{{skip}}}+"
+            text = f"regexp_replace(t, {text_sql(lines)}, '')"
+        return [FILE, keep, "odd", f"explode(regexp_extract_all({text}, {text_sql(self.record_pattern())}, 0)) AS e"]
+
+    @staticmethod
+    def line(keep: str) -> list[str]:
+        return [FILE, keep, "odd", "t AS e"]
+
+    def is_record(self) -> str:
+        """A condition on `e`: it is no blank line and no comment."""
+        blank = f"trim(TRAILING {_LINE_ENDS} FROM e) <> ''"
+        return f"{blank} AND NOT startswith(e, {text_sql(self.dialect.comment)})" if self.dialect.comment else blank
+
+    # --- the record
+
+    def fields(self, width: int, *, whole: bool) -> list[list[str]]:
+        """From `e` to the record's text `r`, its `reason` if it is bad, and the fields `f0`, `f1` …, null then."""
+        few, many = text_sql(too_few(width)), text_sql(too_many(width))
+        wrong = f"CASE WHEN size(x) < {width} THEN {few} WHEN size(x) > {width} THEN {many} END"
+        return [
+            ["*", f"trim(TRAILING {_LINE_ENDS} FROM e) AS r"],
+            ["*", f"{self._flaw(whole=whole)} AS flaw"],
+            ["*", f"CASE WHEN flaw IS NULL THEN {self._split()} END AS x"],
+            ["*", f"coalesce(flaw, {wrong}) AS reason"],
+            ["*", *(f"CASE WHEN reason IS NULL THEN x[{place}] END AS f{place}" for place in range(width))],
+        ]
+
+    def _flaw(self, *, whole: bool) -> str:
+        long = f"length(r) > {self.limit}"
+        too_long = text_sql(f"too-long: more than {self.limit:,} bytes")
+        undecodable = "WHEN odd AND instr(r, '\\ufffd') > 0 THEN 'undecodable: bytes that are not UTF-8'"
+        if not self.dialect.quote:
+            return f"CASE WHEN {long} THEN {too_long} {undecodable} END"
+        quoted = f"instr(r, {text_sql(self.dialect.quote)}) > 0"
+        large = f"QUARANTINED:too-large:A record holds quotes and is longer than {self.limit:,} bytes."
+        unclosed = (
+            "FAILED:truncated:A quote that is opened is never closed: cut off, or a stray quote."
+            if whole
+            else "FAILED:not-on-spark:It has a line end inside quotes, and is too large to be read whole by Spark."
+        )
+        malformed = f"malformed: '{self.dialect.delimiter}' expected after '{self.dialect.quote}'"
+        good, open_ = rf"\A{self._fields()}\z", rf"\A{self._unclosed()}\z"
+        return (
+            f"CASE WHEN {long} AND {quoted} THEN {text_sql(FILE_FLAW + large)} WHEN {long} THEN {too_long}"
+            f" WHEN {quoted} AND NOT r RLIKE {text_sql(good)} THEN"
+            f" CASE WHEN r RLIKE {text_sql(open_)} THEN {text_sql(FILE_FLAW + unclosed)} ELSE {text_sql(malformed)} END"
+            f" {undecodable} END"
+        )
+
+    def _split(self) -> str:
+        """An array of the fields' texts; most records hold no quote."""
+        delimiter, quote = self.dialect.delimiter, self.dialect.quote
+        plain = f"split(r, {text_sql(re.escape(delimiter))}, -1)"
+        if not quote:
+            return plain
+        # A match is never empty when each field begins with a delimiter.
+        field = f"{re.escape(delimiter)}{self._field()}"
+        found = f"regexp_extract_all(concat({text_sql(delimiter)}, r), {text_sql(field)}, 0)"
+        bare = f"CASE WHEN substring(p, 2, 1) = {text_sql(quote)} THEN {self._bare()} ELSE substring(p, 2) END"
+        return f"CASE WHEN instr(r, {text_sql(quote)}) = 0 THEN {plain} ELSE transform({found}, p -> {bare}) END"
+
+    def _bare(self) -> str:
+        """The text of a field in quotes, `p` with the delimiter before it."""
+        quote, escape = self.dialect.quote, self.dialect.escape
+        if self._doubled:
+            return f"replace(substring(p, 3, length(p) - 3), {text_sql(quote * 2)}, {text_sql(quote)})"
+        parts = text_sql(rf"\A[\s\S]{re.escape(quote)}({self._inside()}){re.escape(quote)}([\s\S]*+)\z")
+        inner, rest = f"regexp_extract(p, {parts}, 1)", f"regexp_extract(p, {parts}, 2)"
+        if escape:
+            pair = text_sql(f"{re.escape(escape)}([{_among(escape, quote)}])")
+            inner = f"regexp_replace({inner}, {pair}, '$1')"
+        return f"concat({inner}, {rest})"
+
+    @property
+    def _doubled(self) -> bool:
+        """A quote inside quotes stands twice. If not, what follows the closing quote belongs to the field as it is."""
+        return self.dialect.escape == self.dialect.quote
+
+    # --- regular expressions, as Java reads them
+
+    def _inside(self) -> str:
+        """What stands between two quotes."""
+        quote, escape = self.dialect.quote, self.dialect.escape
+        if not escape:
+            return f"[^{_among(quote)}]*+"
+        if self._doubled:
+            return f"(?:[^{_among(quote)}]++|{re.escape(quote * 2)})*+"
+        pair = f"{re.escape(escape)}[{_among(escape, quote)}]"
+        return f"(?:[^{_among(quote, escape)}]++|{pair}|{re.escape(escape)})*+"
+
+    def _field(self) -> str:
+        text = rf"[^{_among(self.dialect.delimiter)}\r\n]*+"
+        if not self.dialect.quote:
+            return text
+        quote = re.escape(self.dialect.quote)
+        rest = "" if self._doubled else text
+        return f"(?:{quote}{self._inside()}{quote}{rest}|(?!{quote}){text})"
+
+    def _fields(self) -> str:
+        return f"{self._field()}(?:{re.escape(self.dialect.delimiter)}{self._field()})*+"
+
+    def _before(self) -> str:
+        """The fields before one that is not sound."""
+        return f"(?:{self._field()}{re.escape(self.dialect.delimiter)})*+"
+
+    def _unclosed(self) -> str:
+        return f"{self._before()}{re.escape(self.dialect.quote)}{self._inside()}"
+
+    def record_pattern(self) -> str:
+        """Found again and again in a text, each match is one record with its line end: good, malformed or unclosed."""
+        comment = rf"{re.escape(self.dialect.comment)}[^\r\n]*+{_END}|" if self.dialect.comment else ""
+        good = f"{self._fields()}{_END}"
+        if not self.dialect.quote:
+            return comment + good
+        quote = re.escape(self.dialect.quote)
+        malformed = rf"{self._before()}{quote}{self._inside()}{quote}[^\r\n]*+{_END}"
+        return rf"{comment}{good}|{malformed}|{self._unclosed()}\z"
+
+
+def _among(*characters: str) -> str:
+    return "".join(map(re.escape, characters))

@@ -1,0 +1,326 @@
+"""What both engines have to load alike: one set of cases, and the differences that are known.
+
+A group is one ingestion's shape with many files; each file is a case, compared by itself: its rows, its rescued texts,
+its rejected records, its state. A known difference is named with the file that shows it, and the suite fails when the
+file shows it no longer. `python -m tools.docs` writes the table of docs/spark-engine.md from them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+File = str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`what` is otherwise, and `how` it is on Spark, as the documentation says it."""
+
+    what: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A part of a shape that is refused before anything is written; `said` stands in the error."""
+
+    given: Mapping[str, Any]
+    said: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`given` are the fields of the ingestion, `differences` by file name."""
+
+    name: str
+    given: Mapping[str, Any]
+    files: Mapping[str, File]
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+
+
+def parquet(**columns: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def packed(text: str, codec: str) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, codec) as out:
+        out.write(text.encode())
+    return bytes(sink.getvalue())
+
+
+# --- JSON lines ------------------------------------------------------------------------------
+
+_LINES: dict[str, File] = {
+    "good.jsonl": '{"id": 1, "s": "x", "d": 1.5}\n{"id": 2, "s": "é 😀", "d": 2}\n',
+    "misfit.jsonl": '{"id": "one", "s": 1.10, "d": true}\n{"id": 3.0, "s": {"a": [1.50, "😀"]}, "d": 1e400}\n',
+    "unknown.jsonl": '{"id": 4, "more": {"x": 1.0, "y": "z"}}\n{"id": 5, "id": 6, "ID": 7, "list": [1, null]}\n',
+    "broken.jsonl": '{"id": 8}\n{"id": \n[1]\n{"id": 9} and more\n\n   \n{"id": 10}\n',
+    "blank.jsonl": "\n \r\n",
+    "mark.jsonl": '\ufeff{"id": 11}\r\n{"id": 12}',
+    "latin.jsonl": b'{"id": 13, "s": "\xe9"}\n{"id": 14, "s": "\xc3\xa9"}\n',
+}
+_COMMA = Difference("a comma before a closing bracket in JSON", "the record is rejected (the embedded engine takes it)")
+_MARK = Difference(
+    "a byte order mark at the begin of a later line", "is taken away (the embedded engine rejects that record)"
+)
+_COLUMNS = "id bigint, s string, d double"
+_TYPED = (
+    "b boolean, i int, n bigint, f float, d double, p decimal(10,2), day date, at timestamp, tz timestamptz,"
+    " u uuid, raw binary, o struct<x int, y string>, l array<int>, m map<string,bigint>"
+)
+_TYPES: dict[str, File] = {
+    "scalars.jsonl": (
+        '{"b": true, "i": 1, "n": 9007199254740993, "f": 1.5, "d": 1e-7, "p": 1.10, "day": "2026-01-31",'
+        ' "at": "2026-01-31T12:00:00.123456", "tz": "2026-01-31 12:00:00+02:00",'
+        ' "u": "01234567-89AB-cdef-0123-456789abcdef", "raw": "aGk="}\n{}\n'
+    ),
+    "nulls.jsonl": '{"b": null, "i": null, "o": null, "l": null, "m": null}\n',
+    "nested.jsonl": '{"o": {"x": 1, "y": "z"}, "l": [1, null, 3], "m": {"a": 1, "b": null}}\n',
+    "nested-misfit.jsonl": '{"o": {"x": "one", "y": "z"}, "l": [1, "two"], "m": {"a": "b"}}\n{"o": 7, "l": {}}\n',
+    "beyond.jsonl": '{"i": 2147483648, "n": 1e30, "p": 1.005, "f": 1e39}\n{"i": 1.0, "n": 1e3, "p": "1.25"}\n',
+    "moments.jsonl": (
+        '{"day": "2026-02-30", "at": "2026-01-31T12:00:00Z", "tz": "2026-01-31 12:00:00 CET"}\n'
+        '{"tz": "2026-01-31T12:00Z"}\n'
+    ),
+}
+
+# --- Parquet ---------------------------------------------------------------------------------
+
+_NOON = datetime(2026, 1, 31, 12, 30, 0, 123456, tzinfo=UTC)
+_PARQUET: dict[str, File] = {
+    "same.parquet": parquet(id=pa.array([1, 2], pa.int64()), d=[1.5, None], s=["x", "é 😀"], day=[_NOON.date()] * 2),
+    "small.parquet": parquet(id=pa.array([3, None], pa.int8()), d=pa.array([1, 2], pa.int32()), s=["a", "b"]),
+    "wide.parquet": parquet(id=[4.0, 4.5], d=pa.array([2**53 + 1, 1], pa.int64()), s=["a", "b"]),
+    "more.parquet": parquet(s=["q"], more=[_NOON], list=[[1, None]], n=[{"x": 1, "y": "z"}]),
+    "none.parquet": parquet(s=pa.array([], pa.string())),
+    "foreign.parquet": parquet(other=[1]),
+    "day.parquet": parquet(s=["q"], at=[_NOON.date()]),
+    "cut.parquet": parquet(s=["q"])[:-20],
+    "nano.parquet": parquet(s=["x"], at=pa.array([1], pa.timestamp("ns"))),
+    "text.parquet": parquet(id=["1"], s=["x"]),
+    "exponent.parquet": parquet(s=["x"], id=[1e300]),
+    "null.parquet": parquet(s=[None, "r"], id=[7, 8]),
+}
+_NOT_TAKEN = Difference(
+    "a Parquet column of unsigned numbers, nanoseconds or a time; a text for a number, or the other way round;"
+    " another nested type",
+    "`FAILED` as `not-on-spark`, with the column's name",
+)
+_EXPONENT = Difference(
+    "numbers with an exponent in `_rescued_data` that come from Parquet", "are written as Java writes them: `1.0E300`"
+)
+_RAW = Difference(
+    "the raw text of a rejected Parquet record", "is the JSON that Spark makes of the record, without what is null"
+)
+
+_HIDDEN = Difference(
+    "a file whose name begins with `_` or `.`, a folder's path with `:` or `\\`, text packed with zstd",
+    "`FAILED` as `not-on-spark`: Spark would leave it out, or misread it",
+)
+
+# --- JSON documents --------------------------------------------------------------------------
+
+_DOCUMENTS: dict[str, File] = {
+    "array.json": '[\n  {"id": 1, "s": "x, [y]", "d": 1.5},\n  {"id": 2, "s": "é 😀", "d": 2}\n]\n',
+    "object.json": '\ufeff{\n"id": 3,\n"s": 1.10, "d": 1e400}\n\n',
+    "misfit.json": '[{"id": "one", "s": {"a": [1.50, "😀"]}, "d": true}, {"id": 4.0, "id": 5, "more": [1, null]}]',
+    "others.json": '[1, "x", null, [2], true, {"id": 5}]',
+    "none.json": "[]",
+    "empty.json": " \n",
+    "cut.json": '[{"id": 6}, {"id": 7',
+    "behind.json": '[{"id": 8}] x',
+    "lines.json": '{"id": 9}\n{"id": 10}\n',
+    "text.json": '"id"',
+    "malformed.json": '[{"id": 11}, {"id": tru}]',
+    "single.json": '{"id": 01}',
+    "comma.json": '[{"id": 12},]',
+    "latin.json": b'[{"id": 13, "s": "\xe9"}]',
+    "packed.json.gz": packed('[{"id": 14}]', "gzip"),
+}
+_SPACED = Difference(
+    "the raw text of a rejected element of a JSON document", "is written anew, without spaces and line ends"
+)
+_WORDS = Difference("NaN and Infinity in a JSON document", "are texts, and do not fit numbers")
+
+# --- CSV -------------------------------------------------------------------------------------
+
+_CSV: dict[str, File] = {
+    "good.csv": "id,s,d\n1,x,1.5\n2,é 😀,2\n",
+    "order.csv": "d,id\n1.5,3\n,4\n",
+    "mark.csv": "\ufeffid,s\r\n5,a\r\n6,b",
+    "quotes.csv": 'id,s,d\n7,"a, ""b""\r\nc\nd",1\n"8","",\n9,x"y,"2"\n',
+    "ends.csv": "id,s\r10,a\n\n11,b\r\n\r\n12,c\r\r13,d",
+    "ragged.csv": "id,s,d\n14,a\n15,a,1,\n16,a,1\n,,\n\n  \n",
+    "stray.csv": 'id,s,d\n17,"a"b,1\n18,"c\nd"e,2\n19,f,3\n',
+    "open.csv": 'id,s,d\n20,a,1\n21,"b,2\n22,c,3\n',
+    "misfit.csv": "id,s,d\none,x,two\n23.0,y,1e400\n 24 ,  z ,.5\n+25,,-inf\n1_0,t,1_0\n,u,nan\n2e1,v,5.\n",
+    "more.csv": 'id,new,ID,s\n26,1,2,"x\ty"\n27,2.5,,\n28,,,"\\"\n',
+    "twice.csv": "id,id,,s \n29,30,31,x\n",
+    "latin.csv": b"id,s\n31,\xe9\n32,\xc3\xa9\n",
+    "header.csv": "id,s,d\n",
+    "headers.csv": "id,s,d\n33,a,1\nid,s,d\n34,b,2\n",
+    "empty.csv": "\n",
+    "foreign.csv": "x,y\n1,2\n",
+    "zero.csv": b"id\x00,s\n1,2\n",
+    "wide.csv": b"\xff\xfei\x00d\x00\n\x00",
+    "packed.csv.gz": packed('id,s\n35,"a\nb"\n', "gzip"),
+}
+_CSV_TYPES: dict[str, File] = {
+    "scalars.csv": (
+        "b,i,n,f,d,p,day,at,tz,u,raw,o,l,m\n"
+        "true,1,9007199254740993,1.5,1e-7,1.10,2026-01-31,2026-01-31T12:00:00.123456,2026-01-31 12:00:00+02:00,"
+        '01234567-89AB-cdef-0123-456789abcdef,hi,"{""x"": 1, ""y"": ""z""}","[1, null]","{""a"": 1}"\n'
+        "NO,007,-1,nan,+Inf,1.2500,2026-01-31 00:00:00,2026-01-31,2026-01-31 10:00-0530,"
+        "0123456789abcdef0123456789abcdef,,{},[],{}\n"
+        " y , 7 , 8 , 1 , 2 , 3 , 2026-01-31 , 2026-01-31 10:00 , 2026-01-31 10:00 UTC , x , x ,null, , \n"
+        ",,,,,,,,,,,,,\n"
+    ),
+    "misfits.csv": (
+        "b,i,n,f,d,p,day,at,tz,u,raw,o,l,m\n"
+        "maybe,2147483648,9223372036854775808,1e39,1e309,1.005,2026-02-30,2026-01-31T12:00Z,2026-01-31 12:00 CET,"
+        '0-0,é,"{""z"": 1}","[1,""two""]","{""a"": ""b""}"\n'
+        "2,1.0,1e3,0x1,1d,1e1,2026-01-31 10:00,2026-01-31 24:00,0000-01-01,epoch,\\x00,1,{},[]\n"
+        "TRUE,--1,٣,1f,Infinityx,12345678901,20260131,infinity,2026-01-31 10:00:00.1234567,"
+        'x,y,"{""x"": 1} z","[1] 2","{""a"":1,""a"":2}"\n'
+        "f,-0,+0,-nan,-0.0,-.5,0001-01-01,9999-12-31 23:59:59.9999990,2026-01-31 10:00:00 -05:30,"
+        'x,z,"{""x"": 1, ""x"": 2}","[[1]]","{""a"": 1.0}"\n'
+    ),
+}
+_CSV_OPTIONS: dict[str, File] = {
+    "semi.csv": "made by x\n# 'quoted' comment\nid;s;d\n1;'a;b';1\n#2;x;2\n3;NA;-\n4;'it\\'s \\\\ \\n';\n5;'NA';NA\n",
+    "open.csv": "made by x\nid;s;d\n6;'a\\'\n",
+    "stray.csv": "made by x\nid;s;d\n7;'a'';1\n8;b;2\n",
+    "none.csv": "made by x\n# y\n",
+    "long.csv": "made by x\nid;s;d\n9;x;1",
+}
+_PLACES: dict[str, File] = {
+    "three.tsv": '1\ta\t1.5\n2\t"b\t2\n\t\t\n',
+    "two.tsv": "3\tx\n4\ty\tz\n",
+    "five.tsv": "5\ta\t1\tb\tc\n6\ta\t1\t\t\n",
+}
+_REPLACED = Difference(
+    "a `\ufffd` in a CSV file that holds bytes which are not UTF-8", "its record is rejected as `undecodable`"
+)
+
+GROUPS: tuple[Group, ...] = (
+    Group(
+        "lines_added",
+        {"columns": {"columns": _COLUMNS}},
+        {**_LINES, "comma.jsonl": '{"id": 15,}\n', "later-mark.jsonl": '{"id": 16}\n\ufeff{"id": 17}\n'},
+        {"comma.jsonl": _COMMA, "later-mark.jsonl": _MARK},
+    ),
+    Group(
+        "lines_rescued",
+        {
+            "columns": {"columns": _COLUMNS, "on_new_columns": "rescue"},
+            "policies": {"on_error": "skip_file"},
+        },
+        {
+            **_LINES,
+            "packed.jsonl.zst": packed('{"id": 1}\n', "zstd"),
+            "packed.jsonl.gz": packed('{"id": 2}\nno\n', "gzip"),
+        },
+        {"packed.jsonl.zst": _HIDDEN},
+    ),
+    Group("lines_typed", {"columns": {"columns": _TYPED, "on_new_columns": "rescue"}}, _TYPES),
+    Group("lines_new", {"columns": {"columns": "id bigint", "on_new_columns": "fail"}}, _LINES),
+    Group("lines_strict", {"columns": {"columns": "id bigint"}, "policies": {"on_error": "fail"}}, _LINES),
+    Group(
+        "parquet_added",
+        {
+            "format": {"type": "parquet"},
+            "columns": {"columns": "id bigint, d double, s string not null, day date, at timestamp"},
+        },
+        _PARQUET,
+        {"nano.parquet": _NOT_TAKEN, "text.parquet": _NOT_TAKEN, "exponent.parquet": _EXPONENT, "null.parquet": _RAW},
+    ),
+    Group(
+        "documents",
+        {"format": {"type": "json"}, "columns": {"columns": _COLUMNS, "on_new_columns": "rescue"}},
+        {**_DOCUMENTS, "spaced.json": "[[1,  2]]", "words.json": '[{"id": 15, "d": NaN}]'},
+        {"spaced.json": _SPACED, "words.json": _WORDS},
+    ),
+    Group(
+        "csv_added",
+        {"format": {"type": "csv"}, "columns": {"columns": _COLUMNS}},
+        {**_CSV, "replaced.csv": b"id,s\n36,\xe9\n37,\xef\xbf\xbd\n"},
+        {"replaced.csv": _REPLACED},
+    ),
+    Group(
+        "csv_typed",
+        {"format": {"type": "csv"}, "columns": {"columns": _TYPED, "on_new_columns": "rescue"}},
+        _CSV_TYPES,
+    ),
+    Group(
+        "csv_options",
+        {
+            "format": {
+                "type": "csv",
+                "delimiter": ";",
+                "quote": "'",
+                "escape": "\\",
+                "comment": "#",
+                "skip_lines": 1,
+                "null_values": ["NA", "-"],
+            },
+            "columns": {"columns": "id bigint not null, s string, d double", "on_new_columns": "rescue"},
+            "policies": {"on_error": "skip_file"},
+        },
+        _CSV_OPTIONS,
+    ),
+    Group(
+        "tsv_places",
+        {
+            "format": {"type": "tsv", "header": False, "quote": ""},
+            "columns": {"columns": _COLUMNS, "on_new_columns": "rescue"},
+        },
+        _PLACES,
+    ),
+)
+
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal(
+        {"format": {"type": "jsonl", "timestamp_format": "%d.%m.%Y"}},
+        "timestamp_format",
+        "the option `timestamp_format`",
+    ),
+    Refusal({"format": {"type": "jsonl", "date_format": "%d.%m.%Y"}}, "date_format", "the option `date_format`"),
+    Refusal({"format": {"type": "jsonl", "encoding": "utf-16"}}, "utf-16", "an `encoding` other than `utf-8`"),
+    Refusal(
+        {"format": {"type": "jsonl", "compression": "zstd"}}, "compression=zstd", "a `compression` other than `auto`"
+    ),
+    Refusal({"row_columns": {"rescued_data": None}}, "rescued_data", "`rescued_data` switched off"),
+    Refusal({"columns": {"columns": "at time"}}, "of the type time", "columns of the type `time`"),
+    Refusal({"columns": {"columns": "m map<int,int>"}}, "a map with keys", "maps whose keys are no strings"),
+    Refusal({"columns": {"columns": "a int, A int"}}, "but for its case", "columns that differ only in case"),
+    Refusal(
+        {"columns": {"columns": "o struct<x int not null>"}},
+        "a member that is not null",
+        "structs with members that are not null",
+    ),
+)
+
+ALWAYS: tuple[Difference, ...] = (
+    Difference("a rejected record", "has no line and no byte offset in the reject table"),
+    Difference(
+        "a file that changed after it was discovered",
+        "is found by its size and time, and by its version after it was read; it has no row",
+    ),
+)
+
+
+def differences() -> tuple[Difference, ...]:
+    """Each once, in the order of the groups."""
+    found = [one for group in GROUPS for one in group.differences.values()]
+    return tuple(dict.fromkeys((*ALWAYS, *found)))
