@@ -27,6 +27,7 @@ from app.schemas.ingestion import FormatShape, SourceShape
 from app.services.connection_service import STORES, ConnectionService
 from app.services.context import IngestionInfo
 from app.services.engine_choice import EMBEDDED, endpoint_named
+from app.spark import Endpoint, FileAccess, file_access
 from app.spool import Spool
 from app.storage import Store, open_store, parse_address
 from app.values import BatchFile
@@ -127,6 +128,7 @@ def _spark(
     endpoint = endpoint_named(database, settings, ingestion.tenant_id, ingestion.shape.engine)
     catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
     store = store_of(database, settings, ingestion.shape.source, ingestion.tenant_id)
+    files = _files_of(database, settings, ingestion, endpoint)
     with (
         catalog,
         closing(
@@ -134,12 +136,24 @@ def _spark(
                 catalog.table(ingestion.table_name),
                 ingestion.shape,
                 ingestion.schema,
-                Cluster(endpoint, store, run_id),
+                Cluster(endpoint, store, files, run_id),
                 settings,
             )
         ) as engine,
     ):
         yield engine
+
+
+def _files_of(database: Database, settings: Settings, ingestion: IngestionInfo, endpoint: Endpoint) -> FileAccess:
+    """How the cluster reads the source: as the connection says, or by what the cluster has itself."""
+    source = ingestion.shape.source
+    address = parse_address(split_source(source.url)[0])
+    options: dict[str, str] = {}
+    identity = ""
+    if source.connection is not None and not endpoint.own_credentials:
+        service = ConnectionService(database, settings, tenant_id=ingestion.tenant_id)
+        options, identity = service.options(source.connection, STORES), service.identity(source.connection)
+    return file_access(address.kind, address.bucket, options, account=address.account, identity=identity)
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from app.datatypes import TableSchema, parse_schema
 from app.errors import (
     AutoloaderError,
     Interrupted,
-    InvalidInput,
     SparkSessionLost,
 )
 from app.ingest.engines import embedded_publish, spark_publish, spark_source
@@ -39,7 +38,7 @@ from app.ingest.landing import (
 )
 from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
-from app.spark import Endpoint, Session, connect, interrupt
+from app.spark import Endpoint, FileAccess, Session, connect, interrupt
 from app.storage import Store
 from app.values import (
     Batch,
@@ -54,10 +53,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where it is, whose files it reads, and for which run."""
+    """Where it is, whose files it reads and how, and for which run."""
 
     endpoint: Endpoint
     store: Store
+    files: FileAccess
     run_id: UUID | None = None
 
 
@@ -80,12 +80,8 @@ class SparkEngine(TableSide):
         require_shape(shape)
         self.endpoint = replace(cluster.endpoint, catalog=table.name.catalog)  # whose tables are read fresh
         self.store = cluster.store
+        self.files = cluster.files
         self.run_id = cluster.run_id
-        if self.store.kind != "local":
-            raise InvalidInput(
-                f"{shape.name}: the cluster {shape.engine} cannot load from {self.store.base} yet, only from a folder.",
-                hint="Load it with engine: embedded.",
-            )
         self.clock = clock or SystemClock()
         self._session: Session | None = None
 
@@ -117,7 +113,7 @@ class SparkEngine(TableSide):
                 self.close()
         if self._session is None:
             self._session = connect(self.endpoint, self.shape.name)
-            self._session.set(spark_source.SETTINGS)
+            spark_source.prepare(self._session, self.files)
         return self._session
 
     def job(self) -> str | None:

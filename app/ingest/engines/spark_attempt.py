@@ -14,7 +14,7 @@ from app import failpoints
 from app.catalog import rejects, staged
 from app.catalog.table import Look
 from app.datatypes import TableSchema
-from app.errors import AutoloaderError, CatalogError, FileMissing, TableChanged
+from app.errors import AutoloaderError, CatalogError, FileMissing, SourceAccessDenied, TableChanged
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.spark_formats import SparkFormat
 from app.ingest.engines.spark_limits import UNREADABLE, unreadable
@@ -89,13 +89,13 @@ class Attempt:
             present = self._left(files)
             try:
                 return self._append(self._rows(present), "1", self.properties)
-            except FileMissing:
+            except (FileMissing, SourceAccessDenied):
                 gone = spark_source.not_as_discovered(self.store, present)
                 if not gone:
                     raise
                 self._add(gone)
             except AutoloaderError as error:
-                outcome = spark_source.culprit(error, present)
+                outcome = spark_source.culprit(error, present, self.stage.session.files)
                 if outcome is None:
                     raise
                 self._add([outcome])
