@@ -16,6 +16,7 @@ from app.catalog.table import Look
 from app.datatypes import TableSchema
 from app.errors import AutoloaderError, CatalogError, FileMissing, SourceAccessDenied, TableChanged
 from app.ingest.engines import spark_rows, spark_source
+from app.ingest.engines.spark_clustering import clustered
 from app.ingest.engines.spark_formats import SparkFormat
 from app.ingest.engines.spark_limits import UNREADABLE, unreadable
 from app.ingest.engines.spark_publish import SparkStaged
@@ -110,7 +111,8 @@ class Attempt:
         if not files:
             return session.spark.sql(spark_rows.nothing(self.schema, self.stage.names, self.at))
         rows = self.format.rows(session, files)
-        return rows.selectExpr(*spark_rows.table_columns(self.schema, self.stage.names, self.at))
+        rows = rows.selectExpr(*spark_rows.table_columns(self.schema, self.stage.names, self.at))
+        return clustered(rows, files, self.look, self.stage.names)
 
     # --- what of it may be published
 
