@@ -18,15 +18,19 @@ from app.spark.files import FileAccess
 
 S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 ABFS = "org.apache.hadoop.fs.azurebfs.SecureAzureBlobFileSystem"
+ABFS_PLAIN = "org.apache.hadoop.fs.azurebfs.AzureBlobFileSystem"  # the same without TLS
 GCS = "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem"
 
 _PROVIDERS = "org.apache.hadoop.fs.s3a"
+_ALWAYS = "fs.azure.always.use.https"
 _OAUTH = "org.apache.hadoop.fs.azurebfs.oauth2.ClientCredsTokenProvider"
 _FIXED_SAS = "org.apache.hadoop.fs.azurebfs.sas.FixedSASTokenProvider"
 # What Java takes for the name of a host; S3A opens no other bucket.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?=[A-Za-z]){_LABEL}")
-_ATTEMPTS = "5"  # S3A's own twenty take minutes to say that nobody answers, or that a signature is wrong
+# S3A's own twenty take minutes to say that nobody answers or that a signature is wrong, and ABFS's thirty a quarter
+# of an hour.
+_ATTEMPTS = "5"
 _REGION = "us-east-1"  # without one, S3A asks the machine's cloud, and waits for minutes where there is none
 _SHORT = "Load it with engine: embedded, or let the cluster use credentials of its own (source_access=cluster)."
 
@@ -110,25 +114,33 @@ def _azure(container: str, options: Mapping[str, str], account: str, identity: s
             f"Spark cannot open az://{container}: nothing names its account.",
             hint="Give a connection with account_name, or write abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/.",
         )
-    host = _azure_host(name, options.get("endpoint", ""))
+    host, settings = _azure_host(name, options.get("endpoint", ""))
     root = f"az://{container}/"
     if not options:
         return FileAccess(root, f"abfss://{container}@{host}/")
     scheme = _scheme("abfss", identity)
     own = {f"fs.azure.{key}.{host}": value for key, value in _azure_settings(options).items()}
-    return FileAccess(root, f"{scheme}://{container}@{host}/", {f"fs.{scheme}.impl": ABFS, **own})
+    system = {f"fs.{scheme}.impl": ABFS, "fs.azure.io.retry.max.retries": _ATTEMPTS, **settings, **own}
+    if settings.get(_ALWAYS) == "false":
+        system[f"fs.{scheme}.impl"] = ABFS_PLAIN
+    return FileAccess(root, f"{scheme}://{container}@{host}/", system)
 
 
-def _azure_host(account: str, endpoint: str) -> str:
+def _azure_host(account: str, endpoint: str) -> tuple[str, dict[str, str]]:
+    """The account's host, and what leads to it where it is no name of Azure's: `http://HOST:PORT/ACCOUNT`."""
+    parts = urlsplit(endpoint)
+    name, plain = parts.hostname or "", f"{account}.dfs.core.windows.net"
     if not endpoint:
-        return f"{account}.dfs.core.windows.net"
-    host = urlsplit(endpoint).hostname or ""
-    if not host.startswith((f"{account}.blob.", f"{account}.dfs.")):
+        return plain, {}
+    if name.startswith((f"{account}.blob.", f"{account}.dfs.")):
+        return name.replace(f"{account}.blob.", f"{account}.dfs.", 1), {}
+    if parts.path.strip("/") != account:
         raise InvalidInput(
-            f"Spark cannot use the endpoint {endpoint}: it speaks to ACCOUNT.dfs.… alone, which no emulator has.",
-            hint=_SHORT,
+            f"Spark cannot use the endpoint {endpoint}: it names no account.",
+            hint="Write https://ACCOUNT.blob.core.windows.net, or http://HOST:PORT/ACCOUNT.",
         )
-    return host.replace(f"{account}.blob.", f"{account}.dfs.", 1)
+    secure = str(parts.scheme != "http").lower()
+    return plain, {f"fs.azure.abfs.endpoint.{plain}": parts.netloc, _ALWAYS: secure}
 
 
 def _azure_settings(options: Mapping[str, str]) -> dict[str, str]:

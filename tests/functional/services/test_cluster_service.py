@@ -54,10 +54,7 @@ def test_a_good_cluster_is_good_at_each_step_and_left_as_it_was(tried, spark_ser
         "login": (True, PRIVATE),
         "functions": (True, "The functions that we read with are there."),
         "extensions": (True, EXTENSIONS),
-        "stores": (
-            True,
-            "It reads folders, s3://; it lacks the library for az:// (hadoop-azure), gs:// (gcs-connector).",
-        ),
+        "stores": (True, "It reads folders, s3://, az://, gs://."),
         "iceberg": (True, "Iceberg 1.10.1."),
         "cache": (True, "Tables are read fresh."),
         "write": (True, "A table can be made in a namespace of its own."),

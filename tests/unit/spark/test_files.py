@@ -109,6 +109,7 @@ def test_each_kind_of_key_for_azure_holds_for_its_account_alone(given, settings)
     assert access.there == f"{scheme}://in@{HOST}/"
     assert access.options == {
         f"fs.{scheme}.impl": "org.apache.hadoop.fs.azurebfs.SecureAzureBlobFileSystem",
+        "fs.azure.io.retry.max.retries": "5",
         **{f"fs.azure.{name}.{HOST}": value for name, value in settings.items()},
     }
     assert CANARY not in repr(access)
@@ -120,11 +121,22 @@ def test_another_cloud_of_azure_has_hosts_of_its_own():
     assert file_access("az", "in", given, identity="1").there.endswith("://in@acme.dfs.core.usgovcloudapi.net/")
 
 
+def test_an_account_behind_another_address_is_led_to_with_tls_only_where_it_speaks_it():
+    given = {"account_name": "acme", "account_key": "k", "endpoint": "http://127.0.0.1:10000/acme"}
+    plain = file_access("az", "in", given).options
+    secure = file_access("az", "in", {**given, "endpoint": "https://front:1/acme"}).options
+
+    assert plain[f"fs.azure.abfs.endpoint.{HOST}"] == "127.0.0.1:10000"
+    assert (plain["fs.azure.always.use.https"], secure["fs.azure.always.use.https"]) == ("false", "true")
+    assert "org.apache.hadoop.fs.azurebfs.AzureBlobFileSystem" in plain.values()
+    assert "org.apache.hadoop.fs.azurebfs.SecureAzureBlobFileSystem" in secure.values()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({}, "nothing names its account"),
-        ({"account_name": "acme", "endpoint": "http://127.0.0.1:10000/acme"}, "which no emulator has"),
+        ({"account_name": "acme", "endpoint": "http://127.0.0.1:10000/other"}, "it names no account"),
         ({"account_name": "acme", "skip_signature": "true"}, "without credentials"),
     ],
 )

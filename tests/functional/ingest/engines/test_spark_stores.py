@@ -15,7 +15,8 @@ from app.services.cluster_service import ClusterService
 from app.services.connection_service import ConnectionService
 from app.spark import connect, endpoint_of, file_access, spark_errors
 from tests.functional.spark_loading import SparkLoader
-from tests.services.objects import S3_READER
+from tests.services.objects import AZURE_KEY, S3_READER
+from tests.services.spark.dfs import dfs
 from tests.services.spark.server import events_of
 
 ID = {"columns": {"columns": "id bigint"}}
@@ -95,6 +96,34 @@ def test_objects_that_change_or_go_while_they_are_loaded_have_no_row_and_their_n
         ("other.jsonl", "SKIPPED", "changed"),
     ]
     assert len(both.rows("meddled")) == 1
+
+
+# Neither takes the names with a question mark or a backslash; those are S3's to show.
+FEWER = [name for name in ODD if not set(name) & set("?\\:$")]
+
+
+def assert_same_of_both(both, url, connection):
+    for table, load in (("by_spark", both.on_spark), ("embedded", both.embedded)):
+        load(table, source=f"{url}/in/", connection=connection, **ID)
+    assert both.files("by_spark") == both.files("embedded")
+    assert both.rows("by_spark") == both.rows("embedded")
+    assert len(both.rows("by_spark")) == len(FEWER)
+
+
+def test_objects_of_azure_find_their_ids_and_the_key_is_not_left_with_the_server(both, azurite, spark_server):
+    put_rows(azurite, FEWER)
+    with dfs(azurite) as options:
+        ConnectionService(both.database, both.settings).put("blobs", "az", options)
+        assert_same_of_both(both, azurite.url, "blobs")
+    shown = "".join(file.read_text(errors="replace") for file in events_of(spark_server.warehouse).iterdir())
+    assert "fs.azure.account.key." not in shown
+    assert AZURE_KEY not in shown
+
+
+def test_objects_of_google_find_their_ids(both, gcs):
+    put_rows(gcs, FEWER)
+    ConnectionService(both.database, both.settings).put("objects", "gs", gcs.options)
+    assert_same_of_both(both, gcs.url, "objects")
 
 
 def parquet(**columns):
