@@ -129,6 +129,12 @@ class ConnectionService:
                 register_secret(value)
             return {**{key: str(value) for key, value in row.options.items()}, **secrets}
 
+    def identity(self, name: str) -> str:
+        """Stands for this very content of the connection, and tells nothing of it. Raises NotFound."""
+        with self.database.session_scope() as session:
+            row = require(session, self.tenant_id, name, KINDS)
+            return f"{row.id} {row.updated_at.isoformat()}"
+
     def kind(self, name: str) -> str | None:
         """The kind of the connection of that name; None when there is none."""
         with self.database.session_scope() as session:

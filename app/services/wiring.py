@@ -27,6 +27,7 @@ from app.services.connection_service import STORES, ConnectionService
 from app.services.context import IngestionInfo
 from app.services.engine_choice import endpoint_named, on_engine
 from app.services.engine_rule import AUTO, EMBEDDED
+from app.spark import Endpoint, FileAccess, file_access
 from app.spool import Spool
 from app.storage import Store, open_store, parse_address
 from app.values import BatchFile
@@ -151,7 +152,8 @@ def _spark(
     endpoint = endpoint_named(database, settings, ingestion.tenant_id, name)
     catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
     store = store_of(database, settings, ingestion.shape.source, ingestion.tenant_id)
-    cluster = Cluster(endpoint, store, run.id, run.unwanted) if run else Cluster(endpoint, store)
+    files = _files_of(database, settings, ingestion, endpoint)
+    cluster = Cluster(endpoint, store, files, run.id, run.unwanted) if run else Cluster(endpoint, store, files)
     with (
         catalog,
         closing(
@@ -165,6 +167,18 @@ def _spark(
         ) as engine,
     ):
         yield engine
+
+
+def _files_of(database: Database, settings: Settings, ingestion: IngestionInfo, endpoint: Endpoint) -> FileAccess:
+    """How the cluster reads the source: as the connection says, or by what the cluster has itself."""
+    source = ingestion.shape.source
+    address = parse_address(split_source(source.url)[0])
+    options: dict[str, str] = {}
+    identity = ""
+    if source.connection is not None and not endpoint.own_credentials:
+        service = ConnectionService(database, settings, tenant_id=ingestion.tenant_id)
+        options, identity = service.options(source.connection, STORES), service.identity(source.connection)
+    return file_access(address.kind, address.bucket, options, account=address.account, identity=identity)
 
 
 @contextmanager

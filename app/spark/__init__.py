@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from app.spark.endpoint import Endpoint, endpoint_of, parse_url
 from app.spark.faults import spark_errors
+from app.spark.files import FileAccess
 from app.spark.pool import SESSIONS, SessionPool
 from app.spark.probe import ClusterStep, probe
 from app.spark.session import Session, connect, interrupt
 from app.spark.sql import identifier, literal
+from app.spark.stores import file_access
 
 __all__ = [
     "SESSIONS",
     "ClusterStep",
     "Endpoint",
+    "FileAccess",
     "Session",
     "SessionPool",
     "connect",
     "endpoint_of",
+    "file_access",
     "identifier",
     "interrupt",
     "literal",

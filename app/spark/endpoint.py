@@ -16,7 +16,7 @@ _CONF = "conf."
 _HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _OWN_HEADERS = frozenset({"content-type", "te", "user-agent", "host"})  # gRPC's
 _CONF_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_KNOWN = ("tls", "ca_file", "user", "max_sessions", f"{_HEADER}NAME", f"{_CONF}NAME")
+_KNOWN = ("tls", "ca_file", "user", "max_sessions", "source_access", f"{_HEADER}NAME", f"{_CONF}NAME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Endpoint:
 
     `headers` go with every call, `conf` is set in every session; `user` is who Spark takes us for, and part of a
     session's identity. At most `max_sessions` are open to it from one process. `catalog` is the one our tables are in.
+    `own_credentials`: it reads sources with credentials of its own, and is not given those of a connection.
     """
 
     host: str
@@ -34,6 +35,7 @@ class Endpoint:
     user: str = USER
     max_sessions: int = _MOST_SESSIONS
     catalog: str = ""
+    own_credentials: bool = False
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
@@ -67,7 +69,8 @@ def endpoint_of(url: str, options: Mapping[str, str], token: str | None = None, 
     """The endpoint that a cluster's address and options describe; secrets are options like the others here.
 
     Options: `tls` (true or false; by default what a token asks for, as Spark's own client does), `ca_file`, `user`,
-    `max_sessions`, `header.NAME`, `conf.NAME`. Raises InvalidInput for one that is unknown or cannot be.
+    `max_sessions`, `source_access` (connection or cluster), `header.NAME`, `conf.NAME`. Raises InvalidInput for
+    one that is unknown or cannot be.
     """
     host, port = parse_url(url)
     headers: dict[str, str] = {}
@@ -92,6 +95,7 @@ def endpoint_of(url: str, options: Mapping[str, str], token: str | None = None, 
         user=_user(plain.get("user", USER)),
         max_sessions=_count(plain.get("max_sessions", str(_MOST_SESSIONS))),
         catalog=catalog or "",
+        own_credentials=_own(plain.get("source_access", "connection")),
         headers=tuple(sorted(headers.items())),
         conf=tuple(sorted(conf.items())),
     )
@@ -115,6 +119,16 @@ def _truth(value: str) -> bool:
     if value.lower() not in {"true", "false"}:
         raise _refused("tls", "is neither true nor false", "Write tls=true or tls=false.")
     return value.lower() == "true"
+
+
+def _own(value: str) -> bool:
+    if value not in {"connection", "cluster"}:
+        raise _refused(
+            "source_access",
+            "is neither connection nor cluster",
+            "Write source_access=cluster where the cluster has credentials of its own for the sources.",
+        )
+    return value == "cluster"
 
 
 def _user(value: str) -> str:

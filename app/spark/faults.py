@@ -125,6 +125,12 @@ _KINDS: tuple[tuple[re.Pattern[str], type[AutoloaderError], str, str], ...] = (
         "Is the catalog running, and does the cluster reach it?",
     ),
     (
+        re.compile(r"^(ClassNotFoundException|NoClassDefFoundError|UnsupportedFileSystemException)$"),
+        SparkError,
+        "The cluster lacks a library ({what}): {said}.",
+        "Which stores it reads, and what the others need: autoloader clusters test",
+    ),
+    (
         # The second is what Spark makes of a name whose catalog it does not know.
         re.compile(r"CATALOG_NOT_FOUND|REQUIRES_SINGLE_PART_NAMESPACE|^CatalogNotFoundException$"),
         CatalogError,

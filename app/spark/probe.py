@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from app.errors import AutoloaderError, SparkRefused
 from app.spark.endpoint import Endpoint
+from app.spark.probe_stores import stores_told
 from app.spark.session import Session, connect
 from app.spark.sql import identifier, literal
 
@@ -91,7 +92,7 @@ def _login(endpoint: Endpoint) -> str:
 
 
 def _looked_into(endpoint: Endpoint, plain: Session, *, write: bool, namespace: str | None) -> Iterator[ClusterStep]:
-    for name, work in (("functions", _functions), ("extensions", _extensions)):
+    for name, work in (("functions", _functions), ("extensions", _extensions), ("stores", stores_told)):
         yield _step(name, lambda work=work: work(plain))  # type: ignore[misc] # a lambda's default has no type
     if not endpoint.catalog:
         yield _step("catalog", lambda: _catalogs(plain))

@@ -13,6 +13,7 @@ from uuid import uuid4
 from app.errors import AutoloaderError, SparkError, SparkSessionLost, SparkUnavailable
 from app.spark.endpoint import Endpoint
 from app.spark.faults import NEXT, spark_errors, translated
+from app.spark.files import FileAccess
 from app.spark.sql import identifier
 
 if TYPE_CHECKING:
@@ -34,14 +35,15 @@ _OURS = {
 class Session:
     """A session of the server's, and the only one that this process uses at a time.
 
-    `id`, `user` and a tag are what another process needs to interrupt its operations. All methods raise as
-    `spark_errors` says.
+    `id`, `user` and a tag are what another process needs to interrupt its operations. `files` is how it reads a source.
+    All methods raise as `spark_errors` says.
     """
 
     def __init__(self, endpoint: Endpoint, spark: ConnectSession) -> None:
         self.endpoint = endpoint
         self.spark = spark
         self.guard = f"autoloader_{uuid4().hex}"
+        self.files = FileAccess()
         self._before: dict[str, str | None] = {}  # what `set` replaced
 
     @property

@@ -8,6 +8,7 @@ Addresses are raw: what a listing answers is what `fetch` takes, with no encodin
 
 from app.storage.address import Address, join, parse_address
 from app.storage.contract import FetchFault, FetchJob, ObjectInfo, Store
+from app.storage.keys import is_plain
 from app.storage.opening import open_store
 from app.storage.options import read_options
 from app.storage.probing import ProbeStep, check
@@ -20,6 +21,7 @@ __all__ = [
     "ProbeStep",
     "Store",
     "check",
+    "is_plain",
     "join",
     "open_store",
     "parse_address",

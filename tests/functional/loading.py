@@ -60,8 +60,12 @@ class Loader:
         os.utime(path, (LONG_AGO, LONG_AGO))
         return path
 
-    def load(self, table: str, *, source: Path | None = None, **given: Any) -> RunSummary:
+    def load(
+        self, table: str, *, source: Path | str | None = None, connection: str | None = None, **given: Any
+    ) -> RunSummary:
         """`autoloader load`: `given` are fields of the ingestion's shape."""
+        if connection is not None:
+            given = {**given, "source": {"connection": connection}}
         prepared = LoadService(self.database, self.settings).prepare(str(source or self.source), table, given)
         progress = Notes()
         try:

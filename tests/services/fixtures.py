@@ -15,6 +15,7 @@ from tests.services import recipes
 from tests.services.aws import Aws
 from tests.services.objects import Bucket, azure_bucket, gcs_bucket, s3_bucket
 from tests.services.shared import serve
+from tests.services.spark import rest
 from tests.services.spark import server as spark
 
 
@@ -100,6 +101,18 @@ def spark_server(spark_port: int, postgres_port: int, services_folder: Path) -> 
         warehouse=services_folder / "lake",
         database=_lake(postgres_port).replace("postgresql:", "postgresql+psycopg:"),
     )
+
+
+@pytest.fixture(scope="session")
+def rest_port(services_folder: Path, postgres_port: int) -> int:
+    address = f"postgresql://postgres@127.0.0.1:{postgres_port}"
+    return serve(rest.recipe(address, services_folder / "rest-lake"), services_folder)[0]
+
+
+@pytest.fixture
+def rest_catalog(rest_port: int) -> rest.RestCatalog:
+    """The REST catalog of the whole run; a Spark server opens it by the settings of a session."""
+    return rest.RestCatalog(f"http://127.0.0.1:{rest_port}")
 
 
 @pytest.fixture

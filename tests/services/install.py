@@ -19,7 +19,7 @@ def main() -> int:
 
 
 def _spark() -> int:
-    why = jars.install()
+    why = jars.install() or jars.install(jars.REST)
     if why:
         sys.stderr.write(f"{why}\n")
     # Who has no Java can still work, with `make test-fast`; in `make test` the tests say it again.

@@ -94,6 +94,13 @@ def http(method: str, url: str, body: bytes | None = None, headers: dict[str, st
 
 def azure_request(method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
     """One request with Azure's shared key."""
+    return http(method, url, body, azure_headers(method, url, body, headers))
+
+
+def azure_headers(
+    method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> dict[str, str]:
+    """The headers of such a request."""
     sent = {
         "x-ms-date": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"),
         "x-ms-version": "2023-11-03",
@@ -110,8 +117,7 @@ def azure_request(method: str, url: str, body: bytes | None = None, headers: dic
     kind = sent.get("Content-Type", "")
     text = f"{method}\n\n\n{length}\n\n{kind}\n\n\n\n\n\n\n{named}/{AZURE_ACCOUNT}{parts.path}{query}"
     digest = hmac.new(base64.b64decode(AZURE_KEY), text.encode(), hashlib.sha256).digest()
-    sent["Authorization"] = f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(digest).decode()}"
-    return http(method, url, body, sent)
+    return {**sent, "Authorization": f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(digest).decode()}"}
 
 
 def _put_s3(bucket: Bucket, key: str, data: bytes) -> None:

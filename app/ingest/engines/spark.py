@@ -19,7 +19,6 @@ from app.datatypes import TableSchema, parse_schema
 from app.errors import (
     AutoloaderError,
     Interrupted,
-    InvalidInput,
     SparkSessionLost,
     SparkUnavailable,
 )
@@ -41,7 +40,7 @@ from app.ingest.landing import (
 )
 from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
-from app.spark import SESSIONS, Endpoint, Session, interrupt
+from app.spark import SESSIONS, Endpoint, FileAccess, Session, interrupt
 from app.storage import Store
 from app.values import (
     Batch,
@@ -56,10 +55,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where it is, whose files it reads, for which run, and whether that is still wanted."""
+    """Where it is, whose files it reads and how, for which run, and whether that is still wanted."""
 
     endpoint: Endpoint
     store: Store
+    files: FileAccess
     run_id: UUID | None = None
     unwanted: Callable[[], bool] = lambda: False  # the run has lost its right to go on
 
@@ -83,13 +83,9 @@ class SparkEngine(TableSide):
         require_shape(shape)
         self.endpoint = replace(cluster.endpoint, catalog=table.name.catalog)  # whose tables are read fresh
         self.store = cluster.store
+        self.files = cluster.files
         self.run_id = cluster.run_id
         self.unwanted = cluster.unwanted
-        if self.store.kind != "local":
-            raise InvalidInput(
-                f"{shape.name}: the cluster {shape.engine} cannot load from {self.store.base} yet, only from a folder.",
-                hint="Load it with engine: embedded.",
-            )
         self.clock = clock or SystemClock()
         self._session: Session | None = None
         self._good = True  # whether another run may have the session
@@ -124,7 +120,7 @@ class SparkEngine(TableSide):
                 self.close()
         if self._session is None:
             self._session, self._good = SESSIONS.take(self.endpoint, self.shape.name), True
-            self._session.set(spark_source.SETTINGS)
+            spark_source.prepare(self._session, self.files)
         return self._session
 
     def job(self) -> str | None:

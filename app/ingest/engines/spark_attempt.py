@@ -14,8 +14,9 @@ from app import failpoints
 from app.catalog import rejects, staged
 from app.catalog.table import Look
 from app.datatypes import TableSchema
-from app.errors import AutoloaderError, CatalogError, FileMissing, TableChanged
+from app.errors import AutoloaderError, CatalogError, FileMissing, SourceAccessDenied, TableChanged
 from app.ingest.engines import spark_rows, spark_source
+from app.ingest.engines.spark_clustering import clustered
 from app.ingest.engines.spark_formats import SparkFormat
 from app.ingest.engines.spark_limits import UNREADABLE, unreadable
 from app.ingest.engines.spark_publish import SparkStaged
@@ -89,13 +90,13 @@ class Attempt:
             present = self._left(files)
             try:
                 return self._append(self._rows(present), "1", self.properties)
-            except FileMissing:
+            except (FileMissing, SourceAccessDenied):
                 gone = spark_source.not_as_discovered(self.store, present)
                 if not gone:
                     raise
                 self._add(gone)
             except AutoloaderError as error:
-                outcome = spark_source.culprit(error, present)
+                outcome = spark_source.culprit(error, present, self.stage.session.files)
                 if outcome is None:
                     raise
                 self._add([outcome])
@@ -110,7 +111,8 @@ class Attempt:
         if not files:
             return session.spark.sql(spark_rows.nothing(self.schema, self.stage.names, self.at))
         rows = self.format.rows(session, files)
-        return rows.selectExpr(*spark_rows.table_columns(self.schema, self.stage.names, self.at))
+        rows = rows.selectExpr(*spark_rows.table_columns(self.schema, self.stage.names, self.at))
+        return clustered(rows, files, self.look, self.stage.names)
 
     # --- what of it may be published
 

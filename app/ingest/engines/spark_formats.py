@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,9 +11,11 @@ import pyarrow.parquet as pq
 
 from app.config import Settings
 from app.datatypes import Column, TableSchema, can_be_named
+from app.errors import FileMissing, SourceAccessDenied
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, parse_limits
 from app.ingest.engines.spark_csv import CsvOnSpark
+from app.ingest.engines.spark_footers import footer_of
 from app.ingest.engines.spark_json import JsonDocumentsOnSpark, columns_of
 from app.ingest.engines.spark_limits import refused
 from app.ingest.engines.spark_stage import Stage
@@ -31,6 +34,7 @@ from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
 
 _SAMPLED_FILES, _SAMPLED_RECORDS, _MOSTLY = 3, 1_000, 0.9
+_AT_ONCE = 16  # footers, which are mostly waited for
 
 
 class SparkFormat(Protocol):
@@ -105,19 +109,20 @@ class ParquetOnSpark:
 
     def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
         del session
-        return [outcome for file in files if (outcome := self._looked(file)) is not None]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="footer") as pool:
+            return [outcome for outcome in pool.map(self._looked, files) if outcome is not None]
 
     def _looked(self, file: BatchFile) -> FileOutcome | None:
-        local = self.store.local_path(file.path)
-        if local is None or compression_of(file.path, self.shape) != "none":
+        if compression_of(file.path, self.shape) != "none":
             return refused(file, "Spark reads Parquet files as they are, not packed ones")
         try:
-            footer = read_footer(
-                str(local), ParseFile(file.file_id, file.path, str(local), file.size, "none"), self.limits
-            )
-            fields = list(pq.read_schema(local))
+            with footer_of(self.store, file) as local:
+                there = ParseFile(file.file_id, file.path, str(local), file.size, "none")
+                footer, fields = read_footer(str(local), there, self.limits), list(pq.read_schema(local))
         except BadFile as bad:
             return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+        except (FileMissing, SourceAccessDenied) as error:
+            return spark_source.not_there(file, error)
         except OSError as error:
             return FileOutcome(
                 file.file_id, FileState.FAILED, reason="missing", error=f"{file.path}: {error.strerror}."

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from app.datatypes import Column, DataType, TableSchema
 from app.errors import InvalidInput
 from app.schemas.ingestion import FormatShape, IngestionShape
+from app.storage import is_plain
 from app.values import BatchFile, FileOutcome, FileState
 
 UNREADABLE = "not-on-spark"
@@ -69,6 +70,8 @@ def unreadable(file: BatchFile, shape: FormatShape) -> FileOutcome | None:
         why = "Spark reads no file whose name begins with _ or ."
     elif file.path.startswith("/") and any(char in file.path for char in ":\\"):
         why = "Spark reads no file with : or \\ in its path"
+    elif not file.path.startswith("/") and not is_plain(file.path.partition("://")[2]):
+        why = "Spark reads no object with empty parts, . or .., or a control character in its name"
     elif shape.type != "parquet" and PurePosixPath(name).suffix.lower() in _FOREIGN:
         why = f"Spark reads {', '.join(_DECODED)} files only; this is another compression"
     elif (

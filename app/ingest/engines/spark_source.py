@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote
 
 from app.errors import AutoloaderError, FileMissing, SourceAccessDenied
 from app.ingest.engines.spark_rows import PATH
 from app.ingest.formats.spark.words import FILE
-from app.spark import Session, spark_errors
+from app.spark import FileAccess, Session, spark_errors
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState
 
@@ -26,10 +27,11 @@ SETTINGS = {
     "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM does not compile what is larger, and Spark can split it
     "spark.sql.analyzer.maxIterations": "1000",  # nested types are expressions within expressions
 }
-_GLOB = re.compile(r"([\\*?\[\]{}])")
-_SEEN = "_metadata.file_path"
-_DECODED = f"CASE WHEN contains({_SEEN}, '%') THEN url_decode(replace({_SEEN}, '+', '%2B')) ELSE {_SEEN} END"
-_PATH_OF = f"concat('/', ltrim('/', substring({_DECODED}, 6)))"  # file:/a or file:///a
+# An object store answers each path slowly and many at once. Options of reads stand in the statements that a server
+# shows on its pages and keeps in its event log: what they hold is none of its readers' business.
+_REMOTE = {"spark.sql.sources.parallelPartitionDiscovery.parallelism": "32"}
+_REDACTION = "spark.sql.redaction.string.regex"
+_HIDDEN = r'"fs\.[^"\n]*"\s+value: [^\n]*'
 _TOLD = re.compile(r"autoloader-(changed|unknown):(-?\d+)")
 _CHECKED = (
     "CASE WHEN file IS NULL THEN CAST(raise_error(concat('autoloader-unknown:0 ', seen)) AS BIGINT)"
@@ -40,9 +42,15 @@ _AT_ONCE = 16
 _FILES = "path string, file long, size long, modified long"
 
 
-def spark_path(path: str) -> str:
-    """The path as `load` takes it: what would be a pattern is escaped."""
-    return "file:" + _GLOB.sub(r"\\\1", path)
+def prepare(session: Session, access: FileAccess) -> None:
+    """Make the session one that reads sources, and these files in this way."""
+    session.files = access
+    shown = session.setting(_REDACTION)
+    hidden = _HIDDEN
+    if shown:  # a session that another run had may know ours already
+        hidden = shown if _HIDDEN in shown else f"(?:{shown})|{_HIDDEN}"
+    remote = {**_REMOTE, _REDACTION: hidden} if access.root else {}
+    session.set({**SETTINGS, **remote})
 
 
 def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Sequence[str], where: str = "true") -> Any:
@@ -53,10 +61,10 @@ def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Seq
     with spark_errors(session.endpoint):
         listed = [(file.path, file.file_id, file.size, _milliseconds(file)) for file in files]
         known = session.spark.createDataFrame(listed, _FILES).hint("broadcast")
-        reader = reader.option("recursiveFileLookup", "true")  # folders named a=b are no columns
-        seen = reader.load([spark_path(file.path) for file in files]).selectExpr(
+        reader = reader.options(recursiveFileLookup="true", **session.files.options)  # folders named a=b are no columns
+        seen = reader.load([session.files.path(file.path) for file in files]).selectExpr(
             *columns,
-            f"{_PATH_OF} AS seen",
+            f"{session.files.address_sql} AS seen",
             "_metadata.file_size AS seen_size",
             "unix_millis(_metadata.file_modification_time) AS seen_modified",
         )
@@ -82,17 +90,19 @@ def _milliseconds(file: BatchFile) -> int | None:
     return int(found[1]) // 1_000_000 if found and file.path.startswith("/") else None
 
 
-def culprit(error: AutoloaderError, files: Sequence[BatchFile]) -> FileOutcome | None:
+def culprit(error: AutoloaderError, files: Sequence[BatchFile], access: FileAccess) -> FileOutcome | None:
     """The outcome of the file that a job failed with, as far as Spark's error names one."""
-    told = _TOLD.search(error.message)
+    said = access.told(error.message)
+    told = _TOLD.search(said)
     if told and told[1] == "changed":
         file = next((file for file in files if file.file_id == int(told[2])), None)
         return _changed(file) if file else None
-    named = [file for file in files if file.path in error.message]
+    plain = unquote(said)  # some errors name files as URLs
+    named = [file for file in files if file.path in said or file.path in plain]
     if not named:
         return None
     file = max(named, key=lambda one: len(one.path))
-    sentence = f"{file.path} cannot be read: {error.message}"
+    sentence = f"{file.path} cannot be read: {said}"
     return FileOutcome(file.file_id, FileState.FAILED, reason="undecodable", error=sentence)
 
 
@@ -108,11 +118,14 @@ def not_as_discovered(store: Store, files: Sequence[BatchFile]) -> list[FileOutc
 def _checked(store: Store, file: BatchFile) -> FileOutcome | None:
     try:
         now = store.stat(file.path).version
-    except FileMissing as error:
-        return FileOutcome(file.file_id, FileState.FAILED, reason="missing", error=error.message)
-    except SourceAccessDenied as error:
-        return FileOutcome(file.file_id, FileState.FAILED, reason="denied", error=error.message)
+    except (FileMissing, SourceAccessDenied) as error:
+        return not_there(file, error)
     return None if now == file.version else _changed(file)
+
+
+def not_there(file: BatchFile, error: FileMissing | SourceAccessDenied) -> FileOutcome:
+    reason = "missing" if isinstance(error, FileMissing) else "denied"
+    return FileOutcome(file.file_id, FileState.FAILED, reason=reason, error=error.message)
 
 
 def _changed(file: BatchFile) -> FileOutcome:

@@ -54,6 +54,7 @@ def test_a_good_cluster_is_good_at_each_step_and_left_as_it_was(tried, spark_ser
         "login": (True, PRIVATE),
         "functions": (True, "The functions that we read with are there."),
         "extensions": (True, EXTENSIONS),
+        "stores": (True, "It reads folders, s3://, az://, gs://."),
         "iceberg": (True, "Iceberg 1.10.1."),
         "cache": (True, "Tables are read fresh."),
         "write": (True, "A table can be made in a namespace of its own."),
@@ -66,7 +67,17 @@ def test_a_good_cluster_is_good_at_each_step_and_left_as_it_was(tried, spark_ser
 def test_who_wants_nothing_written_has_nothing_written(tried, spark_server):
     steps = tried(spark_server.url, READ_ONLY, write=False)
 
-    assert list(steps) == ["reach", "connect", "login", "functions", "extensions", "catalog", "iceberg", "cache"]
+    assert list(steps) == [
+        "reach",
+        "connect",
+        "login",
+        "functions",
+        "extensions",
+        "stores",
+        "catalog",
+        "iceberg",
+        "cache",
+    ]
     assert all(ok for ok, _ in steps.values())
 
 

@@ -1,4 +1,4 @@
-"""The jars of the tests' Spark server: by Maven coordinates from pom.xml, kept in .cache/spark between runs."""
+"""The jars of the tests' servers: by Maven coordinates from a pom, kept in .cache/spark between runs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ JAVA = (
 
 _HERE = Path(__file__).parent
 _CACHE = Path(__file__).parents[3] / ".cache" / "spark"
-_POM = _HERE / "pom.xml"
+SPARK = _HERE / "pom.xml"
+REST = _HERE / "rest-pom.xml"
 
 
-def jars() -> Path:
-    """Where the jars of this pom lie, once they are installed; other poms have folders of their own."""
-    return _CACHE / hashlib.sha256(_POM.read_bytes()).hexdigest()[:16]
+def jars(pom: Path = SPARK) -> Path:
+    """Where the jars of the pom lie, once they are installed; each pom has a folder of its own."""
+    return _CACHE / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
 
 
-def install() -> str:
+def install(pom: Path = SPARK) -> str:
     """Bring the jars unless they are there. Answers why that failed; empty: they are there."""
-    if jars().exists():
+    if jars(pom).exists():
         return ""
     maven = shutil.which("mvn")
     if maven is None or shutil.which("java") is None:
@@ -34,17 +35,17 @@ def install() -> str:
     (_CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
     with (_CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return "" if jars().exists() else _copied(maven)
+        return "" if jars(pom).exists() else _copied(maven, pom)
 
 
-def _copied(maven: str) -> str:
+def _copied(maven: str, pom: Path) -> str:
     # Into place only when all of it is there: a run that is killed leaves no half of a server.
     with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
         made = Path(folder) / "jars"
-        command = [maven, "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"]
+        command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
         command += ["-DincludeScope=runtime", f"-DoutputDirectory={made}"]
         done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
         if done.returncode:
-            return f"Maven could not bring the jars of the Spark server: {done.stdout[-2000:]}{done.stderr[-2000:]}"
-        made.rename(jars())
+            return f"Maven could not bring the jars of {pom.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        made.rename(jars(pom))
     return ""

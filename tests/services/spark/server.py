@@ -123,10 +123,22 @@ def recipe(database: str, warehouse: Path) -> Recipe:
             **catalog_conf(CACHED, database, warehouse, cached=True),
             **catalog_conf(READ_ONLY, database, warehouse, user=_READER),
             **catalog_conf(BROKEN, "postgresql://nobody@127.0.0.1:9/nothing", warehouse),
+            "spark.eventLog.enabled": "true",
+            "spark.eventLog.dir": f"file://{_made(events_of(warehouse))}",
         }
         return command(folder, ports[0], conf)
 
     return Recipe("spark", 1, start, lambda ports: answers(ports[0]), f"{jars.JAVA} Then run `make setup`.", 120.0)
+
+
+def events_of(warehouse: Path) -> Path:
+    """Where the server keeps what it shows of its work to others: statements, settings, plans."""
+    return warehouse.with_name("spark-events")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _make_database(database: str) -> None:

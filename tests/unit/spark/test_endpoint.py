@@ -36,6 +36,11 @@ def test_options_say_the_rest():
     )
 
 
+@pytest.mark.parametrize(("word", "own"), [("cluster", True), ("connection", False)])
+def test_whose_credentials_read_the_sources_can_be_said(word, own):
+    assert endpoint_of(URL, {"source_access": word}).own_credentials is own
+
+
 @pytest.mark.parametrize(("options", "tls"), [({}, True), ({"tls": "false"}, False)])
 def test_a_token_asks_for_tls_unless_it_is_switched_off(options, tls):
     made = endpoint_of(URL, options, CANARY)
@@ -59,6 +64,7 @@ def test_an_address_of_ipv6_keeps_its_brackets():
     [
         {"colour": CANARY},
         {"tls": "maybe"},
+        {"source_access": "mine"},
         {"max_sessions": "0"},
         {"user": "a b"},
         {"header.grpc-timeout": CANARY},

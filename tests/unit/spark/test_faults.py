@@ -56,6 +56,7 @@ KNOWN = [
     ("(org.apache.iceberg.jdbc.UncheckedSQLException) Failed to connect", CatalogUnavailable),
     ("(java.nio.file.AccessDeniedException) s3a://b/k: getFileStatus", SourceAccessDenied),
     ("[REQUIRES_SINGLE_PART_NAMESPACE] spark_catalog requires a single-part namespace", CatalogError),
+    ("java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found", SparkError),
     ("[PARSE_SYNTAX_ERROR] Syntax error at or near 'SELEC'", SparkError),
 ]
 
@@ -79,6 +80,16 @@ def test_while_committing_whatever_does_not_say_no_is_unknown(text, kind):
 
     with pytest.raises(expected), spark_errors(WHERE, "lake.a.b", committing=True):
         raise SparkConnectGrpcException(text)
+
+
+def test_a_cluster_without_the_library_for_a_store_is_told_where_to_see_what_it_needs():
+    with pytest.raises(SparkError) as raised, spark_errors(WHERE, "lake.a.b"):
+        raise SparkConnectGrpcException(
+            "(org.apache.hadoop.fs.UnsupportedFileSystemException) No FileSystem for scheme"
+        )
+
+    assert str(raised.value).startswith("The cluster lacks a library (lake.a.b): ")
+    assert raised.value.hint.endswith("autoloader clusters test")
 
 
 def test_a_trace_of_the_server_is_left_out():

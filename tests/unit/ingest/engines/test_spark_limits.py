@@ -11,7 +11,10 @@ from app.values import BatchFile, FileState
 
 @pytest.mark.parametrize(
     "path",
-    ["/d/_x.jsonl", "/d/.x.jsonl", "/d/x._COPYING_", "/d/a:b.jsonl", "/d/a\\b.jsonl", "/d/x.jsonl.zst", "/d/X.GZ"],
+    [
+        *("/d/_x.jsonl", "/d/.x.jsonl", "/d/x._COPYING_", "/d/a:b.jsonl", "/d/a\\b.jsonl", "/d/x.jsonl.zst", "/d/X.GZ"),
+        *("s3://b/a//x", "s3://b//x", "s3://b/./x", "s3://b/a/../x", "s3://b/a\nb", "s3://b/_x"),
+    ],
 )
 def test_a_file_that_spark_would_leave_out_or_misread_fails_by_name(path):
     outcome = unreadable(BatchFile(7, path, "1-1", 1), FormatShape(type="jsonl"))
@@ -19,7 +22,9 @@ def test_a_file_that_spark_would_leave_out_or_misread_fails_by_name(path):
     assert outcome.error.startswith(f"{path}: Spark ")
 
 
-@pytest.mark.parametrize("path", ["/d/x.jsonl", "/d/x.jsonl.gz", "/d/x.bz2", "/d/a_b.c", "/d/_e/x", "s3://b/a:b.jsonl"])
+@pytest.mark.parametrize(
+    "path", ["/d/x.jsonl", "/d/x.jsonl.gz", "/d/x.bz2", "/d/a_b.c", "/d/_e/x", "s3://b/a:b.jsonl", "s3://b/a\\b"]
+)
 def test_other_files_are_read(path):
     assert unreadable(BatchFile(7, path, "1-1", 1), FormatShape(type="jsonl")) is None
 

@@ -1,0 +1,42 @@
+"""Files as a cluster names and reaches them: the ledger's addresses on one side, Hadoop's on the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.spark.sql import literal
+
+_GLOB = re.compile(r"([\\*?\[\]{}])")
+_SEEN = "_metadata.file_path"
+# Most names need no decoding, and it would be done for each row.
+_DECODED = f"CASE WHEN contains({_SEEN}, '%') THEN url_decode(replace({_SEEN}, '+', '%2B')) ELSE {_SEEN} END"
+
+
+@dataclass(frozen=True, slots=True)
+class FileAccess:
+    """`root` begins each address of the ledger, and `there` the same file's on the cluster. Its text shows no secret.
+
+    `options` go with every read and with nothing else of the session: they may hold the credentials of a connection.
+    By default, files of a folder that the cluster sees under the same path.
+    """
+
+    root: str = ""
+    there: str = "file:"
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def path(self, address: str) -> str:
+        """The address as `load` takes it: what would be a pattern is escaped."""
+        return self.there + _GLOB.sub(r"\\\1", address.removeprefix(self.root))
+
+    @property
+    def address_sql(self) -> str:
+        """SQL for the ledger's address of the file that a row was read from."""
+        if not self.root:
+            return f"concat('/', ltrim('/', substring({_DECODED}, 6)))"  # from file:/a or file:///a
+        return f"concat({literal(self.root)}, substring({_DECODED}, {len(self.there) + 1}))"
+
+    def told(self, text: str) -> str:
+        """What the cluster said, with the ledger's addresses in it."""
+        return text.replace(self.there, self.root) if self.root else text
