@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +18,10 @@ import duckdb
 
 from app.config import Settings
 from app.datatypes import TableSchema, can_be_named
+from app.errors import FileMissing, SourceAccessDenied
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, format_options, parse_limits
+from app.ingest.engines.spark_begins import begins
 from app.ingest.engines.spark_limits import refused
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.contract import NewColumn, ParseFile
@@ -36,6 +39,7 @@ from app.spark import Session, spark_errors
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
 
+_MOST = 17 * 1024 * 1024  # of a packed file: more than WHOLE_BYTES, however badly it is packed
 WHOLE_BYTES = 16 * 1024 * 1024  # a text of this size, cut into its fields, takes some hundred megabytes of an executor
 _SAMPLE = 10_000  # values of each new column that tell its type
 _NO_LINES = "it is too large to be read whole, and Spark cannot tell its first lines from the others"
@@ -71,19 +75,25 @@ class CsvOnSpark:
     def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
         heads = HeadReader(self.dialect, self.settings.max_record_bytes)
         with TemporaryDirectory(prefix="autoloader-heads-") as folder:
-            found = [outcome for file in files if (outcome := self._looked(file, heads, Path(folder))) is not None]
+            found = [
+                outcome
+                for file, begun in begins(self.store, files, Path(folder), _MOST, whole=self._packed(files))
+                if (outcome := self._looked(file, begun, heads, Path(folder))) is not None
+            ]
         return [*found, *self._doubtful(session, files)]
 
-    def _looked(self, file: BatchFile, heads: HeadReader, folder: Path) -> FileOutcome | None:
-        local = self.store.local_path(file.path)
-        if local is None:
-            return refused(file, "it is not in a folder")
+    def _packed(self, files: Sequence[BatchFile]) -> bool:
+        return any(compression_of(file.path, self.shape) != "none" for file in files)
+
+    def _looked(self, file: BatchFile, begun: Future[Path], heads: HeadReader, folder: Path) -> FileOutcome | None:
         try:
-            path, large = self._begin(file, local, folder)
+            path, large = self._begin(file, begun.result(), folder)
             head = heads.read(str(path), file.path)
             names = self._names(head, file)
         except BadFile as bad:
             return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+        except (FileMissing, SourceAccessDenied) as error:
+            return spark_source.not_there(file, error)
         except OSError as error:
             sentence = f"{file.path} cannot be read: {error.strerror}."
             return FileOutcome(file.file_id, FileState.FAILED, reason="missing", error=sentence)

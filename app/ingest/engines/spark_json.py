@@ -7,6 +7,7 @@ without parsing a value, and so says the same of the same file. A document is on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +17,10 @@ import duckdb
 
 from app.config import Settings
 from app.datatypes import TableSchema
+from app.errors import FileMissing, SourceAccessDenied
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, format_options, parse_limits
+from app.ingest.engines.spark_begins import begins
 from app.ingest.engines.spark_limits import refused
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.base import Job, NewColumn, ReadJob
@@ -32,6 +35,7 @@ from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
 
 WHOLE_BYTES = 16 * 1024 * 1024  # of a document, unpacked: one text in an executor's memory
+_TOO_LARGE = f"a document of more than {WHOLE_BYTES:,} bytes is too large for Spark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +51,22 @@ class JsonDocumentsOnSpark:
         del session
         with TemporaryDirectory(prefix="autoloader-documents-") as folder, duckdb.connect() as connection:
             job = Job(connection, (), format_options(self.shape), parse_limits(self.settings), Path(folder))
-            return [outcome for file in files if (outcome := self._looked(file, job)) is not None]
+            looked = begins(self.store, files, Path(folder), WHOLE_BYTES, whole=True)
+            return [outcome for file, begun in looked if (outcome := self._looked(file, begun, job)) is not None]
 
-    def _looked(self, file: BatchFile, job: Job) -> FileOutcome | None:
-        local = self.store.local_path(file.path)
-        if local is None:
-            return refused(file, "it is not in a folder")
-        source = ParseFile(file.file_id, file.path, str(local), file.size, compression_of(file.path, self.shape))
+    def _looked(self, file: BatchFile, begun: Future[Path], job: Job) -> FileOutcome | None:
+        if file.size > WHOLE_BYTES:
+            return refused(file, _TOO_LARGE)
         size = 0
         try:
+            local = str(begun.result())
+            source = ParseFile(file.file_id, file.path, local, file.size, compression_of(file.path, self.shape))
             for piece in split_document(source, job):
                 size += len(piece.data)
                 if size > WHOLE_BYTES:
-                    return refused(file, f"a document of more than {WHOLE_BYTES:,} bytes is too large for Spark")
+                    return refused(file, _TOO_LARGE)
+        except (FileMissing, SourceAccessDenied) as error:
+            return spark_source.not_there(file, error)
         except BadFile as bad:
             return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
         return None
