@@ -27,7 +27,7 @@ def begins(
         waiting: deque[tuple[BatchFile, Future[Path]]] = deque()
         rest = iter(files)
         for file in rest:
-            waiting.append((file, pool.submit(_begin, store, file, folder, most, whole)))
+            waiting.append((file, pool.submit(_begin, store, file, folder, most, whole=whole)))
             if len(waiting) >= _AT_ONCE:
                 yield from _one(store, waiting)
         while waiting:
@@ -41,7 +41,7 @@ def _one(store: Store, waiting: deque[tuple[BatchFile, Future[Path]]]) -> Iterat
         begun.result().unlink()
 
 
-def _begin(store: Store, file: BatchFile, folder: Path, most: int, whole: bool) -> Path:
+def _begin(store: Store, file: BatchFile, folder: Path, most: int, *, whole: bool) -> Path:
     local = store.local_path(file.path)
     if local is not None:
         return local
