@@ -6,7 +6,7 @@ The client's library is an extra, `iomete-autoloader[spark]`, and imported with 
 from __future__ import annotations
 
 from app.spark.endpoint import Endpoint, endpoint_of, parse_url
-from app.spark.faults import spark_errors
+from app.spark.faults import VIEW, spark_errors
 from app.spark.pool import SESSIONS, SessionPool
 from app.spark.probe import ClusterStep, probe
 from app.spark.session import Session, connect, interrupt
@@ -14,6 +14,7 @@ from app.spark.sql import identifier, literal
 
 __all__ = [
     "SESSIONS",
+    "VIEW",
     "ClusterStep",
     "Endpoint",
     "Session",
