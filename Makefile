@@ -12,10 +12,10 @@ COMPILE     := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compi
                --no-emit-find-links --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo test test-fast check format docs bench bench-spark soak requirements clean
+.PHONY: help setup services demo test test-fast test-spark4 check format docs bench bench-spark soak requirements clean
 
 help:  ## Print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed services  ## Make .venv with everything in it (a second call does nothing)
 
@@ -39,6 +39,10 @@ test: setup  ## Every test but the soak
 
 test-fast: setup  ## Without kill tests, Spark (which needs Java) and what takes more than ten seconds
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not (soak or slow or kill or spark)"
+
+test-spark4: setup  ## What needs Spark, on a server of Spark 4.0 (`make test` takes 3.5)
+	@SPARK_SERVER=4.0 $(BIN)/python -m tests.services.install
+	SPARK_SERVER=4.0 $(PYTEST) -n $(WORKERS) --dist worksteal -m "spark and not soak"
 
 check: setup  ## Format, lint, types, direction of imports, leftovers, docs, deployment files
 	$(BIN)/ruff format --check

@@ -6,7 +6,7 @@ The client's library is an extra, `iomete-autoloader[spark]`, and imported with 
 from __future__ import annotations
 
 from app.spark.endpoint import Endpoint, endpoint_of, parse_url
-from app.spark.faults import spark_errors
+from app.spark.faults import VIEW, spark_errors
 from app.spark.files import FileAccess
 from app.spark.pool import SESSIONS, SessionPool
 from app.spark.probe import ClusterStep, probe
@@ -16,6 +16,7 @@ from app.spark.stores import file_access
 
 __all__ = [
     "SESSIONS",
+    "VIEW",
     "ClusterStep",
     "Endpoint",
     "FileAccess",

@@ -76,7 +76,8 @@ _AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "
 _REFUSED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 _LOST = re.compile(r"INVALID_HANDLE\.(SESSION|OPERATION)_|INVALID_CURSOR|SESSION_CHANGED|SESSION_CLOSED")
 _ENDED = "OPERATION_CANCELED"
-_GUARD = re.compile(r"autoloader_[0-9a-f]{32}\b")  # the view that each session of ours has, and no other one
+VIEW = "autoloader_"  # how the names of views begin that a session of ours makes; no other session has them
+_VIEW = re.compile(VIEW + r"(rows_)?[0-9a-f]{32}\b")
 
 # --- what is wrong with a table or a file: the first line that fits counts -------------------
 
@@ -186,7 +187,7 @@ def _is_theirs(error: Exception) -> bool:
 def _of_cluster(said: Said, where: str) -> AutoloaderError | None:
     if _LOST.search(said.word) or "OPERATION_NOT_FOUND" in said.sentence:
         return SparkSessionLost(f"The session on {where} is lost: {said.sentence}.", hint="It is made anew by itself.")
-    if said.word == "TABLE_OR_VIEW_NOT_FOUND" and _GUARD.search(said.sentence):
+    if said.word == "TABLE_OR_VIEW_NOT_FOUND" and _VIEW.search(said.sentence):
         return SparkSessionLost(
             f"{where} has forgotten the session: the server was started anew.", hint="It is made anew by itself."
         )

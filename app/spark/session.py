@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from app.errors import AutoloaderError, SparkError, SparkSessionLost, SparkUnavailable
 from app.spark.endpoint import Endpoint
-from app.spark.faults import NEXT, spark_errors, translated
+from app.spark.faults import NEXT, VIEW, spark_errors, translated
 from app.spark.files import FileAccess
 from app.spark.sql import identifier
 
@@ -42,7 +42,7 @@ class Session:
     def __init__(self, endpoint: Endpoint, spark: ConnectSession) -> None:
         self.endpoint = endpoint
         self.spark = spark
-        self.guard = f"autoloader_{uuid4().hex}"
+        self.guard = f"{VIEW}{uuid4().hex}"
         self.files = FileAccess()
         self._before: dict[str, str | None] = {}  # what `set` replaced
 

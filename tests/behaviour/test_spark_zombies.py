@@ -96,16 +96,13 @@ def test_a_job_that_ends_after_its_batch_was_loaded_or_split_by_others(zygote, t
         slow.kill()
 
 
-@pytest.mark.parametrize("successor", [AT_CLUSTER, EMBEDDED])
-def test_a_client_that_wakes_after_its_batch_was_split_publishes_nothing(
-    zygote, tmp_path: Path, spark_server, successor
-) -> None:
+def test_a_client_that_wakes_after_its_batch_was_split_publishes_nothing(zygote, tmp_path: Path, spark_server) -> None:
     world = spark_world(zygote, tmp_path, spark_server)
     for name in ("first", "second"):
         world.deliver(f"{name}.jsonl", 20)
     first = world.start("before-commit=stop")
     wait_until_stopped(first)
-    world.more_options = successor
+    world.more_options = EMBEDDED
     assert run_when_the_lease_has_run_out(world, "claimed=kill").code == -signal.SIGKILL
     assert world.run("claimed=kill").code == -signal.SIGKILL
     assert world.run().code == 0

@@ -137,7 +137,8 @@ class Attempt:
             )
         rows = self.stage.rows(first).where(spark_rows.good(self.stage.names, bad))
         said = reject_properties(self.reject_file) if self.reject_file else {}
-        return self._append(rows, "2", {**self.properties, **said})
+        with self.stage.apart(rows) as those:
+            return self._append(those, "2", {**self.properties, **said})
 
     def _require_all(self, files: Sequence[BatchFile]) -> None:
         """Raises CatalogError for a file of which other rows were staged than it says that it has.

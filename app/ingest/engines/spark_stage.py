@@ -6,9 +6,11 @@ A staged snapshot (Iceberg: write-audit-publish) is on the table and not of main
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +21,7 @@ from app.errors import CatalogError, CommitConflict, TableChanged
 from app.ingest.engines import spark_rows
 from app.ingest.formats.contract import RowColumns
 from app.ingest.formats.spark.words import FILE_FLAW
-from app.spark import Session, identifier, spark_errors
+from app.spark import VIEW, Session, identifier, spark_errors
 from app.values import Batch, BatchFile, FileOutcome, FileState, SnapshotInfo
 
 STAGING = "write.wap.enabled"
@@ -94,6 +96,22 @@ class Stage:
                 reader = reader.option("start-snapshot-id", str(snapshot.parent_id))
                 reader = reader.option("end-snapshot-id", str(snapshot.snapshot_id))
             return reader.table(self.target)
+
+    @contextmanager
+    def apart(self, rows: Any) -> Iterator[Any]:
+        """Rows that were read from the table, for being written to it.
+
+        In one query Spark 4.0 takes the table that it writes to for the one that it reads, with the options of reading,
+        and fails over the other options of writing. What a view reads was looked up when the view was made.
+        """
+        name = f"{VIEW}rows_{uuid4().hex}"
+        with spark_errors(self.session.endpoint, str(self.table.name)):
+            rows.createOrReplaceTempView(name)
+        try:
+            yield self.session.spark.table(name)
+        finally:
+            with suppress(Exception):  # the server forgets it with the session
+                self.session.spark.catalog.dropTempView(name)
 
     def counts(self, snapshot: SnapshotInfo) -> dict[int, Count]:
         """Rows of each file, checked against what the snapshot says that it added."""

@@ -9,6 +9,7 @@ import pytest
 
 from app.services.cluster_service import ClusterService
 from tests.functional.api.calls import problem
+from tests.services.spark import jars
 
 CANARY = "canary-7f3a9c2e5b"
 
@@ -58,7 +59,7 @@ def test_a_test_of_a_real_cluster_says_what_is_there(api, name, spark_server):
 
     assert seen["ok"]
     details = {step["name"]: step["detail"] for step in seen["steps"]}
-    assert details["connect"] == "Spark 3.5.7 answers as Spark Connect does."
+    assert details["connect"] == f"Spark {jars.SPARK} answers as Spark Connect does."
     assert details["iceberg"] == "Iceberg 1.10.1."
 
 

@@ -10,6 +10,7 @@ from app.config import Settings
 from app.errors import Conflict, InvalidInput, NotFound
 from app.services.cluster_service import ClusterService
 from app.spark import connect, endpoint_of
+from tests.services.spark import jars
 from tests.services.spark.gate import gate
 from tests.services.spark.server import BROKEN, CACHED, READ_ONLY
 
@@ -50,7 +51,7 @@ def test_a_good_cluster_is_good_at_each_step_and_left_as_it_was(tried, spark_ser
     assert namespaces[0]
     assert namespaces[1].startswith("The catalog 'lake' answers (")
     assert steps == {
-        "connect": (True, "Spark 3.5.7 answers as Spark Connect does."),
+        "connect": (True, f"Spark {jars.SPARK} answers as Spark Connect does."),
         "login": (True, PRIVATE),
         "functions": (True, "The functions that we read with are there."),
         "extensions": (True, EXTENSIONS),
