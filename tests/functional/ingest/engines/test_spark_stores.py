@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from app.ingest.engines import spark_source
 from app.services.cluster_service import ClusterService
 from app.services.connection_service import ConnectionService
 from app.spark import connect, endpoint_of, file_access, spark_errors
+from tests.functional.prefect.place import until
 from tests.functional.spark_loading import SparkLoader
 from tests.services.objects import AZURE_KEY, S3_READER
 from tests.services.spark.dfs import dfs
@@ -37,6 +39,11 @@ def given(both, bucket, **shape):
     return {"source": f"{bucket.url}/in/", "connection": "shop", **shape}
 
 
+def shown_by(server):
+    """What the server keeps of its work for others to look at."""
+    return "".join(file.read_text(errors="replace") for file in events_of(server.warehouse).iterdir())
+
+
 def put_rows(bucket, names):
     for number, name in enumerate(names):
         bucket.put(f"in/{name}", f'{{"id": {number}}}\n'.encode())
@@ -54,10 +61,10 @@ def test_odd_keys_find_their_ids_and_no_secret_is_left_with_the_server_or_the_le
     secret = S3_READER[1]
     with both.database.read_scope() as session:
         batches = [str(row) for row in session.execute(text("SELECT * FROM batches"))]
-    shown = "".join(file.read_text(errors="replace") for file in events_of(spark_server.warehouse).iterdir())
+    until(lambda: spark_server.namespace in shown_by(spark_server), 30, "the server's record of the statement")
+    shown = shown_by(spark_server)
     log = (spark_server.warehouse.parent / "spark.log").read_text(errors="replace")
-    assert "fs.s3a.bucket" not in shown
-    assert spark_server.namespace in shown
+    assert f"fs.s3a.bucket.{s3.name}" not in shown
     assert [place for place in (shown, log, caplog.text, *batches, *both.notes) if secret in place] == []
 
 
@@ -115,7 +122,7 @@ def test_objects_of_azure_find_their_ids_and_the_key_is_not_left_with_the_server
     with dfs(azurite) as options:
         ConnectionService(both.database, both.settings).put("blobs", "az", options)
         assert_same_of_both(both, azurite.url, "blobs")
-    shown = "".join(file.read_text(errors="replace") for file in events_of(spark_server.warehouse).iterdir())
+    shown = shown_by(spark_server)
     assert "fs.azure.account.key." not in shown
     assert AZURE_KEY not in shown
 
@@ -173,3 +180,24 @@ def test_a_cluster_with_credentials_of_its_own_reads_with_these_and_is_denied_wi
     assert "Check the storage's credentials on the cluster" in str(raised.value)
     both.load(both.server.table("own"), engine="right", **shape)
     assert len(both.rows("own")) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "files"),
+    [
+        (
+            "csv",
+            {"1.csv": b'id,s\n1,"x\ny"\n2,\n', "2.csv.gz": gzip.compress(b"id,s,more\n3,x,1\n"), "3.csv": b"a,b\n"},
+        ),
+        ("json", {"1.json": b'[{"id": 1}, {"id": 2}]', "2.json.gz": gzip.compress(b'{"id": 3}'), "3.json": b'[{"id"'}),
+    ],
+)
+def test_files_of_a_bucket_whose_begin_the_worker_reads_give_the_same_table(both, s3, kind, files):
+    for name, content in files.items():
+        s3.put(f"in/{name}", content)
+    shape = given(both, s3, format={"type": kind}, columns={"columns": "id bigint, s string"})
+    both.on_spark("by_spark", **shape)
+    both.embedded("embedded", **shape)
+    assert both.files("by_spark") == both.files("embedded")
+    assert both.rows("by_spark") == both.rows("embedded")
+    assert len(both.rows("by_spark")) == 3

@@ -92,6 +92,8 @@ def test_clean_records_are_taken_and_no_sly_one_is(session, tmp_path):
 @pytest.mark.parametrize("shape", WRAPS)
 def test_odd_values_in_every_type_come_out_the_same_both_ways(session, tmp_path, shape):
     kinds = [kind for kind in [*KINDS, "uuid", "binary"] if "array" not in shape or kind in KINDS[:5]]
+    if "struct" in shape:  # what it takes grows with the square of their number
+        kinds = ["string", "double", "timestamptz"]
     schema = "i bigint, " + ", ".join(f"c{place} {shape.format(kind, kind)}" for place, kind in enumerate(kinds))
     wrap = WRAPS[shape]
     uuids = ['"123E4567-e89b-12d3-a456-426614174000"', '"aGVsbG8="', '"aGVsbG8"', '"123E4567e89b12d3a456426614174000"']
