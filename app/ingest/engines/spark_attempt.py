@@ -112,7 +112,7 @@ class Attempt:
             return session.spark.sql(spark_rows.nothing(self.schema, self.stage.names, self.at))
         rows = self.format.rows(session, files)
         rows = rows.selectExpr(*spark_rows.table_columns(self.schema, self.stage.names, self.at))
-        return clustered(rows, files, self.look, self.stage.names)
+        return clustered(rows, files, self.look)
 
     # --- what of it may be published
 

@@ -1,4 +1,4 @@
-"""How the rows of a batch are shared out among data files: few of them, and a source file's rows together.
+"""How the rows of a batch are shared out among data files: few of them, without moving a row.
 
 Spark writes one data file for each task, and on a large cluster cuts even a small batch into as many tasks as it has
 cores. A partitioned table needs nothing of ours: Iceberg has rows of one partition brought to one task.
@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.catalog.table import Look
-from app.ingest.formats.contract import RowColumns
 from app.values import BatchFile
 
 _EACH = 64 * 1024 * 1024  # bytes of source in one data file
-_MOST = 4 * _EACH  # beyond it, to move the rows costs more than small files do
+_MOST = 4 * _EACH  # beyond it, to have few tasks costs more than small files do
 
 
-def clustered(rows: Any, files: Sequence[BatchFile], look: Look, names: RowColumns) -> Any:
+def clustered(rows: Any, files: Sequence[BatchFile], look: Look) -> Any:
     """The rows of a small batch, brought to as few tasks as its bytes need; all others as they are."""
     size = sum(file.size for file in files)
     if size > _MOST or not look.loaded.metadata.spec().is_unpartitioned():
         return rows
-    return rows.repartition(max(1, -(-size // _EACH)), names.file_id[0])
+    return rows.coalesce(max(1, -(-size // _EACH)))

@@ -26,12 +26,13 @@ from dataclasses import dataclass
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.text import text_sql, type_sql
-from app.ingest.formats.strict_text import PATTERNS
 from app.spark import identifier
 
 _TYPED = frozenset({"string", "boolean", "int", "bigint", "double"})
 _TEXTS = frozenset({"date", "timestamp", "timestamptz", "uuid", "binary"})
-_MOMENTS = frozenset({"timestamp", "timestamptz"})
+# The usual ways to write them; others are read exactly.
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{1,6})?"
+_MOMENTS = {"timestamp": _MOMENT + "$", "timestamptz": _MOMENT + "(?:Z|[+-][0-9]{2}:[0-9]{2})?$"}
 _PARSED, _MARK = "q", "u"
 CLEAN = "clean"
 
@@ -124,9 +125,10 @@ class QuickRecords:
         if kind.name not in _MOMENTS:
             return f"CASE WHEN {x} IS NOT NULL THEN {self.values.of_text(x, kind)} END"
         # The years at the edges are left out: an offset may lead beyond them.
-        usual = f"{x} BETWEEN '0002' AND '9999' AND NOT contains(substring({x}, 12), ' ') AND NOT endswith({x}, 'UTC')"
-        shape = text_sql(f"^({PATTERNS[kind.name]})$")
-        return f"CASE WHEN {usual} AND {x} RLIKE {shape} THEN try_cast({x} AS {type_sql(kind)}) END"
+        shape = text_sql(_MOMENTS[kind.name])
+        return (
+            f"CASE WHEN {x} BETWEEN '0002' AND '9999' AND {x} RLIKE {shape} THEN try_cast({x} AS {type_sql(kind)}) END"
+        )
 
     def _value(self, place: _Place) -> str:
         if place.is_text:
@@ -145,7 +147,8 @@ class QuickRecords:
         strings += [f"greatest(size({p.sql}), 0)" for p in self._places() if p.item == "string"]
         objects = ["1", *(f"CAST({p.sql} IS NOT NULL AS INT)" for p in self._places() if p.members)]
         needed = f"'k', {keys}, 's', {' + '.join(strings) or '0'}, 'o', {' + '.join(objects)}"
-        seen = f"'n', {_bytes_of(_COLON)}, 'b', {_bytes_of(_ESCAPED)}, 'q', {_bytes_of(_QUOTE)}, 'c', {_bytes_of('}')}"
+        escaped = f"CASE WHEN contains(value, {text_sql(_BACKSLASH)}) THEN {_bytes_of(_ESCAPED)} ELSE 0 END"
+        seen = f"'n', {_bytes_of(_COLON)}, 'b', {escaped}, 'q', {_bytes_of(_QUOTE)}, 'c', {_bytes_of('}')}"
         return f"named_struct({needed}, {seen})"
 
     def _proof(self) -> Iterator[str]:
@@ -223,7 +226,7 @@ def _bytes_of(text: str) -> str:
     return f"octet_length(value) - octet_length(replace(value, {text_sql(text)}, ''))"
 
 
-_COLON, _QUOTE, _ESCAPED = '":', '"', '\\"'
+_COLON, _QUOTE, _ESCAPED, _BACKSLASH = '":', '"', '\\"', "\\"
 _STRICT = "'allowSingleQuotes', 'false', 'allowNonNumericNumbers', 'false'"
 _ODD_TEXTS = (" :", "\t", "\r", "\\ud", "\\uD")
 _NO_ODD_TEXT = " AND ".join(
