@@ -18,6 +18,7 @@ from app.values import SyncState, Trigger
 FLOW_NAME = "run-ingestion"
 ENTRYPOINT = "app.prefect.flows.run_ingestion.run_ingestion_flow"
 TAG = "autoloader"
+_LEDGER = f"{TAG}-ledger:"  # no ingestion's name may pass for such a tag
 SLUG = "schedule"  # of the one schedule that a deployment has
 
 
@@ -65,7 +66,7 @@ def wanted(row: Ingestion, settings: Settings, ledger_id: UUID) -> DeploymentSpe
     return DeploymentSpec(
         name=str(row.id),
         description=f"IOMETE Autoloader: {row.name} loads new files into {row.table_name}.",
-        tags=(TAG, ledger_tag(ledger_id), row.name),
+        tags=(TAG, ledger_tag(ledger_id), *(() if row.name.startswith(_LEDGER) else (row.name,))),
         entrypoint=ENTRYPOINT,
         parameters=parameters(row.id, Trigger.SCHEDULED),
         schedules=(schedule_spec(shape.schedule, row.created_at),) if shape.schedule else (),
@@ -77,7 +78,7 @@ def wanted(row: Ingestion, settings: Settings, ledger_id: UUID) -> DeploymentSpe
 
 def ledger_tag(ledger_id: UUID) -> str:
     """By it a deployment tells whose it is, also when its ingestion is in no ledger any more."""
-    return f"{TAG}-ledger:{ledger_id}"
+    return f"{_LEDGER}{ledger_id}"
 
 
 def work_queue(shape: IngestionShape, settings: Settings) -> str:

@@ -120,6 +120,7 @@ def test_a_server_that_is_killed_at_any_point_and_started_again(zygote, tmp_path
         spark.kill()
 
 
+@pytest.mark.soak  # what a killed server refuses, the test above shows each time
 def test_a_connection_that_is_refused_at_any_point_and_healed(place: Place, through: Wire) -> None:
     place.begin()
     through.refuse()

@@ -119,8 +119,13 @@ class SparkEngine(TableSide):
                 self._good = False
                 self.close()
         if self._session is None:
-            self._session, self._good = SESSIONS.take(self.endpoint, self.shape.name), True
-            spark_source.prepare(self._session, self.files)
+            taken = SESSIONS.take(self.endpoint, self.shape.name)
+            try:
+                spark_source.prepare(taken, self.files)
+            except BaseException:  # one that is half prepared must not be used, by nobody
+                SESSIONS.give_back(taken, good=False)
+                raise
+            self._session, self._good = taken, True
         return self._session
 
     def job(self) -> str | None:

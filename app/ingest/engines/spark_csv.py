@@ -77,13 +77,15 @@ class CsvOnSpark:
         with TemporaryDirectory(prefix="autoloader-heads-") as folder:
             found = [
                 outcome
-                for file, begun in begins(self.store, files, Path(folder), _MOST, whole=self._packed(files))
+                for file, begun in begins(self.store, files, Path(folder), _MOST, whole=self._far(files))
                 if (outcome := self._looked(file, begun, heads, Path(folder))) is not None
             ]
         return [*found, *self._doubtful(session, files)]
 
-    def _packed(self, files: Sequence[BatchFile]) -> bool:
-        return any(compression_of(file.path, self.shape) != "none" for file in files)
+    def _far(self, files: Sequence[BatchFile]) -> bool:
+        """Whether a head may reach far into a file."""
+        skips = self.dialect.comment or self.dialect.skip_lines
+        return bool(skips) or any(compression_of(file.path, self.shape) != "none" for file in files)
 
     def _looked(self, file: BatchFile, begun: Future[Path], heads: HeadReader, folder: Path) -> FileOutcome | None:
         try:
@@ -91,6 +93,8 @@ class CsvOnSpark:
             head = heads.read(str(path), file.path)
             names = self._names(head, file)
         except BadFile as bad:
+            if bad.reason == "empty" and file.size > WHOLE_BYTES:  # only of what was looked at
+                return refused(file, _NO_LINES)
             return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
         except (FileMissing, SourceAccessDenied) as error:
             return spark_source.not_there(file, error)

@@ -24,6 +24,8 @@ SETTINGS = {
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.ansi.enabled": "false",
     "spark.sql.caseSensitive": "true",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",  # what TIMESTAMP means
+    "spark.sql.legacy.codingErrorAction": "true",  # 4.0 would fail over bytes that are not UTF-8; 3.5 does not know it
     "spark.sql.codegen.hugeMethodLimit": "8000",  # the JVM does not compile what is larger, and Spark can split it
     "spark.sql.analyzer.maxIterations": "1000",  # nested types are expressions within expressions
 }

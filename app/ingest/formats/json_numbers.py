@@ -31,6 +31,7 @@ _LONG = r"[0-9.]{17}|[0-9]+(?:\.[0-9]+)?[eE]"  # more than fifteen digits, or an
 _ODD = rf"(?:-0[,}}\]\s]|-?(?:0\.0000|{_LONG}|[0-9]+\.[0-9]+0[,}}\]\s]|[nN][aA][nN]|[iI][nN][fF]))"
 _ESCAPED_KEY = rf'\\.(?:[^"\\]|\\.)*"\s*:\s*(?:{_ODD}|[\[{{])'
 _INTEGERS = frozenset({"int", "bigint"})
+_FAR = 1_000_000_000  # a power of ten beyond every column, which can be added to and negated
 _LONGEST = 20_000  # characters of a regular expression
 
 
@@ -152,7 +153,8 @@ def _parts(value: str, before: str, places: int, v: str) -> str:
     with `places` added. Kept small, as DuckDB plans it once for each column.
     """
     parts = f"regexp_extract({value}, '^{before}{_PARTS}\"?$', ['n', 's', 'i', 'f', 'e'])"
-    power = f"CASE WHEN {v}.e = '' THEN 0 ELSE TRY_CAST({v}.e AS INTEGER) END + {places}"
+    bounded = f"CAST(greatest(least(TRY_CAST({v}.e AS BIGINT), {_FAR}), -{_FAR}) AS INTEGER)"
+    power = f"CASE WHEN {v}.e = '' THEN 0 ELSE {bounded} END + {places}"
     sign = f"CASE WHEN {v}.n <> '' THEN {v}.s END"
     return f"list_transform([{parts}], lambda {v}: {{'s': {sign}, 'i': {v}.i, 'f': {v}.f, 'p': {power}}})"
 

@@ -14,10 +14,12 @@ from app.ingest.formats.spark.tagged import items, members, untagged
 from app.ingest.formats.spark.text import bound, joined, moment_sql, text_sql, type_sql
 from app.ingest.formats.strict_text import PATTERNS
 
-_PARTS = r"^[ns](-?)(?:0*([1-9][0-9]*)|0+)(?:[.](?:([0-9]*[1-9])0*|0+))?(?:[eE]([-+]?[0-9]+))?$"
-_BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-_UUID = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+# In Java `$` would let a line end stand behind.
+_PARTS = r"^[ns](-?)(?:0*([1-9][0-9]*)|0+)(?:[.](?:([0-9]*[1-9])0*|0+))?(?:[eE]([-+]?[0-9]+))?\z"
+_FAR = 1_000_000_000  # a power of ten beyond every column, which can be added to and negated
+_BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\\z"
+_UUID = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\\z"
+_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\z"
 _YEARS = {
     "timestamp": "TIMESTAMP_NTZ'0001-01-01 00:00:00' AND TIMESTAMP_NTZ'9999-12-31 23:59:59.999999'",
     "timestamptz": "TIMESTAMP'0001-01-01 00:00:00+00:00' AND TIMESTAMP'9999-12-31 23:59:59.999999+00:00'",
@@ -101,12 +103,12 @@ class TaggedValues:
         """SQL for the untagged text `x`, which stands in it more than once, as a date, moment, UUID or binary."""
         match kind.name:
             case "date":
-                return f"CASE WHEN {x} RLIKE '{_DAY}' AND {x} >= '0001' THEN try_cast({x} AS DATE) END"
+                return f"CASE WHEN {x} RLIKE {text_sql(_DAY)} AND {x} >= '0001' THEN try_cast({x} AS DATE) END"
             case "uuid":
-                return f"CASE WHEN {x} RLIKE '{_UUID}' THEN lower({x}) END"
+                return f"CASE WHEN {x} RLIKE {text_sql(_UUID)} THEN lower({x}) END"
             case "binary":
                 same = f"regexp_replace(base64(unbase64({x})), '[\\\\r\\\\n]', '') = {x}"
-                return f"CASE WHEN {x} RLIKE '{_BASE64}' AND {same} THEN unbase64({x}) END"
+                return f"CASE WHEN {x} RLIKE {text_sql(_BASE64)} AND {same} THEN unbase64({x}) END"
             case _:
                 return self._moment(x, kind)
 
@@ -114,7 +116,8 @@ class TaggedValues:
         z = self.variable()
         cast = f"try_cast({moment_sql(x)} AS {type_sql(kind)})"
         inside = bound(cast, z, f"CASE WHEN {z} BETWEEN {_YEARS[kind.name]} THEN {z} END")
-        return f"CASE WHEN {x} RLIKE {text_sql(f'^({PATTERNS[kind.name]})$')} THEN {inside} END"
+        shape = text_sql(rf"^({PATTERNS[kind.name]})\z")
+        return f"CASE WHEN {x} RLIKE {shape} THEN {inside} END"
 
     # --- what holds others
 
@@ -201,7 +204,8 @@ def _content(v: str) -> str:
 def _parts(v: str, places: int) -> str:
     """SQL: a struct of the number's sign `s`, digits `i` and `f`, and the power `p` of ten with `places` added."""
     sign, whole, fraction, power = (f"regexp_extract({v}, {text_sql(_PARTS)}, {group})" for group in range(1, 5))
-    exponent = f"CASE WHEN {power} = '' THEN 0 ELSE try_cast({power} AS INT) END + {places}"
+    bounded = f"CAST(greatest(least(try_cast({power} AS BIGINT), {_FAR}), -{_FAR}) AS INT)"
+    exponent = f"CASE WHEN {power} = '' THEN 0 ELSE {bounded} END + {places}"
     return f"named_struct('s', {sign}, 'i', {whole}, 'f', {fraction}, 'p', {exponent})"
 
 

@@ -32,7 +32,7 @@ _TYPED = frozenset({"string", "boolean", "int", "bigint", "double"})
 _TEXTS = frozenset({"date", "timestamp", "timestamptz", "uuid", "binary"})
 # The usual ways to write them; others are read exactly.
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{1,6})?"
-_MOMENTS = {"timestamp": _MOMENT + "$", "timestamptz": _MOMENT + "(?:Z|[+-][0-9]{2}:[0-9]{2})?$"}
+_MOMENTS = {"timestamp": _MOMENT + r"\z", "timestamptz": _MOMENT + r"(?:Z|[+-][0-9]{2}:[0-9]{2})?\z"}
 _PARSED, _MARK = "q", "u"
 CLEAN = "clean"
 
@@ -212,7 +212,7 @@ def _is_odd(value: str, kind: str) -> str:
     if kind == "string":
         return f"contains({value}, '\\ufffd') OR startswith({value}, '[')"
     if kind == "double":
-        signed = " OR ".join(f"contains(value, '{before}-0')" for before in (":", ": ", "[", ",", ", "))
+        signed = " OR ".join(f"contains(value, '{before}-0')" for before in (":", "[", ",", " "))
         return f"abs({value}) = double('infinity') OR {value} = 0 AND ({signed})"
     return ""
 

@@ -79,6 +79,19 @@ FITS = [
     ("struct<a: struct<b: date>>", '{"a": {"b": "2026-01-31"}}', {"a": {"b": date(2026, 1, 31)}}),
 ]
 MISFITS = [
+    *(
+        (kind, f'"{text}\\n"')
+        for kind, text in (  # no line end behind a value
+            ("uuid", "01234567-89ab-cdef-0123-456789abcdef"),
+            ("date", "2026-01-31"),
+            ("binary", "aGVsbG8="),
+            ("timestamp", "2026-01-31 10:00:00"),
+            ("timestamptz", "2026-01-31T10:00:00Z"),
+            ("decimal(10,2)", "1.25"),
+        )
+    ),
+    ("int", "1e-2147483648"),
+    ("decimal(10,2)", "1e2147483647"),
     ("int", "2147483648"),
     ("int", "1.5"),
     ("int", "true"),
