@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from app.errors import CommitConflict, InvalidInput
+from app.errors import CommitConflict, InvalidInput, SparkUnavailable
 from app.ingest.engines import spark_publish, spark_source, spark_stage
 from app.ingest.engines.spark import SparkEngine
 from app.ingest.landing import ATTEMPT
@@ -156,6 +156,22 @@ def written_batch(both, name):
         size = path.stat().st_size
         file = BatchFile(7, str(path), f"{size}-{path.stat().st_mtime_ns}", size)
         yield engine, batch, engine.write(batch, [file])
+
+
+def test_a_session_that_could_not_be_prepared_is_used_by_nobody(both, monkeypatch):
+    prepare = spark_source.prepare
+
+    def cut(session, access):
+        monkeypatch.setattr(spark_source, "prepare", prepare)
+        raise SparkUnavailable("The connection was cut.")
+
+    with written_batch(both, "unprepared") as (engine, _, written):
+        engine.discard(written)
+        engine.close()
+        monkeypatch.setattr(spark_source, "prepare", cut)
+        with pytest.raises(SparkUnavailable):
+            engine.job()
+        assert engine.session.setting("spark.sql.caseSensitive") == "true"
 
 
 def test_what_was_staged_is_not_seen_until_it_is_published_and_is_published_once(both):
