@@ -42,7 +42,7 @@ test-fast: setup  ## Without kill tests, Spark (which needs Java) and what takes
 
 test-spark4: setup  ## What needs Spark, on a server of Spark 4.0 (`make test` takes 3.5)
 	@SPARK_SERVER=4.0 $(BIN)/python -m tests.services.install
-	SPARK_SERVER=4.0 $(PYTEST) -n $(WORKERS) --dist worksteal -m "spark and not soak"
+	SPARK_SERVER=4.0 $(PYTEST) -n $(WORKERS) --dist worksteal -m "spark and not (soak or kill or stores)"
 
 check: setup  ## Format, lint, types, direction of imports, leftovers, docs, deployment files
 	$(BIN)/ruff format --check

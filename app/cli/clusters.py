@@ -31,7 +31,7 @@ Options = Annotated[
         "--option",
         "-o",
         metavar="KEY=VALUE",
-        help="tls, ca_file, user, max_sessions, header.NAME, conf.NAME; may be repeated.",
+        help="tls, ca_file, user, max_sessions, source_access, header.NAME, conf.NAME; may be repeated.",
     ),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Change a cluster that exists: all of it but its name.")]

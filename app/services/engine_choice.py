@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from app.catalog.names import DEFAULT_CATALOG
 from app.config import Settings
 from app.database import Database, Session
+from app.datatypes import parse_schema
 from app.errors import InvalidInput, SparkRefused
 from app.repositories import clusters
 from app.schemas.ingestion import IngestionShape
@@ -28,15 +29,20 @@ def require_engine(session: Session, tenant_id: str, shape: IngestionShape, tabl
             fields=[(("cluster",), "is needed with engine: auto")],
         )
     if clusters.by_name(session, tenant_id, cluster) is None:
-        raise InvalidInput(f"There is no cluster {cluster!r}.", hint="Use engine: embedded.")
+        raise InvalidInput(
+            f"There is no cluster {cluster!r}.",
+            hint=f"See: autoloader clusters list; or add it: autoloader clusters add {cluster} sc://host:port",
+        )
     if table_name.partition(".")[0] == DEFAULT_CATALOG:
         raise InvalidInput(
             f"The catalog {DEFAULT_CATALOG} is in a file of this machine: the cluster {cluster} cannot use it.",
             hint="Load into a catalog of PostgreSQL or REST that both reach: autoloader connections add",
         )
-    from app.ingest.engines.spark_limits import require_shape
+    from app.ingest.engines.spark_limits import require_schema, require_shape
 
     require_shape(on_engine(shape, cluster))
+    if shape.columns.columns:
+        require_schema(table_name, parse_schema(shape.columns.columns))
 
 
 def on_engine(shape: IngestionShape, engine: str) -> IngestionShape:

@@ -180,7 +180,12 @@ class HealthService:
     def _cluster(self, cluster: ClusterView) -> Check:
         title = f"cluster {cluster.name}"
         if cluster.unreadable:
-            return Check(title, BROKEN, cluster.unreadable, f"Store it anew: autoloader clusters add {cluster.name}")
+            return Check(
+                title,
+                BROKEN,
+                cluster.unreadable,
+                f"Store it anew, with its options: autoloader clusters add {cluster.name} {cluster.url} --replace",
+            )
         steps = self.clusters.test(cluster.id, write=False, seconds=_CLUSTER_SECONDS)
         failed = next((step for step in steps if not step.ok), None)
         if failed is not None:

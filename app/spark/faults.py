@@ -25,7 +25,7 @@ from app.errors import (
 )
 from app.log import redact
 
-NEXT = "Look whether it runs, and whether address, port and TLS are right: autoloader clusters test"
+NEXT = "Look whether it runs, and whether address, port and TLS are right: autoloader clusters test NAME"
 INSTALL = "Install it: pip install 'iomete-autoloader[spark]'"
 
 _STATUS = re.compile(r"StatusCode\.([A-Z_]+)")
@@ -129,14 +129,14 @@ _KINDS: tuple[tuple[re.Pattern[str], type[AutoloaderError], str, str], ...] = (
         re.compile(r"^(ClassNotFoundException|NoClassDefFoundError|UnsupportedFileSystemException)$"),
         SparkError,
         "The cluster lacks a library ({what}): {said}.",
-        "Which stores it reads, and what the others need: autoloader clusters test",
+        "Which stores it reads, and what the others need: autoloader clusters test NAME",
     ),
     (
         # The second is what Spark makes of a name whose catalog it does not know.
         re.compile(r"CATALOG_NOT_FOUND|REQUIRES_SINGLE_PART_NAMESPACE|^CatalogNotFoundException$"),
         CatalogError,
         "The cluster has no such catalog ({what}): {said}.",
-        "Define it on the cluster as spark.sql.catalog.NAME; what is needed: autoloader clusters test",
+        "Define it on the cluster as spark.sql.catalog.NAME; what is needed: autoloader clusters test NAME",
     ),
 )  # fmt: skip
 
@@ -199,7 +199,8 @@ def _of_cluster(said: Said, where: str) -> AutoloaderError | None:
         return SparkUnavailable(f"Spark Connect service not reachable at {where}: {said.sentence}.", hint=NEXT)
     if said.word in _REFUSED:
         return SparkRefused(
-            f"{where} refuses us ({said.word}).", hint="Give the cluster the right token: autoloader clusters add"
+            f"{where} refuses us ({said.word}).",
+            hint="Store it with its token and all else: autoloader clusters add NAME URL --replace --secret token",
         )
     if said.word == "UNIMPLEMENTED":
         return SparkRefused(

@@ -18,7 +18,7 @@ from tests.services.spark.server import SparkServer
 
 pytestmark = [pytest.mark.kill, pytest.mark.slow]
 
-LONG = 100_000
+LONG = 300_000
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ class ClusterContent(Shape):
     options: dict[OptionName, str] = Field(
         default_factory=dict,
         max_length=100,
-        description="Shown to everybody: `tls`, `ca_file`, `user`, `max_sessions`, `header.NAME`, `conf.NAME`.",
+        description="Shown to everybody: `tls`, `ca_file`, `user`, `max_sessions`, `source_access`, `header.NAME`,"
+        " `conf.NAME`.",
     )
     token: SecretStr | None = Field(default=None, description="Encrypted, and never shown again.")
     secrets: dict[OptionName, SecretStr] = Field(

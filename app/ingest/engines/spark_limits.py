@@ -13,7 +13,7 @@ from app.values import BatchFile, FileOutcome, FileState
 
 UNREADABLE = "not-on-spark"
 HINT = "Load it with engine: embedded."
-_DECODED = {".gz": "gzip", ".bz2": "bz2"}  # by the endings that Hadoop knows
+_DECODED = (".gz", ".bz2")  # the endings that Hadoop knows
 _FOREIGN = frozenset({".zst", ".zstd", ".deflate", ".snappy", ".lz4", ".gzip", ".lzo", ".z"})
 
 

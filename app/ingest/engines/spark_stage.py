@@ -127,7 +127,7 @@ class Stage:
         if counted != added:
             raise CatalogError(
                 f"Snapshot {snapshot.snapshot_id} of {self.table.name} added {added} rows, and shows {counted}.",
-                hint="Run again; if it stays so, look at the cluster's Iceberg version: autoloader clusters test",
+                hint="Run again; if it stays so, look at the cluster's Iceberg version: autoloader clusters test NAME",
             )
         return found
 

@@ -124,7 +124,8 @@ class TestWhatCannotBegin:
 
         _, seen = failed_flow_run(run, place.ingestion.id)
 
-        assert seen.message == "There is no cluster 'big-spark'. Use engine: embedded."
+        add = "autoloader clusters add big-spark sc://host:port"
+        assert seen.message == f"There is no cluster 'big-spark'. See: autoloader clusters list; or add it: {add}"
         [record] = place.runs()
         assert (record.state, record.error_code) == ("FAILED", "invalid-input")
 
@@ -269,10 +270,10 @@ def again_pending(flow_run_id: object):
 def test_near_its_timeout_it_claims_nothing_more_and_tells_what_waits(place, monkeypatch):
     from app.prefect.flows.run_ingestion import run_ingestion_flow
 
-    monkeypatch.setenv("PREFECT_FLOW_RUN_TIMEOUT_SECONDS", "1")  # of which 0.8 s are never enough for three batches
+    monkeypatch.setenv("PREFECT_FLOW_RUN_TIMEOUT_SECONDS", "1")  # of which 0.8 s are never enough for so many batches
     get_settings.cache_clear()
-    for name in ("a", "b", "c"):
-        place.deliver(f"{name}.jsonl", 2)
+    for number in range(40):
+        place.deliver(f"{number}.jsonl", 2)
     place.prepare(policies={"batch_max_files": 1})
     patient = run_ingestion_flow.with_options(timeout_seconds=None)
 

@@ -17,7 +17,7 @@ from app.spark import connect, endpoint_of
 from tests.services.spark.gate import certificate, gate
 
 CANARY = "canary-7f3a9c2e5b"
-NEXT = "Look whether it runs, and whether address, port and TLS are right: autoloader clusters test"
+NEXT = "Look whether it runs, and whether address, port and TLS are right: autoloader clusters test NAME"
 
 
 def refused(url, **options):
@@ -109,7 +109,8 @@ def test_a_gate_that_wants_another_token_is_told_apart_from_a_dead_server(spark_
         connect(endpoint_of(asking.url, {"tls": "false"}, token))
 
     assert str(raised.value) == (
-        f"{asking.url} refuses us (UNAUTHENTICATED). Give the cluster the right token: autoloader clusters add"
+        f"{asking.url} refuses us (UNAUTHENTICATED). Store it with its token and all else:"
+        " autoloader clusters add NAME URL --replace --secret token"
     )
 
 

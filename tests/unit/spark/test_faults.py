@@ -89,7 +89,7 @@ def test_a_cluster_without_the_library_for_a_store_is_told_where_to_see_what_it_
         )
 
     assert str(raised.value).startswith("The cluster lacks a library (lake.a.b): ")
-    assert raised.value.hint.endswith("autoloader clusters test")
+    assert raised.value.hint.endswith("autoloader clusters test NAME")
 
 
 def test_a_trace_of_the_server_is_left_out():

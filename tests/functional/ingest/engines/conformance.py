@@ -301,6 +301,11 @@ REFUSALS: tuple[Refusal, ...] = (
         {"format": {"type": "jsonl", "compression": "zstd"}}, "compression=zstd", "a `compression` other than `auto`"
     ),
     Refusal({"row_columns": {"rescued_data": None}}, "rescued_data", "`rescued_data` switched off"),
+    Refusal(
+        {"columns": {"columns": "l array<int> not null"}},
+        "not null, and holds others",
+        "structs, arrays and maps that are not null",
+    ),
     Refusal({"columns": {"columns": "at time"}}, "of the type time", "columns of the type `time`"),
     Refusal({"columns": {"columns": "m map<int,int>"}}, "a map with keys", "maps whose keys are no strings"),
     Refusal({"columns": {"columns": "a int, A int"}}, "but for its case", "columns that differ only in case"),

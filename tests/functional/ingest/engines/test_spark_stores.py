@@ -21,6 +21,7 @@ from tests.services.objects import AZURE_KEY, S3_READER
 from tests.services.spark.dfs import dfs
 from tests.services.spark.server import events_of
 
+pytestmark = pytest.mark.stores
 ID = {"columns": {"columns": "id bigint"}}
 ODD = [
     "a b.jsonl", "a%20b.jsonl", "a+b.jsonl", "a#b.jsonl", "a?b.jsonl", "a*[1]{x}.jsonl", "ü😀'\".jsonl", "a:b.jsonl",
