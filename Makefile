@@ -73,6 +73,7 @@ bench-spark: setup  ## The same for loads on a Spark Connect server (needs Java)
 
 soak: setup  ## 100 rounds of each race and the random killer (long)
 	$(PYTEST) -m soak --timeout=0 -p no:randomly
+	MIGRATED=500 $(PYTEST) tests/functional/scheduling/test_migrate.py -k many --timeout=0
 
 requirements: setup  ## Resolve requirements*.in anew into requirements*.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt

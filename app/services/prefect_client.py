@@ -25,7 +25,7 @@ _BUSY = {408, 429}  # and everything from 500 on: the same request may be answer
 _UNAUTHORIZED = {401, 403}
 _NOT_FOUND = 404
 _SHOWN = 300  # characters of an answer
-_PAUSES = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds before a busy server is asked again
+_PAUSES = (0.1, 0.4, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)  # seconds before a busy server is asked again
 
 
 class PrefectConnection:

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.slow]
 POINTS = ("claimed", "half-written", "before-commit", "commit-landed")
 LANDED = "commit-landed"  # who has come so far needs the cluster no more
 WRITING = "writing"
-BIG = 30_000
+BIG = 120_000
 SILENCE_SECONDS = 2.0
 BOUND_SECONDS = 150.0  # gRPC alone would wait for more than five minutes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +21,20 @@ _PATIENCE = 60.0
 
 
 @pytest.fixture
-def prefect_settings(prefect_server: PrefectServer, tmp_path: Path) -> Settings:
+def turn(request: pytest.FixtureRequest, services_folder: Path) -> Iterator[None]:
+    """Prefect's SQLite has one writer: who asks hundreds of things of it does so while nobody else does."""
+    crowd = request.node.get_closest_marker("crowd") is not None
+    services_folder.mkdir(parents=True, exist_ok=True)
+    with (services_folder / "prefect-turn.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if crowd else fcntl.LOCK_SH)
+        yield
+
+
+@pytest.fixture
+def prefect_settings(prefect_server: PrefectServer, turn: None, tmp_path: Path) -> Settings:
     """Settings of a product that has this server, and a work pool of its own there."""
     return Settings(
-        autoloader_home=tmp_path / "home", min_age_seconds=0, prefect_request_timeout_seconds=30, _env_file=None
+        autoloader_home=tmp_path / "home", min_age_seconds=0, prefect_request_timeout_seconds=60, _env_file=None
     )
 
 

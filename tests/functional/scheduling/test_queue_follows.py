@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from app.config import GIB
+from tests.functional.prefect.place import until
 from tests.functional.scheduling.product import Product, wanted
 
 LARGE = {"batch_max_bytes": 8 * GIB}
 
 
 def queue_of(product: Product, ingestion_id: object) -> str | None:
-    product.reconciler.run_pass()
+    until(lambda: not product.reconciler.run_pass().problems, 300.0, "a pass that Prefect answered")
     return product.prefect.find(ingestion_id).spec.work_queue
 
 

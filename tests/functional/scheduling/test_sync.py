@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
+import pytest
+
 from app.config import Settings
 from app.errors import DatabaseUnavailable
 from app.repositories import ingestions
@@ -205,6 +207,7 @@ def test_a_pass_does_only_so_much_and_says_what_is_left(product):
     assert product.reconciler.run_pass().quiet
 
 
+@pytest.mark.crowd
 def test_two_hundred_created_at_once_are_all_in_sync_and_looking_again_writes_nothing(product, monkeypatch):
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda number: product.created(f"orders-{number}"), range(200)))
