@@ -44,6 +44,7 @@ def assert_its_job_has_ended(world: World, spark_server: SparkServer) -> None:
     assert staged(world) == 0
 
 
+@pytest.mark.soak  # now and then the server still shows an operation that was interrupted just before
 def test_a_run_that_is_stopped_by_hand_or_cancelled_from_elsewhere_ends_its_job(world, spark_server) -> None:
     run = at_work_on_it(world, spark_server)
     os.kill(run.pid, signal.SIGTERM)
