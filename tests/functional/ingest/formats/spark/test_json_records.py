@@ -6,12 +6,8 @@ import json
 import random
 from datetime import UTC, datetime
 
-import pytest
-
 from app.datatypes import parse_schema
-from app.ingest.engines.spark_source import SETTINGS
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
-from app.spark import connect, endpoint_of
 from tests.functional.ingest.formats.test_jsonl_against_model import SCHEMA, random_line
 from tests.functional.ingest.formats.test_jsonl_values import FITS, MISFITS
 from tests.functional.ingest.parsing import LIMITS, parse
@@ -29,14 +25,6 @@ ODD = [
     '{"id":1 /*c*/}', '{"id": .5}', '{"id":1.}', '{"id":1e}', '{"id":tru}', '{"id":TRUE}',
     '{"":1,"n":{"":2,"z":{"w":3}}}',
 ]  # fmt: skip
-
-
-@pytest.fixture
-def session(spark_server):
-    opened = connect(endpoint_of(spark_server.url, {}), "tests")
-    opened.set(SETTINGS)
-    yield opened
-    opened.close()
 
 
 def by_spark(session, path, schema):

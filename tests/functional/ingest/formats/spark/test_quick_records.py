@@ -7,11 +7,9 @@ import random
 import pytest
 
 from app.datatypes import parse_schema
-from app.ingest.engines.spark_source import SETTINGS
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
-from app.spark import connect, endpoint_of
 from tests.functional.ingest.formats.spark.test_json_records import ODD, shown
 from tests.functional.ingest.formats.test_jsonl_against_model import random_line
 from tests.functional.ingest.formats.test_quick_json import KINDS, ODD_LINES, ODD_VALUES
@@ -48,14 +46,6 @@ SLY = [
 
 
 WRAPS = {"{}": "{0}", "struct<m: {}, z: struct<w: {}>>": '{{"m": {0}, "z": {{"w": {0}}}}}', "array<{}>": "[{0}, {0}]"}
-
-
-@pytest.fixture
-def session(spark_server):
-    opened = connect(endpoint_of(spark_server.url, {}), "tests")
-    opened.set(SETTINGS)
-    yield opened
-    opened.close()
 
 
 def read(session, path, schema, *, quick):
