@@ -48,7 +48,8 @@ AutoloaderError
 │   ├── SparkUnavailable         retry helps                               503
 │   ├── SparkRefused             the token, no right to it, no Spark there, or no library for it
 │   ├── SparkSessionLost         the server forgot it; retry helps
-│   └── SparkInterrupted         the operation was ended from outside      409
+│   ├── SparkInterrupted         the operation was ended from outside      409
+│   └── SparkJobFailed           a job failed there, and named no file
 ├── QueueError                                                             502
 │   ├── QueueUnavailable         retry helps                               503
 │   └── QueueRefused             no such queue, no right to it, or no library for it
@@ -77,6 +78,7 @@ from app.errors.root import AutoloaderError as AutoloaderError
 from app.errors.root import Interrupted as Interrupted
 from app.errors.spark import SparkError as SparkError
 from app.errors.spark import SparkInterrupted as SparkInterrupted
+from app.errors.spark import SparkJobFailed as SparkJobFailed
 from app.errors.spark import SparkRefused as SparkRefused
 from app.errors.spark import SparkSessionLost as SparkSessionLost
 from app.errors.spark import SparkUnavailable as SparkUnavailable

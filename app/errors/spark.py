@@ -34,3 +34,16 @@ class SparkInterrupted(SparkError):
 
     code = "spark-interrupted"
     status_code = 409
+
+
+class SparkJobFailed(SparkError):
+    """A job failed on the cluster, over data or for want of memory, disk or else; which file did it is not known.
+
+    `reason` is the ledger's word for the file, once it is known to be that one.
+    """
+
+    code = "spark-job-failed"
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = "job-failed") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason

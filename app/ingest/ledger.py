@@ -32,6 +32,7 @@ ON_CHANGE_IGNORE = "on-change-ignore"
 ON_CHANGE_FAIL = "on-change-fail"
 BY_HAND = "by-hand"
 DIED = "parser-died"
+JOB_FAILED = "job-failed"
 
 # The content will not get better: a new version of the path is what helps.
 HOPELESS = frozenset({"truncated", "undecodable", "not-this-format", "expansion", "too-large", DIED})

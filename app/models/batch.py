@@ -32,7 +32,7 @@ class Batch(Base):
     run_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("runs.id"))  # that planned it
     parent_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("batches.id"))  # that was split
     state: Mapped[str] = mapped_column(String(16))
-    outcome: Mapped[str | None] = mapped_column(String(16))  # landed, released (no commit was sent), split, quarantined
+    outcome: Mapped[str | None] = mapped_column(String(16))  # landed, released (nothing landed), split, quarantined
     file_count: Mapped[int] = mapped_column(Integer)
     byte_count: Mapped[int] = mapped_column(BigInteger)
     claims: Mapped[int] = mapped_column(Integer, default=0)

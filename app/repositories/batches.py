@@ -43,14 +43,14 @@ def by_id(session: Session, batch_id: UUID) -> Batch | None:
     return session.get(Batch, batch_id)
 
 
-def unfinished(session: Session, ingestion_id: UUID) -> list[tuple[UUID, int, int]]:
-    """`(id, files, bytes)` of those that some run still has to end, oldest first."""
+def unfinished(session: Session, ingestion_id: UUID) -> list[values.Batch]:
+    """Those that some run still has to end, oldest first."""
     query = (
-        select(Batch.id, Batch.file_count, Batch.byte_count)
+        select(Batch)
         .where(Batch.ingestion_id == ingestion_id, literal_column(UNFINISHED_SQL))
         .order_by(Batch.created_at, Batch.id)
     )
-    return [(row[0], row[1], row[2]) for row in session.execute(query)]
+    return [as_value(row) for row in session.scalars(query)]
 
 
 def unknown(session: Session, ingestion_id: UUID) -> Sequence[Batch]:
@@ -112,6 +112,13 @@ def landed_between(session: Session, ingestion_ids: Sequence[UUID], since: datet
     """Whether these ingestions settled a batch with a snapshot in that time."""
     query = select(Batch.id).where(Batch.ingestion_id.in_(ingestion_ids), _LANDED)
     return session.execute(query.where(Batch.settled_at.between(since, until)).limit(1)).first() is not None
+
+
+def loaded_by(session: Session, ingestion_id: UUID, engine: str, *, since: datetime) -> bool:
+    """Whether the engine has loaded files of the ingestion since then."""
+    query = select(Batch.id).where(Batch.ingestion_id == ingestion_id, _LANDED, Batch.engine == engine)
+    late = query.where(Batch.settled_at >= since, Batch.loaded_count > 0)
+    return session.execute(late.limit(1)).first() is not None
 
 
 def into_table(

@@ -17,9 +17,10 @@ from app.services.context import RunContext
 from app.values import Batch, BatchFile, BatchState, FileOutcome, FileState, Landing, TableState
 
 LANDED = "landed"
-RELEASED = "released"  # no commit was ever sent
+RELEASED = "released"  # nothing of it landed, and nothing will
 SPLIT = "split"
-QUARANTINED = "quarantined"  # its only file kills whoever reads it
+QUARANTINED = "quarantined"  # its only file cannot be loaded
+GIVEN_UP = {FileState.QUARANTINED: QUARANTINED, FileState.FAILED: RELEASED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,16 @@ class BatchLedger:
     def files(self, batch: Batch) -> list[BatchFile]:
         with self.ctx.lease.transaction() as session:
             return files.of_batch(session, batch.id)
+
+    def is_to_blame(self, batch: Batch, cluster: str) -> bool:
+        """Whether, when the job of a claimed batch of one file fails on the cluster, it is known to be that file: it
+        failed before, or the cluster has loaded another batch of the ingestion since this one was made.
+        """
+        with self.ctx.lease.transaction() as session:
+            if max(files.attempts_of(session, batch.id).values()) > 1:
+                return True
+            made = self._row(session, batch.id).created_at
+            return batches.loaded_by(session, self.ctx.ingestion.id, cluster, since=made)
 
     def claim(self, batch: Batch, state: TableState, engine: str, job: str | None) -> tuple[Batch, list[BatchFile]]:
         """Files become PROCESSING before data is touched; the first claim stores the base (protocol, point 4).
@@ -157,20 +168,17 @@ class BatchLedger:
             self._end(session, report, SPLIT)
         return report
 
-    def quarantine(self, batch: Batch, spent: Landing | None, why: str) -> BatchReport:
-        """End a batch whose only file kills whoever reads it."""
+    def give_up(self, batch: Batch, spent: Landing | None, outcome: FileOutcome) -> BatchReport:
+        """End a batch of one file that cannot be loaded. FAILED becomes QUARANTINED after the file's last attempt."""
         now = self.ctx.clock.now()
         with self.ctx.lease.transaction() as session:
-            final = [
-                FileOutcome(file.file_id, FileState.QUARANTINED, reason=ledger.DIED, error=why)
-                for file in files.of_batch(session, batch.id)
-            ]
+            final = self._final(session, batch, [outcome])
             file_moves.settle(session, batch.id, final, None, now)
             file_moves.settled_events(session, batch.id, self.ctx.run_id, now)
             snapshot_id = spent.snapshot.snapshot_id if spent is not None and spent.snapshot else None
             state = BatchState.SPENT if spent is not None else BatchState.SETTLED
             report = replace(_report(batch, final, snapshot_id), state=state)
-            self._end(session, report, QUARANTINED)
+            self._end(session, report, GIVEN_UP[final[0].state])
         return report
 
     def block(self, batch: Batch, evidence: str) -> None:

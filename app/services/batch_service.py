@@ -20,6 +20,9 @@ from app.errors import (
     LandingIncomplete,
     ParserDied,
     SchemaChangeRefused,
+    SparkJobFailed,
+    SparkSessionLost,
+    SparkUnavailable,
     TableChanged,
     TableNotFound,
     TooManyErrors,
@@ -27,8 +30,10 @@ from app.errors import (
 from app.ingest import commit
 from app.ingest.landing import ATTEMPT
 from app.ingest.threshold import over_threshold
+from app.services.batch_ends import BatchEnds
 from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
+from app.services.engine_rule import EMBEDDED
 from app.services.put_off import AWAY
 from app.values import (
     Batch,
@@ -44,6 +49,7 @@ from app.values import (
 
 _REWRITES = 5  # a table whose columns change faster than we can write is somebody else's experiment
 _SHOWN_COLUMNS = 20
+_GONE = (SparkUnavailable, SparkSessionLost)
 
 
 class _Refused(Exception):
@@ -62,7 +68,7 @@ class BatchService:
         self.ctx = ctx
         self.engine = ctx.engine
         self.ledger = BatchLedger(ctx)
-        self._unsent: set[UUID] = set()  # batches whose first claim is ours, and for which we sent no commit
+        self.ends = BatchEnds(ctx, self.ledger, self._follow)
 
     def process(self, batch_id: UUID) -> BatchReport:
         """Load the batch, or finish what an earlier run began. May be repeated: it finds out what is left.
@@ -83,7 +89,19 @@ class BatchService:
                 return self._follow(batch, landing)
             # A single file is the whole suspect: it gets more chances than a batch that can be halved.
             if unanswered >= self.ctx.max_attempts * (1 if batch.file_count > 1 else 2):
-                return self._break_up(batch, f"{unanswered} processes in a row died while they loaded it.")
+                return self._doubt(batch, unanswered)
+        return self._attempt(batch)
+
+    def _doubt(self, batch: Batch, unanswered: int) -> BatchReport:
+        """Whoever loaded it was never heard of again: its parser may kill processes, its job may kill the cluster."""
+        if batch.engine in {None, EMBEDDED}:
+            why = f"{unanswered} processes in a row died while they loaded it."
+            return self.ends.break_up(self.engine, batch, why)
+        why = f"{unanswered} attempts in a row to load it on {batch.engine} ended without an answer."
+        if batch.file_count > 1:
+            return self.ends.break_up(self.engine, batch, why)
+        if self.ledger.is_to_blame(batch, str(batch.engine)):
+            return self.ends.blame(self.engine, batch, SparkJobFailed(why))
         return self._attempt(batch)
 
     def _interrupt(self, batch: Batch) -> None:
@@ -115,12 +133,14 @@ class BatchService:
         self.engine = self.ctx.engine_named(engine)
         batch, batch_files = self.ledger.claim(batch, self._table(), engine, self.engine.job())
         if batch.claims == 1:
-            self._unsent.add(batch.id)
+            self.ctx.unsent.add(batch.id)
         failpoints.hit("claimed")
         try:
             return self._load(batch, batch_files)
         except BaseException as error:
-            if isinstance(error, (Exception, *self.ctx.stops)):  # whatever it is, the process lives and can say so
+            # Whatever it is, the process lives and can say so. A cluster that went away in the midst did not answer: it
+            # may be the batch that takes it down.
+            if isinstance(error, (Exception, *self.ctx.stops)) and not isinstance(error, _GONE):
                 with suppress(AutoloaderError):  # the first error is the one to tell
                     self.ledger.answered(batch)
             raise
@@ -129,13 +149,18 @@ class BatchService:
         try:
             landing, outcomes = self._write_and_publish(batch, batch_files)
         except ParserDied as died:
-            return self._break_up(batch, died.message)
+            return self.ends.break_up(self.engine, batch, died.message)
+        except SparkJobFailed as failed:
+            return self.ends.narrow_down(self.engine, batch, str(batch.engine), failed)
         except _Refused as refused:
-            report = self._release(batch, refused.failed)
+            report = self.ends.release(self.engine, batch, refused.failed)
             if report.state is BatchState.SETTLED and report.snapshot_id is not None:
                 return report  # another attempt had landed it: nothing is refused any more
             raise refused.error from None
-        return self._follow(batch, landing, outcomes)
+        report = self._follow(batch, landing, outcomes)
+        if outcomes is not None and report.files[FileState.SUCCESS]:
+            self.ends.loaded(self.engine, str(batch.engine))
+        return report
 
     def _write_and_publish(
         self, batch: Batch, batch_files: Sequence[BatchFile]
@@ -163,7 +188,7 @@ class BatchService:
         self._check_errors(batch_files, written)
         failpoints.hit("written")
         self.ctx.lease.check()
-        self._unsent.discard(batch.id)
+        self.ctx.unsent.discard(batch.id)
         return commit.publish(self.engine, batch, batch_files, written, self.ctx.run_id, self.ctx.clock.now())
 
     @contextmanager
@@ -284,34 +309,6 @@ class BatchService:
             raise self._block(batch, f"It landed as snapshot {snapshot_id}, but {error.message}") from error
         failpoints.hit("settled")
         return report
-
-    def _break_up(self, batch: Batch, why: str) -> BatchReport:
-        """The batch kills its parser: halve it until the bad file stands alone, and quarantine that one."""
-        landing = commit.free_id(self.engine, batch, never_sent=self._never_sent(batch))
-        spent = None
-        if landing.kind is LandingKind.SPENT:
-            spent = landing
-            failpoints.hit("spent")
-        elif landing.kind is not LandingKind.NOT_LANDED:
-            return self._follow(batch, landing)
-        if batch.file_count == 1:
-            return self.ledger.quarantine(batch, spent, why)
-        self.ctx.progress.note(f"{why} The batch of {batch.file_count} files is halved to find the file that did it.")
-        return self.ledger.split(batch, spent, parts=2)
-
-    def _release(self, batch: Batch, failed: Sequence[FileOutcome]) -> BatchReport:
-        """Give the files back. Where a commit may be under way, its id is spent first, and they wait in a child."""
-        landing = commit.free_id(self.engine, batch, never_sent=self._never_sent(batch))
-        if landing.kind is LandingKind.NOT_LANDED:
-            return self.ledger.release(batch, failed)
-        if landing.kind is LandingKind.SPENT:
-            failpoints.hit("spent")
-            return self.ledger.split(batch, landing, parts=1)
-        return self._follow(batch, landing)
-
-    def _never_sent(self, batch: Batch) -> bool:
-        """Whether this process made the first and only claim, in this lease epoch, and sent no commit."""
-        return batch.claims == 1 and batch.claim_epoch == self.ctx.lease.epoch and batch.id in self._unsent
 
     def _block(self, batch: Batch, evidence: str) -> IngestionBlocked:
         self.ledger.block(batch, evidence)

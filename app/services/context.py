@@ -21,6 +21,7 @@ from app.schemas.ingestion import IngestionShape
 from app.services.engine_rule import Rule
 from app.services.lease_service import HeldLease
 from app.services.put_off import PutOff
+from app.services.suspects import Suspects
 
 Stops = tuple[type[BaseException], ...]
 STOPS: Stops = (Interrupted, KeyboardInterrupt)
@@ -94,7 +95,8 @@ class RunContext:
 
     An engine is opened by the first step that needs it: a run that finds nothing new never does.
     `stops` are what somebody stops it with: no fault of the files it has in hand. `put_off` are batches that wait for
-    a cluster.
+    a cluster, `suspects` those that may be what fails jobs there. `unsent` are batches whose first claim is this
+    process's, and for which it sent no commit.
     """
 
     database: Database
@@ -109,6 +111,8 @@ class RunContext:
     stops: Stops = STOPS
     seconds: dict[str, float] = field(default_factory=dict)
     put_off: PutOff = field(default_factory=PutOff)
+    suspects: Suspects = field(default_factory=Suspects)
+    unsent: set[UUID] = field(default_factory=set)
     _engines: dict[str, Engine] = field(default_factory=dict, init=False)
 
     @property

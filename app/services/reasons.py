@@ -35,6 +35,10 @@ REASONS: dict[str, Reason] = {
         "Spark would leave it out, or read it otherwise than the embedded engine", "Load it with engine: embedded."
     ),
     ledger.DIED: Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
+    ledger.JOB_FAILED: Reason(
+        "the job that loads it fails on the cluster, where other files load",
+        "Look at the file; load it with engine: embedded, or retry.",
+    ),
     "denied": Reason("the store refused to let it be read", "Give the right to read it, then: autoloader files retry"),
     ledger.MISSING: Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),
     ledger.CHANGED: Reason("another version than the one that was listed", "Nothing: the new version is found as new."),

@@ -25,7 +25,8 @@ from app.services.batch_service import BatchService
 from app.services.context import STOPS, IngestionInfo, RunContext, Stops
 from app.services.engine_choice import require_engine
 from app.services.schema_service import SchemaService
-from app.values import BatchState, FileState, ListedPage, Trigger
+from app.services.suspects import last_those_alone
+from app.values import Batch, BatchState, FileState, ListedPage, Trigger
 
 log = get_logger(__name__)
 _WAITING_CHUNK = 10_000
@@ -185,7 +186,8 @@ class RunService:
     # --- plan --------------------------------------------------------------------------------
 
     def plan(self, ctx: RunContext) -> Plan:
-        """Cut the waiting files into stored batches (design, step 3), behind those that are unfinished.
+        """Cut the waiting files into stored batches (design, step 3), behind those that are unfinished. Files that
+        stood alone with a cluster and did not get through come last: whether they are to blame, the others tell.
 
         Raises IngestionBlocked while a batch is UNKNOWN, and Conflict for files that changed under
         `on_change: fail`.
@@ -194,16 +196,16 @@ class RunService:
         with metrics.timed(ctx.seconds, "plan"):
             self._refuse_blocked(ctx)
             with ctx.lease.transaction() as session:
-                old = batches.unfinished(session, ctx.ingestion.id)
+                old, alone = last_those_alone(batches.unfinished(session, ctx.ingestion.id))
                 waiting = bool(files.waiting(session, ctx.ingestion.id, 0, 1))
             if waiting and ctx.ingestion.table_uuid is None and ctx.ingestion.schema is None:
                 ctx.ingestion = SchemaService(self.database, self.settings).learn(ctx)
                 ctx.engine.schema = ctx.ingestion.schema
-            old += self._cut(ctx)
-            if old:
+            todo = [*map(_planned, old), *self._cut(ctx), *map(_planned, alone)]
+            if todo:
                 self._tell_of_table(ctx)
         failpoints.hit("planned")
-        return Plan(tuple(i for i, _, _ in old), sum(n for _, n, _ in old), sum(b for _, _, b in old))
+        return Plan(tuple(i for i, _, _ in todo), sum(n for _, n, _ in todo), sum(b for _, _, b in todo))
 
     def _tell_of_table(self, ctx: RunContext) -> None:
         """What a person should know of the table before it is loaded. Told where something is loaded: once in a run."""
@@ -293,6 +295,7 @@ class RunService:
         `goes_on`: what waits after an early stop is for another run, asked for at once; not if this one landed nothing,
         as the next would not either. Without `upkeep` the table's history is left as it is.
         """
+        ctx.suspects.require_none()
         ctx.progress.step("finish")
         if ctx.put_off.batches > 1:
             ctx.progress.note(ctx.put_off.sentence)
@@ -323,3 +326,7 @@ class RunService:
                 run_records.end(session, run_id, ending, self.clock.now())
         except AutoloaderError as second:
             log.warning("the run's end could not be stored; the next run will", error=str(second))
+
+
+def _planned(batch: Batch) -> tuple[UUID, int, int]:
+    return batch.id, batch.file_count, batch.byte_count

@@ -18,6 +18,7 @@ from app.errors import (
     SourceAccessDenied,
     SparkError,
     SparkInterrupted,
+    SparkJobFailed,
     SparkRefused,
     SparkSessionLost,
     SparkUnavailable,
@@ -76,6 +77,7 @@ _AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "
 _REFUSED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 _LOST = re.compile(r"INVALID_HANDLE\.(SESSION|OPERATION)_|INVALID_CURSOR|SESSION_CHANGED|SESSION_CLOSED")
 _ENDED = "OPERATION_CANCELED"
+_JOB = "SparkException"  # what a job ends with that began
 VIEW = "autoloader_"  # how the names of views begin that a session of ours makes; no other session has them
 _VIEW = re.compile(VIEW + r"(rows_)?[0-9a-f]{32}\b")
 
@@ -146,8 +148,8 @@ def spark_errors(where: object, what: str = "", *, committing: bool = False) -> 
     """Errors met while the cluster at `where` works on `what` (a table's name, or a few words).
 
     Raises SparkUnavailable and SparkSessionLost where trying again can help, SparkRefused, SparkInterrupted, the
-    CatalogError or SourceError that Spark names, else SparkError. While `committing` no answer is not "no": whatever
-    does not say that nothing was committed is CommitUnknown (protocol, P3).
+    CatalogError or SourceError that Spark names, SparkJobFailed for a job that ended so, else SparkError. While
+    `committing` no answer is not "no": whatever does not say that nothing was committed is CommitUnknown (P3).
     """
     try:
         yield
@@ -213,4 +215,6 @@ def _of_work(said: Said, where: str, what: str) -> AutoloaderError:
     for pattern, kind, text, hint in _KINDS:
         if any(map(pattern.search, (said.word, *said.java))):
             return kind(text.format(what=what, said=said.sentence), hint=hint)
-    return SparkError(f"Spark at {where} could not do it ({what}): {said.sentence}.", hint="Its own log says more.")
+    # What only the plan is wrong with is a SparkError: it would be as wrong for fewer files.
+    kind = SparkJobFailed if _JOB in said.java else SparkError
+    return kind(f"Spark at {where} could not do it ({what}): {said.sentence}.", hint="Its own log says more.")

@@ -15,7 +15,16 @@ from functools import partial
 from uuid import uuid4
 
 from app.datatypes import Column, TableSchema, parse_schema
-from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, FileMissing, ParserDied, TableChanged
+from app.errors import (
+    CatalogUnavailable,
+    CommitConflict,
+    CommitUnknown,
+    FileMissing,
+    ParserDied,
+    SparkJobFailed,
+    SparkUnavailable,
+    TableChanged,
+)
 from app.ingest.landing import BEGUN, OUTCOME, SPENT, decide, ids_of, reject_properties, rejects_landed
 from app.ingest.ledger import CHANGED, MISSING
 from app.values import (
@@ -56,6 +65,8 @@ class FakeFile:
     rows: int = 3
     rejected: int = 0
     poison: bool = False
+    fails_job: bool = False  # the job of each batch that it is in
+    takes_down: bool = False  # the cluster
     failing: int = 0
     reason: str = "denied"
     column: str | None = None  # brings this column, as `name type`
@@ -152,6 +163,11 @@ class FakeEngine:
         seen = self.table.look()
         if any(self.source[file.path].poison for file in files if file.path in self.source):
             raise ParserDied(f"The parser died on a batch of {len(files)} files.")
+        inside = [self.source[file.path] for file in files if file.path in self.source]
+        if any(file.fails_job for file in inside):
+            raise SparkJobFailed("Spark could not do it: out of range.")
+        if any(file.takes_down for file in inside):
+            raise SparkUnavailable("Spark Connect service not reachable.")
         outcomes = tuple(self._read(file) for file in files)
         loaded = [outcome for outcome in outcomes if outcome.state is FileState.SUCCESS]
         attempt = uuid4().hex

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event, select, text
 
 from app.config import Settings
 from app.database import Database, Session, make_engine
-from app.errors import AutoloaderError, IngestionBlocked, TableChanged, TooManyErrors
+from app.errors import AutoloaderError, IngestionBlocked, SparkJobFailed, TableChanged, TooManyErrors
 from app.ingest import ledger
 from app.ingest.ports import SilentProgress
 from app.models import Batch, ProcessedFile
@@ -184,6 +184,9 @@ class World:
             except (IngestionBlocked, TableChanged):
                 return
             except TooManyErrors:
+                continue
+            except SparkJobFailed:  # nobody knows that it is the file until another one is loaded
+                self.deliver(f"/d/other-{len(self.files())}", FakeFile())
                 continue
             if not summary.metrics["waiting"]:
                 return

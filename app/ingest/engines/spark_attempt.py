@@ -14,8 +14,8 @@ from app import failpoints
 from app.catalog import rejects, staged
 from app.catalog.table import Look
 from app.datatypes import TableSchema
-from app.errors import AutoloaderError, CatalogError, FileMissing, SourceAccessDenied, TableChanged
-from app.ingest.engines import spark_rows, spark_source
+from app.errors import AutoloaderError, CatalogError, FileMissing, SourceAccessDenied, SparkJobFailed, TableChanged
+from app.ingest.engines import spark_packed, spark_rows, spark_source
 from app.ingest.engines.spark_clustering import clustered
 from app.ingest.engines.spark_formats import SparkFormat
 from app.ingest.engines.spark_limits import UNREADABLE, unreadable
@@ -59,6 +59,7 @@ class Attempt:
         kept: int | None = None
         try:
             self._add(outcome for file in files if (outcome := unreadable(file, self.shape.format)))
+            self._add(spark_packed.unsound(self.store, self._left(files), self.shape.format))
             self._add(self.format.look(self.stage.session, self._left(files)))
             first = self._first(files)
             failpoints.hit("half-written")
@@ -84,10 +85,15 @@ class Attempt:
     # --- the first stage
 
     def _first(self, files: Sequence[BatchFile]) -> SnapshotInfo:
-        """Stage all rows and rejected records; a file that fails the job gets an outcome, and the others begin anew."""
-        last = ""
-        for _ in range(_MOST_CULPRITS):
+        """Stage all rows and rejected records; a file that fails the job gets an outcome, and the others begin anew.
+
+        Raises SparkJobFailed where none is left that could be read: then it may be the cluster.
+        """
+        blamed: list[FileOutcome] = []
+        while len(blamed) < _MOST_CULPRITS:
             present = self._left(files)
+            if blamed and not present:
+                break
             try:
                 return self._append(self._rows(present), "1", self.properties)
             except (FileMissing, SourceAccessDenied):
@@ -100,10 +106,12 @@ class Attempt:
                 if outcome is None:
                     raise
                 self._add([outcome])
-                last = outcome.error
-        raise CatalogError(
-            f"{_MOST_CULPRITS} files of one batch cannot be read by {self.stage.session.endpoint}; the last: {last}",
+                blamed += [outcome] if outcome.reason != spark_source.CHANGED else []
+        raise SparkJobFailed(
+            f"{len(blamed)} of {len(files)} files of a batch cannot be read by {self.stage.session.endpoint}; the last:"
+            f" {blamed[-1].error}.",
             hint="Does the cluster reach the source?",
+            reason=blamed[-1].reason,
         )
 
     def _rows(self, files: Sequence[BatchFile]) -> Any:

@@ -40,6 +40,7 @@ _CHECKED = (
     " WHEN seen_size = size AND coalesce(seen_modified = modified, true) THEN file"
     " ELSE CAST(raise_error(concat('autoloader-changed:', CAST(file AS STRING))) AS BIGINT) END"
 )
+CHANGED = "changed"
 _AT_ONCE = 16
 _FILES = "path string, file long, size long, modified long"
 
@@ -104,8 +105,9 @@ def culprit(error: AutoloaderError, files: Sequence[BatchFile], access: FileAcce
     if not named:
         return None
     file = max(named, key=lambda one: len(one.path))
-    sentence = f"{file.path} cannot be read: {said}"
-    return FileOutcome(file.file_id, FileState.FAILED, reason="undecodable", error=sentence)
+    # A store may fail to give what it has; a disk does not, and Spark does not tell the one from the other.
+    reason = "undecodable" if file.path.startswith("/") else "job-failed"
+    return FileOutcome(file.file_id, FileState.FAILED, reason=reason, error=f"{file.path} cannot be read: {said}")
 
 
 def not_as_discovered(store: Store, files: Sequence[BatchFile]) -> list[FileOutcome]:
@@ -132,4 +134,4 @@ def not_there(file: BatchFile, error: FileMissing | SourceAccessDenied) -> FileO
 
 def _changed(file: BatchFile) -> FileOutcome:
     sentence = f"{file.path} changed after it was discovered (was {file.version})."
-    return FileOutcome(file.file_id, FileState.FAILED, reason="changed", error=sentence)
+    return FileOutcome(file.file_id, FileState.FAILED, reason=CHANGED, error=sentence)

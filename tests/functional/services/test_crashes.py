@@ -74,6 +74,9 @@ SCENES = {
     "a file that kills the parser, in a batch that may have been sent": Scene(
         {}, {"/d/a": FakeFile(), "/d/b": FakeFile()}, sent_once_then_poisoned
     ),
+    "a file that fails its job on a cluster": Scene(
+        {"engine": "lakehouse", "policies": {"max_attempts": 1}}, {"/d/a": FakeFile(fails_job=True), "/d/b": FakeFile()}
+    ),
     "too many errors": Scene(
         {"policies": {"on_error": "fail", "max_errors": "1"}}, {"/d/a": FakeFile(), "/d/b": FakeFile(rejected=5)}
     ),

@@ -24,6 +24,7 @@ KINDS = {
     "plain": {},
     "rejects": {"rejected": 2},
     "poison": {"poison": True},
+    "fails its job": {"fails_job": True},
     "column": {"column": "x bigint"},
     "shaky": {"failing": 1},
     "broken": {"failing": 999, "reason": "truncated"},

@@ -13,6 +13,7 @@ from app.errors import (
     SourceAccessDenied,
     SparkError,
     SparkInterrupted,
+    SparkJobFailed,
     SparkRefused,
     SparkSessionLost,
     SparkUnavailable,
@@ -57,6 +58,10 @@ KNOWN = [
     ("(java.nio.file.AccessDeniedException) s3a://b/k: getFileStatus", SourceAccessDenied),
     ("[REQUIRES_SINGLE_PART_NAMESPACE] spark_catalog requires a single-part namespace", CatalogError),
     ("java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found", SparkError),
+    (
+        "(org.apache.spark.SparkException) Job aborted due to stage failure: Lost task 0: java.io.IOException: no end",
+        SparkJobFailed,
+    ),
     ("[PARSE_SYNTAX_ERROR] Syntax error at or near 'SELEC'", SparkError),
 ]
 

@@ -7,6 +7,8 @@ file shows it no longer. `python -m tools.docs` writes the table of docs/spark-e
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,6 +62,12 @@ def packed(text: str, codec: str) -> bytes:
 
 
 # --- JSON lines ------------------------------------------------------------------------------
+
+_TEN = b"".join(b'{"id": %d}\n' % number for number in range(10))
+_CUT_LATE = Difference(
+    "a `.gz` file that lacks nothing but the end of its last bytes", "it fails as `job-failed`, and is tried again"
+)
+_MORE_BEHIND = Difference("a `.bz2` file with something behind its stream", "its reason is `truncated`")
 
 _LINES: dict[str, File] = {
     "good.jsonl": '{"id": 1, "s": "x", "d": 1.5}\n{"id": 2, "s": "é 😀", "d": 2}\n',
@@ -232,6 +240,23 @@ GROUPS: tuple[Group, ...] = (
             "packed.jsonl.gz": packed('{"id": 2}\nno\n', "gzip"),
         },
         {"packed.jsonl.zst": _HIDDEN},
+    ),
+    Group(
+        "packed",
+        {"columns": {"columns": "id bigint"}},
+        {
+            "whole.jsonl.gz": gzip.compress(_TEN),
+            "twice.jsonl.gz": gzip.compress(_TEN) + gzip.compress(_TEN),
+            "late.jsonl.gz": gzip.compress(_TEN)[:-5],
+            "none.jsonl.gz": _TEN,
+            "whole.jsonl.bz2": bz2.compress(_TEN),
+            "twice.jsonl.bz2": bz2.compress(_TEN) + bz2.compress(_TEN),
+            "nothing.jsonl.bz2": bz2.compress(b""),
+            "late.jsonl.bz2": bz2.compress(_TEN)[:-5],
+            "none.jsonl.bz2": _TEN,
+            "more.jsonl.bz2": bz2.compress(_TEN) + _TEN,
+        },
+        {"late.jsonl.gz": _CUT_LATE, "more.jsonl.bz2": _MORE_BEHIND},
     ),
     Group("lines_typed", {"columns": {"columns": _TYPED, "on_new_columns": "rescue"}}, _TYPES),
     Group("lines_new", {"columns": {"columns": "id bigint", "on_new_columns": "fail"}}, _LINES),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-import random
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -82,17 +80,6 @@ def test_a_file_that_spark_cannot_read_as_it_is_fails_and_says_so_and_the_others
         ("a:b.jsonl", "FAILED", "not-on-spark"),
         ("good.jsonl", "SUCCESS", ""),
         ("packed.jsonl.zst", "FAILED", "not-on-spark"),
-    ]
-
-
-def test_packed_files_are_read_and_a_broken_one_fails_alone(both):
-    packed = gzip.compress(b'{"id": 1}\n' * 1000)
-    both.put("whole.jsonl.gz", packed)
-    both.put("cut.jsonl.gz", gzip.compress(random.Random(7).randbytes(100_000).hex().encode())[:50_000])
-    both.on_spark("packed", format={"type": "jsonl"}, columns={"columns": "id bigint"})
-    assert [(file[0], file[1], file[2], file[5]) for file in both.files("packed")] == [
-        ("cut.jsonl.gz", "QUARANTINED", 0, "undecodable"),
-        ("whole.jsonl.gz", "SUCCESS", 1000, ""),
     ]
 
 

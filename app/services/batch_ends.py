@@ -1,0 +1,110 @@
+"""How a batch ends that is not loaded: halved, released, or its only file given up (protocol, point 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from app import failpoints
+from app.errors import SparkJobFailed
+from app.ingest import commit, ledger
+from app.ingest.ports import Engine
+from app.services.batch_ledger import BatchLedger, BatchReport
+from app.services.context import RunContext
+from app.services.engine_rule import EMBEDDED
+from app.services.suspects import Suspect
+from app.values import Batch, FileOutcome, FileState, Landing, LandingKind
+
+Follow = Callable[[Batch, Landing], BatchReport]
+
+
+class BatchEnds:
+    """For one batch after the other. `follow` takes what turns out to have landed after all."""
+
+    def __init__(self, ctx: RunContext, batches: BatchLedger, follow: Follow) -> None:
+        self.ctx = ctx
+        self.ledger = batches
+        self.follow = follow
+
+    # --- a parser that dies, processes that die
+
+    def break_up(self, engine: Engine, batch: Batch, why: str) -> BatchReport:
+        """The batch kills its parser: halve it until the bad file stands alone, and quarantine that one."""
+        if batch.file_count > 1:
+            self.ctx.progress.note(
+                f"{why} The batch of {batch.file_count} files is halved to find the file that did it."
+            )
+            return self._halve(engine, batch)
+        return self._give_up(engine, batch, FileState.QUARANTINED, ledger.DIED, why)
+
+    # --- a job that fails on a cluster
+
+    def narrow_down(self, engine: Engine, batch: Batch, cluster: str, error: SparkJobFailed) -> BatchReport:
+        """The batch's job fails on the cluster, which names no file: halve it until the file stands alone.
+
+        That one fails once the cluster has loaded others since, or if it failed before; until that is known it waits.
+        Raises SparkJobFailed when too much has failed to look on.
+        """
+        if batch.file_count > 1:
+            self.ctx.suspects.halve(cluster, error)
+            return self.break_up(engine, batch, error.message)
+        if self.ctx.suspects.is_able(cluster) or self.ledger.is_to_blame(batch, cluster):
+            self.ctx.suspects.blame(error)
+            return self.blame(engine, batch, error)
+        self.ledger.answered(batch)
+        path = self.ledger.files(batch)[0].path
+        self.ctx.suspects.add(cluster, Suspect(batch, path, error))
+        return BatchReport(batch.id, batch.state, waits=f"{error.message} Is it {path}? The others are tried first.")
+
+    def loaded(self, engine: Engine, cluster: str) -> None:
+        """The cluster has just loaded a batch: those files that failed a job of their own there are to blame."""
+        if cluster != EMBEDDED:
+            for suspect in self.ctx.suspects.loaded(cluster):
+                self.blame(engine, suspect.batch, suspect.error)
+
+    def blame(self, engine: Engine, batch: Batch, error: SparkJobFailed) -> BatchReport:
+        """Its only file fails its job where others do not: FAILED, and after its last attempt QUARANTINED."""
+        path = self.ledger.files(batch)[0].path
+        why = f"The job that loads {path} fails, while those of other files do not: {error.message}"
+        return self._give_up(engine, batch, FileState.FAILED, error.reason, why)
+
+    # --- nothing of the batch is to be published
+
+    def release(self, engine: Engine, batch: Batch, failed: Sequence[FileOutcome]) -> BatchReport:
+        """Give the files back. Where a commit may be under way, its id is spent first, and they wait in a child."""
+        landing = self._free(engine, batch)
+        if landing.kind is LandingKind.NOT_LANDED:
+            return self.ledger.release(batch, failed)
+        if landing.kind is LandingKind.SPENT:
+            return self.ledger.split(batch, landing, parts=1)
+        return self.follow(batch, landing)
+
+    # --- the protocol's part
+
+    def _halve(self, engine: Engine, batch: Batch) -> BatchReport:
+        landing = self._free(engine, batch)
+        if landing.kind in {LandingKind.NOT_LANDED, LandingKind.SPENT}:
+            return self.ledger.split(batch, _spent(landing), parts=2)
+        return self.follow(batch, landing)
+
+    def _give_up(self, engine: Engine, batch: Batch, state: FileState, reason: str, why: str) -> BatchReport:
+        landing = self._free(engine, batch)
+        if landing.kind in {LandingKind.NOT_LANDED, LandingKind.SPENT}:
+            file = self.ledger.files(batch)[0]
+            return self.ledger.give_up(
+                batch, _spent(landing), FileOutcome(file.file_id, state, reason=reason, error=why)
+            )
+        return self.follow(batch, landing)
+
+    def _free(self, engine: Engine, batch: Batch) -> Landing:
+        landing = commit.free_id(engine, batch, never_sent=self._never_sent(batch))
+        if landing.kind is LandingKind.SPENT:
+            failpoints.hit("spent")
+        return landing
+
+    def _never_sent(self, batch: Batch) -> bool:
+        """Whether this process made the first and only claim, in this lease epoch, and sent no commit."""
+        return batch.claims == 1 and batch.claim_epoch == self.ctx.lease.epoch and batch.id in self.ctx.unsent
+
+
+def _spent(landing: Landing) -> Landing | None:
+    return landing if landing.kind is LandingKind.SPENT else None

@@ -1,0 +1,89 @@
+"""Files that stand alone in a batch whose job fails on a cluster.
+
+A failed job says little: it may be the file, a full disk, or a cluster without memory. The file is to blame once the
+cluster has loaded something else in the same run; until then nobody is, and a run does not look for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from app.errors import SparkJobFailed
+from app.services.engine_rule import EMBEDDED
+from app.values import Batch, BatchState
+
+_MOST_ALONE = 3  # of them in a run that has loaded nothing
+_MOST_HALVINGS = 20  # in such a run: enough to come from a million files to one
+_MOST_FAILED = 100  # jobs in a run, whatever else it loads: the next run goes on
+
+
+def last_those_alone(batches: Iterable[Batch]) -> tuple[list[Batch], list[Batch]]:
+    """The batches, and apart from them single files that a cluster did not get through, the least tried first."""
+    rest: list[Batch] = []
+    alone: list[Batch] = []
+    for batch in batches:
+        tried = batch.state is BatchState.CLAIMED and batch.file_count == 1 and batch.engine not in {None, EMBEDDED}
+        (alone if tried else rest).append(batch)
+    return rest, sorted(alone, key=lambda batch: batch.claims)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A batch of one file, where that file is, and what its job failed with."""
+
+    batch: Batch
+    path: str
+    error: SparkJobFailed
+
+
+@dataclass(slots=True)
+class Suspects:
+    """Of one run, by cluster."""
+
+    _able: set[str] = field(default_factory=set)
+    _alone: dict[str, list[Suspect]] = field(default_factory=dict)
+    _halvings: dict[str, int] = field(default_factory=dict)
+    _failed: int = 0
+
+    def is_able(self, cluster: str) -> bool:
+        """Whether the cluster has loaded something in this run."""
+        return cluster in self._able
+
+    def loaded(self, cluster: str) -> list[Suspect]:
+        """Note that it has; answers those who are to blame now, each once."""
+        self._able.add(cluster)
+        return self._alone.pop(cluster, [])
+
+    def halve(self, cluster: str, error: SparkJobFailed) -> None:
+        """Count a batch that is to be halved. Raises SparkJobFailed when the run has looked long enough."""
+        self._halvings[cluster] = self._halvings.get(cluster, 0) + 1
+        self._count(error)
+        if not self.is_able(cluster) and self._halvings[cluster] > _MOST_HALVINGS:
+            raise _nobody(error, "Nothing could be loaded")
+
+    def add(self, cluster: str, suspect: Suspect) -> None:
+        """Keep it until something is loaded. Raises SparkJobFailed when the run has looked long enough."""
+        alone = self._alone.setdefault(cluster, [])
+        alone.append(suspect)
+        if len(alone) >= _MOST_ALONE:
+            self.require_none()
+
+    def blame(self, error: SparkJobFailed) -> None:
+        """Count a job that failed over a file. Raises SparkJobFailed when the run has looked long enough."""
+        self._count(error)
+
+    def require_none(self) -> None:
+        """Raises SparkJobFailed, naming the first, when there are files of which nobody knows whether they are it."""
+        for alone in self._alone.values():
+            which = alone[0].path if len(alone) == 1 else f"{alone[0].path} and {len(alone) - 1} more"
+            raise _nobody(alone[0].error, f"Nothing else was loaded, so it may be the cluster, or {which}")
+
+    def _count(self, error: SparkJobFailed) -> None:
+        self._failed += 1
+        if self._failed > _MOST_FAILED:
+            raise _nobody(error, f"More than {_MOST_FAILED} jobs failed in this run; the next one goes on")
+
+
+def _nobody(error: SparkJobFailed, why: str) -> SparkJobFailed:
+    return SparkJobFailed(f"{error.message} {why}.", hint=error.hint)

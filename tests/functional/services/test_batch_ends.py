@@ -1,0 +1,139 @@
+"""Files that fail the job of a cluster, which names none: they end alone, and only where others load."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import SparkJobFailed, SparkUnavailable
+from tests.fakes.engine import FakeFile
+from tests.fakes.world import World
+
+ALL_OF_THEM = {f"/d/{number}": "SUCCESS" for number in range(8)}
+FULL = SparkJobFailed("Spark could not do it: no space left.")
+AWAY = SparkUnavailable("Spark Connect service not reachable.")
+
+
+@pytest.fixture
+def world(new_world) -> World:
+    """Eight files, to be loaded by a cluster in one batch."""
+    made: World = new_world(config={"engine": "lakehouse"})
+    made.settings = made.settings.model_copy(update={"batch_max_files": 8})
+    for number in range(8):
+        made.deliver(f"/d/{number}", FakeFile())
+    return made
+
+
+def writes(error: Exception | None = None):
+    """A script that counts the jobs, and what each fails with, if that is given."""
+    jobs: list[str] = []
+
+    def script(point: str) -> None:
+        if point == "write":
+            jobs.append(point)
+            if error is not None:
+                raise error
+
+    return script, jobs
+
+
+def test_a_file_that_fails_its_job_ends_alone_and_its_neighbours_load(world):
+    world.source["/d/5"].fails_job = True
+    summary = world.run()
+
+    assert world.states() == ALL_OF_THEM | {"/d/5": "FAILED"}
+    bad = world.file("/d/5")
+    assert bad["reason"] == "job-failed"
+    for said in ("/d/5", "while those of other files do not", "out of range"):
+        assert said in str(bad["error"])
+    assert {row["attempts"] for row in world.files()} == {1}, "a neighbour's fault uses up nobody's attempts"
+    assert summary.metrics["files"] == {"loaded": 7, "failed": 1, "quarantined": 0, "skipped": 0}
+    assert not any(s.summary.get("autoloader.outcome") for s in world.table.history()), "nothing was sent: no spending"
+
+
+def test_it_is_tried_in_later_runs_and_given_up_after_its_last_attempt(world):
+    world.source["/d/5"].fails_job = True
+    world.run()
+    for _ in range(2):
+        assert world.file("/d/5")["state"] == "FAILED"
+        world.run()
+    assert world.counts() == {"SUCCESS": 7, "QUARANTINED": 1}
+    assert "3 attempts" in str(world.file("/d/5")["error"])
+    world.check_healed()
+
+
+def test_a_file_that_stands_alone_first_waits_until_another_loads(world):
+    """Nobody knows then whether it is the file or the cluster."""
+    world.source["/d/0"].fails_job = True
+    world.run()
+    assert world.states() == ALL_OF_THEM | {"/d/0": "FAILED"}
+    world.source["/d/0"].fails_job = False
+    world.run()
+    assert world.states() == ALL_OF_THEM
+    world.check_healed()
+
+
+def test_without_a_neighbour_that_loads_nobody_is_to_blame(new_world):
+    world = new_world(config={"engine": "lakehouse"})
+    world.deliver("/d/bad", FakeFile(fails_job=True))
+    for _ in range(5):
+        with pytest.raises(SparkJobFailed, match="Nothing else was loaded, so it may be the cluster, or /d/bad"):
+            world.run()
+        assert world.states() == {"/d/bad": "PROCESSING"}
+    world.deliver("/d/good", FakeFile())
+    world.run()
+    assert world.states() == {"/d/bad": "FAILED", "/d/good": "SUCCESS"}
+    assert world.file("/d/bad")["attempts"] == 1
+    world.check_always()
+
+
+def test_a_cluster_that_can_do_nothing_costs_few_jobs_and_no_file_its_attempts(world):
+    script, jobs = writes(FULL)
+    with pytest.raises(SparkJobFailed, match=r"no space left.*it may be the cluster, or /d/0 and 2 more"):
+        world.run(script)
+    assert len(jobs) <= 3 + 3 + 3, "three halvings, and a few that stand alone"
+    assert world.counts() == {"DISCOVERED": 5, "PROCESSING": 3}
+    again, jobs = writes(FULL)
+    with pytest.raises(SparkJobFailed):
+        world.run(again)
+    assert len(jobs) <= 6
+    world.run()
+    assert world.states() == ALL_OF_THEM
+    assert {row["attempts"] for row in world.files()} == {1}
+    world.check_healed()
+
+
+def test_files_that_were_not_tried_yet_come_before_those_that_failed_alone(world):
+    """Else three bad files at the front would hide all that is behind them, in each run."""
+    for number in range(4):
+        world.source[f"/d/{number}"].fails_job = True
+    with pytest.raises(SparkJobFailed):
+        world.run()
+    world.run()
+    assert world.states() == ALL_OF_THEM | {f"/d/{number}": "FAILED" for number in range(4)}
+
+
+def test_a_batch_that_takes_the_cluster_down_again_and_again_is_halved(world):
+    world.source["/d/5"].takes_down = True
+    for run in range(40):
+        error = world.survive(lambda point: None)
+        assert error is None or isinstance(error, SparkUnavailable), error
+        if world.file("/d/5")["state"] == "QUARANTINED":
+            break
+        world.deliver(f"/d/later-{run}", FakeFile())  # one must load for the other to be known as the one
+    bad = world.file("/d/5")
+    assert (bad["state"], bad["reason"]) == ("QUARANTINED", "job-failed")
+    assert "without an answer" in str(bad["error"])
+    assert world.counts()["SUCCESS"] >= 7
+    world.run()
+    world.check_healed()
+
+
+def test_a_file_alone_that_meets_one_outage_after_the_other_loads_in_the_end(new_world):
+    world = new_world(config={"engine": "lakehouse"})
+    world.deliver("/d/0", FakeFile())
+    for _ in range(12):
+        script, _ = writes(AWAY)
+        assert isinstance(world.survive(script), SparkUnavailable)
+    world.run()
+    assert world.states() == {"/d/0": "SUCCESS"}
+    world.check_healed()
