@@ -25,14 +25,12 @@ from dataclasses import dataclass
 
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.spark.json_values import TaggedValues
+from app.ingest.formats.spark.moments import MOMENTS, usual_moment
 from app.ingest.formats.spark.text import text_sql, type_sql
 from app.spark import identifier
 
 _TYPED = frozenset({"string", "boolean", "int", "bigint", "double"})
 _TEXTS = frozenset({"date", "timestamp", "timestamptz", "uuid", "binary"})
-# The usual ways to write them; others are read exactly.
-_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{1,6})?"
-_MOMENTS = {"timestamp": _MOMENT + r"\z", "timestamptz": _MOMENT + r"(?:Z|[+-][0-9]{2}:[0-9]{2})?\z"}
 _PARSED, _MARK = "q", "u"
 CLEAN = "clean"
 
@@ -122,13 +120,9 @@ class QuickRecords:
 
     def _converted(self, place: _Place) -> str:
         x, kind = place.sql, place.kind
-        if kind.name not in _MOMENTS:
-            return f"CASE WHEN {x} IS NOT NULL THEN {self.values.of_text(x, kind)} END"
-        # The years at the edges are left out: an offset may lead beyond them.
-        shape = text_sql(_MOMENTS[kind.name])
-        return (
-            f"CASE WHEN {x} BETWEEN '0002' AND '9999' AND {x} RLIKE {shape} THEN try_cast({x} AS {type_sql(kind)}) END"
-        )
+        if kind.name in MOMENTS:
+            return usual_moment(x, kind)
+        return f"CASE WHEN {x} IS NOT NULL THEN {self.values.of_text(x, kind)} END"
 
     def _value(self, place: _Place) -> str:
         if place.is_text:

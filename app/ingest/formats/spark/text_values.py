@@ -8,6 +8,7 @@ from __future__ import annotations
 from app.datatypes import DataType
 from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_values import TaggedValues
+from app.ingest.formats.spark.moments import MOMENTS, usual_moment
 from app.ingest.formats.spark.text import bound, moment_sql, text_sql, type_sql
 from app.ingest.formats.strict_text import PATTERNS, decimal_pattern
 
@@ -26,7 +27,8 @@ def text_value(text: str, kind: DataType, values: TaggedValues) -> str:
         return text
     if kind.name == "binary":
         return f"CAST({text} AS BINARY)"
-    return _scalar(f"trim(BOTH ' \\t' FROM {text})", kind)
+    exact = _scalar(f"trim(BOTH ' \\t' FROM {text})", kind)
+    return usual_moment(text, kind, exact) if kind.name in MOMENTS else exact
 
 
 def _scalar(bare: str, kind: DataType) -> str:
