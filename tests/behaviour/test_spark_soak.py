@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.spark_world import AT_CLUSTER, EMBEDDED, spark_world
+from tests.behaviour.spark_world import AT_CLUSTER, EMBEDDED, data_files, spark_world, until
 from tests.behaviour.test_two_workers import race, run_when_the_lease_has_run_out, wait_until_stopped, wake
 from tests.behaviour.world import World, assert_all_there_once
 from tests.behaviour.zygote import Forked
@@ -150,8 +150,14 @@ def test_ten_ingestions_at_once_on_one_cluster_that_is_started_anew_in_the_midst
         assert [run.result(timeout=RUN_SECONDS).code for run in runs] == [0] * AT_ONCE
         for world in worlds:
             world.deliver("later.jsonl", 2000)
+        before = [data_files(spark_server, world) for world in worlds]
         runs = [world.start() for world in worlds]
-        time.sleep(3.0)
+
+        def writes() -> bool:
+            assert not all(run.ended for run in runs)
+            return any(data_files(spark_server, world) - old for world, old in zip(worlds, before, strict=True))
+
+        until(writes, "one of them that writes")
         spark.kill()
         spark.start()
         for run in runs:
