@@ -8,8 +8,9 @@ from __future__ import annotations
 from app.datatypes import DataType
 from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_values import TaggedValues
+from app.ingest.formats.spark.strptime import strptime_sql
 from app.ingest.formats.spark.text import bound, moment_sql, text_sql, type_sql
-from app.ingest.formats.strict_text import PATTERNS, decimal_pattern
+from app.ingest.formats.strict_text import ISO, PATTERNS, TextFormats, decimal_pattern
 
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _YEARS = {
@@ -18,14 +19,17 @@ _YEARS = {
 }
 
 
-def text_value(text: str, kind: DataType, values: TaggedValues) -> str:
-    """SQL for the column `text` as `kind`; null when it does not fit."""
+def text_value(text: str, kind: DataType, values: TaggedValues, formats: TextFormats = ISO) -> str:
+    """SQL for the column `text` as `kind`; null when it does not fit. What is inside JSON is ISO 8601 always."""
     if kind.nested:
         return _nested(text, kind, values)
     if kind.name == "string":
         return text
     if kind.name == "binary":
         return f"CAST({text} AS BINARY)"
+    pattern = formats.of(kind)
+    if pattern:
+        return strptime_sql(text, pattern, kind)
     return _scalar(f"trim(BOTH ' \\t' FROM {text})", kind)
 
 
