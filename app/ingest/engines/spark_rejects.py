@@ -133,7 +133,10 @@ class StagedRejects:
         table = self.table.rejects
         look = table.create(rejects.SCHEMA, (), {STAGING: "true"})
         rejects.require_columns(look, self.table.name)
-        return table.look() if table.require_properties({STAGING: "true"}) else look
+        if look.properties.get(STAGING) == "true":
+            return look
+        table.require_properties({STAGING: "true"})
+        return table.look()
 
     def _are_in(self, look: ClusterLook, batch: Batch, file: RejectFile) -> bool:
         """By the table's history; where that cannot tell, by its rows, which takes a scan."""

@@ -76,7 +76,7 @@ def looked_into(far, table):
 
 @contextmanager
 def opened_engine(far, name):
-    """An engine on a table of its own, and a batch of one file with a good and a rejected record."""
+    """An engine on a table of its own, a file with a good and a rejected record, and one with a good one alone."""
     path = far.put("1.jsonl", '{"id": 1}\nno\n')
     given = {"engine": CLUSTER, "columns": {"columns": "id bigint"}}
     found = LoadService(far.database, far.settings).prepare(str(far.source), far.server.table(name), given)
@@ -86,8 +86,12 @@ def opened_engine(far, name):
     ):
         assert isinstance(engine, SparkEngine)
         engine.ensure_table()
-        size = path.stat().st_size
-        yield engine, BatchFile(7, str(path), f"{size}-{path.stat().st_mtime_ns}", size)
+        yield engine, found_file(path), found_file(far.put("2.jsonl", '{"id": 2}\n'))
+
+
+def found_file(path):
+    size = path.stat().st_size
+    return BatchFile(7, str(path), f"{size}-{path.stat().st_mtime_ns}", size)
 
 
 def staged_left(far, name):
@@ -101,7 +105,7 @@ def data_files(far, name):
 
 
 def test_two_attempts_at_one_batch_land_once_and_an_id_that_was_spent_never_does(far):
-    with opened_engine(far, "once") as (engine, file):
+    with opened_engine(far, "once") as (engine, file, clean):
         batch = batch_of(engine.table)
         mine, zombies = engine.write(batch, [file]), engine.write(batch, [file])
         assert far.rows("once") == []
@@ -123,11 +127,11 @@ def test_two_attempts_at_one_batch_land_once_and_an_id_that_was_spent_never_does
             spark_publish.cherry_pick(engine.session, engine.table.rejects.name, rejects)
 
         other = batch_of(engine.table)
-        written = engine.write(other, [file])
+        written = engine.write(other, [clean])
         assert engine.spend(other).kind is LandingKind.SPENT
         with pytest.raises(CommitConflict):
             spark_publish.cherry_pick(engine.session, engine.table.name, written.handle.snapshot.snapshot_id)
-        assert commit.publish(engine, other, [file], written, other.run_id, now).kind is LandingKind.SPENT
+        assert commit.publish(engine, other, [clean], written, other.run_id, now).kind is LandingKind.SPENT
 
         files = data_files(far, "once")
         engine.discard(written)
