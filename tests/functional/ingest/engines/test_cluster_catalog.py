@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.catalog.names import TableName
 from app.datatypes import parse_schema
-from app.errors import CommitConflict, Conflict, InvalidInput, NotOffered, TableNotFound
+from app.errors import CatalogError, CommitConflict, Conflict, FileMissing, InvalidInput, NotOffered, TableNotFound
 from app.ingest import commit
 from app.ingest.engines import spark_publish
+from app.ingest.engines.cluster_table import ClusterTable
 from app.ingest.engines.spark import SparkEngine
 from app.ingest.landing import ATTEMPT
 from app.services import wiring
@@ -22,9 +24,11 @@ from app.services.ingestion_service import IngestionService
 from app.services.load_service import LoadService
 from app.services.reject_service import RejectService
 from app.services.table_service import TableService
+from app.spark import connect, endpoint_of
 from app.values import BatchFile, LandingKind
 from tests.functional.catalog.conftest import batch_of
 from tests.functional.spark_loading import CLUSTER, FarLoader
+from tests.services.spark.server import FAR
 
 
 @pytest.fixture
@@ -167,3 +171,25 @@ def test_what_the_cluster_cannot_do_for_such_a_catalog_is_refused_with_the_next_
     with pytest.raises(Conflict, match=f"the only one that reaches the catalog {name}"):
         clusters.remove(clusters.named(CLUSTER).id)
     assert not (far.server.warehouse / far.server.namespace).exists()
+
+
+@pytest.mark.stores
+def test_files_in_a_bucket_are_reached_by_hadoops_name_where_the_cluster_knows_no_other(spark_server, s3):
+    conf = {
+        "conf.fs.s3a.endpoint": s3.endpoint,
+        "conf.fs.s3a.path.style.access": "true",
+        "conf.fs.s3a.access.key": s3.options["access_key_id"],
+        "conf.fs.s3a.secret.key": s3.options["secret_access_key"],
+    }
+    session = connect(endpoint_of(spark_server.url, conf), "tests")
+    try:
+        table = ClusterTable(TableName(FAR, "db", "t"), lambda: session)
+        table.write_text(f"{s3.url}/a [b]/{{c}}.json.gz", "one é\u2028")
+        table.write_text(f"{s3.url}/a [b]/{{c}}.json.gz", "two é\u2028")
+        assert table.read_text(f"{s3.url}/a [b]/{{c}}.json.gz") == "two é\u2028\n"
+        with pytest.raises(FileMissing):
+            table.read_text(f"{s3.url}/none.json.gz")
+        with pytest.raises(CatalogError, match="through Iceberg, and not as a file"):
+            table.read_text("elsewhere://b/none.json.gz")
+    finally:
+        session.close()
