@@ -44,6 +44,7 @@ _LOOK_SECONDS = 120.0
 _CHANGE_SECONDS = 900.0
 _ATTEMPTS = 5
 _MOST_EXPIRED = 1_000
+_SESSION_CATALOG, _NO_TABLE = "spark_catalog", "REQUIRES_SINGLE_PART_NAMESPACE"
 _STAGED_AS = "spark.wap.id"
 # S3's addresses as Iceberg writes them, and as Hadoop's library is called where nobody has named it for them.
 _ALIASES = {"s3": "s3a", "s3n": "s3a"}
@@ -86,7 +87,7 @@ class ClusterTable:
         lost: FileMissing | None = None
         for _ in range(_ATTEMPTS):
             session = self.session()
-            log = [row["file"] for row in self._ask(f"SELECT file FROM {self._target}.metadata_log_entries", session)]
+            log = self._log(session)
             if not log or not log[-1]:
                 raise CatalogError(f"The cluster names no metadata file of {self.name}.", hint="Is it Iceberg's?")
             try:
@@ -103,7 +104,7 @@ class ClusterTable:
 
     def exists(self) -> bool:
         try:
-            self._ask(f"SELECT file FROM {self._target}.metadata_log_entries LIMIT 1")
+            self._log(self.session())
         except TableNotFound:
             return False
         return True
@@ -244,6 +245,17 @@ class ClusterTable:
             hint="Give it the library for that storage (hadoop-aws for s3://), or a connection that reaches the"
             " catalog from here: autoloader connections add NAME catalog --replace",
         )
+
+    def _log(self, session: Session) -> list[str]:
+        """The table's metadata files, the newest last."""
+        try:
+            found = self._ask(f"SELECT file FROM {self._target}.metadata_log_entries", session)
+        except CatalogError as error:
+            # Of a table that is not Iceberg's, Spark's own catalog takes the table's name for a namespace.
+            if self.name.catalog != _SESSION_CATALOG or _NO_TABLE not in error.message:
+                raise
+            raise TableNotFound(f"There is no Iceberg table {self.name}.", hint="Look at the name.") from error
+        return [row["file"] for row in found]
 
     # --- asking ------------------------------------------------------------------------------
 

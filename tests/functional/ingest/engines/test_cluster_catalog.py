@@ -12,7 +12,7 @@ from app.catalog.names import TableName
 from app.datatypes import parse_schema
 from app.errors import CatalogError, CommitConflict, Conflict, FileMissing, InvalidInput, NotOffered, TableNotFound
 from app.ingest import commit
-from app.ingest.engines import spark_publish
+from app.ingest.engines import cluster_sql, spark_publish
 from app.ingest.engines.cluster_table import ClusterTable
 from app.ingest.engines.spark import SparkEngine
 from app.ingest.landing import ATTEMPT
@@ -24,7 +24,7 @@ from app.services.ingestion_service import IngestionService
 from app.services.load_service import LoadService
 from app.services.reject_service import RejectService
 from app.services.table_service import TableService
-from app.spark import connect, endpoint_of
+from app.spark import connect, endpoint_of, probe
 from app.values import BatchFile, LandingKind
 from tests.functional.catalog.conftest import batch_of
 from tests.functional.spark_loading import CLUSTER, FarLoader
@@ -191,5 +191,29 @@ def test_files_in_a_bucket_are_reached_by_hadoops_name_where_the_cluster_knows_n
             table.read_text(f"{s3.url}/none.json.gz")
         with pytest.raises(CatalogError, match="through Iceberg, and not as a file"):
             table.read_text("elsewhere://b/none.json.gz")
+    finally:
+        session.close()
+
+
+def test_tables_of_iceberg_in_sparks_own_catalog_are_told_from_those_that_are_none(spark_server, tmp_path):
+    before = "conf.spark.sql.catalog.spark_catalog"
+    conf = {before: "org.apache.iceberg.spark.SparkSessionCatalog", f"{before}.type": "hadoop"}
+    conf[f"{before}.warehouse"] = f"file://{tmp_path}"
+    endpoint = endpoint_of(spark_server.url, conf, catalog="spark_catalog")
+    assert [step.detail for step in probe(endpoint, write=False, namespace=None) if not step.ok] == []
+    session = connect(endpoint, "tests")
+    names = [TableName("spark_catalog", spark_server.namespace, name) for name in ("ours", "plain")]
+    ours, plain = [ClusterTable(name, lambda: session) for name in names]
+    try:
+        assert not ours.exists()
+        made = ours.create(parse_schema("id bigint"), (), {})
+        made.append_nothing({"autoloader.outcome": "begun"})
+        assert [one.summary["autoloader.outcome"] for one in ours.lineage().ancestors] == ["begun"]
+        session.rows(f"CREATE TABLE {cluster_sql.target(plain.name)} (id INT) USING parquet")
+        assert not plain.exists()
+        with pytest.raises(CatalogError, match="The cluster cannot make table") as refused:
+            plain.create(parse_schema("id bigint"), (), {})
+        assert "not Iceberg's" in refused.value.hint
+        session.rows(f"DROP TABLE {cluster_sql.target(plain.name)}")
     finally:
         session.close()
