@@ -111,13 +111,15 @@ _LATIN_MARK = Difference(
     "a file of JSON lines in `latin-1` that begins with a byte order mark of UTF-8",
     "is read without it (the embedded engine rejects the record)",
 )
+_MOMENTS = "id bigint, s string, day date, at timestamp, tz timestamptz, l array<date>"
 _DATED: dict[str, File] = {
-    "dates.jsonl": (
+    "dates.jsonl.gz": packed(
         '{"day": "31.1.2026", "at": "31/01/26 12:30:00.5", "tz": "1/2/69 0:0:0.000001", "o": {"day": "01.02.2026"}}\n'
         '{"day": "2026-01-31", "at": "2026-01-31T12:00:00", "tz": "31/02/26 1:1:1.0", "l": ["1.2.2026", null]}\n'
-        '{"day": " 1.2.2026\\n", "at": "1/2/26  12:30:0.1234567", "tz": 31012026, "l": ["2026-01-31"]}\n'
+        '{"day": " 1.2.2026\\n", "at": "1/2/26  12:30:0.1234567", "tz": 31012026, "l": ["2026-01-31"]}\n',
+        "gzip",
     ),
-    "new.jsonl": '{"first": "24.12.2025", "then": "24/12/25 18:00:00.0", "iso": "2025-12-24"}\n',
+    "new.jsonl.gz": packed('{"first": "24.12.2025", "then": "24/12/25 18:00:00.0", "iso": "2025-12-24"}\n', "gzip"),
 }
 
 # --- Parquet ---------------------------------------------------------------------------------
@@ -232,7 +234,7 @@ _CSV_DATED: dict[str, File] = {
         'day,at,tz,l\n20260131,1/31/2026 9:05,12/31/1999 23:59,"[""2026-01-31""]"\n 20260131 ,"1/31/2026\n 9:05",,\n'
         '2026-01-31,2026-01-31 09:05,2/30/2026 1:1,"[""20260131""]"\n2026131,13/1/2026 1:1,1/1/2026 24:00,[]\n'
     ),
-    "new.csv": "first,then,iso\n20251224,12/24/2025 18:00,2025-12-24\n",
+    "new.csv": "id,first,then,iso\n9,20251224,12/24/2025 18:00,2025-12-24\n",
 }
 _CSV_OPTIONS: dict[str, File] = {
     "semi.csv": "made by x\n# 'quoted' comment\nid;s;d\n1;'a;b';1\n#2;x;2\n3;NA;-\n4;'it\\'s \\\\ \\n';\n5;'NA';NA\n",
@@ -272,21 +274,19 @@ GROUPS: tuple[Group, ...] = (
     ),
     Group("lines_typed", {"columns": {"columns": _TYPED, "on_new_columns": "rescue"}}, _TYPES),
     Group(
-        "lines_latin",
+        "lines_formats",
         {
-            "format": {"type": "jsonl", "encoding": "latin-1", "compression": "gzip"},
-            "columns": {"columns": "id bigint, s string"},
+            "format": {
+                "type": "jsonl",
+                "encoding": "latin-1",
+                "compression": "gzip",
+                "date_format": "%d.%m.%Y",
+                "timestamp_format": "%d/%m/%y %H:%M:%S.%f",
+            },
+            "columns": {"columns": f"{_MOMENTS}, o struct<day date>"},
         },
-        _LATIN,
+        {**_LATIN, **_DATED},
         {"mark.jsonl.gz": _LATIN_MARK, "plain.jsonl": _PACKED},
-    ),
-    Group(
-        "lines_dated",
-        {
-            "format": {"type": "jsonl", "date_format": "%d.%m.%Y", "timestamp_format": "%d/%m/%y %H:%M:%S.%f"},
-            "columns": {"columns": "day date, at timestamp, tz timestamptz, o struct<day date>, l array<date>"},
-        },
-        _DATED,
     ),
     Group("lines_new", {"columns": {"columns": "id bigint", "on_new_columns": "fail"}}, _LINES),
     Group("lines_strict", {"columns": {"columns": "id bigint"}, "policies": {"on_error": "fail"}}, _LINES),
@@ -317,21 +317,19 @@ GROUPS: tuple[Group, ...] = (
         _CSV_TYPES,
     ),
     Group(
-        "csv_latin",
+        "csv_formats",
         {
-            "format": {"type": "csv", "encoding": "iso-8859-1", "compression": "none"},
-            "columns": {"columns": "id bigint, s string"},
+            "format": {
+                "type": "csv",
+                "encoding": "iso-8859-1",
+                "compression": "none",
+                "date_format": "%Y%m%d",
+                "timestamp_format": "%m/%d/%Y %H:%M",
+            },
+            "columns": {"columns": _MOMENTS},
         },
-        _CSV_LATIN,
+        {**_CSV_LATIN, **_CSV_DATED},
         {"packed.csv.gz": _PACKED},
-    ),
-    Group(
-        "csv_dated",
-        {
-            "format": {"type": "csv", "date_format": "%Y%m%d", "timestamp_format": "%m/%d/%Y %H:%M"},
-            "columns": {"columns": "day date, at timestamp, tz timestamptz, l array<date>"},
-        },
-        _CSV_DATED,
     ),
     Group(
         "csv_options",
