@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from pyiceberg.table import Table as Loaded
 from pyiceberg.table import TableProperties
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import RemoveSnapshotsUpdate
 
@@ -22,7 +23,7 @@ def expire(seen: Loaded, protected: Collection[int | None], older_than: datetime
     not know what is needed, and nothing is forgotten. Snapshots that a branch or tag names stay, and so does
     main's head. Data files are not touched. Raises CommitConflict when somebody committed at the same moment.
     """
-    doomed = _doomed(seen, set(protected), older_than)[:limit]
+    doomed = expirable(seen.metadata, protected, older_than)[:limit]
     if not doomed:
         return 0
     with reading(".".join(seen.name())):
@@ -32,12 +33,11 @@ def expire(seen: Loaded, protected: Collection[int | None], older_than: datetime
     return len(doomed)
 
 
-def _doomed(seen: Loaded, protected: set[int | None], older_than: datetime) -> list[int]:
-    """Ids that may go, the oldest first."""
-    metadata = seen.metadata
-    chain = list(_main(seen))
+def expirable(metadata: TableMetadata, protected: Collection[int | None], older_than: datetime) -> list[int]:
+    """Ids of main's snapshots that may go, the oldest first. See `expire`."""
+    chain = list(_main(metadata))
     known = {snapshot.snapshot_id for snapshot in chain}
-    if not protected <= known:  # None among them, or a base that is not on main
+    if not set(protected) <= known:  # None among them, or a base that is not on main
         return []
     last = next((place for place in range(len(chain) - 1, -1, -1) if chain[place].snapshot_id in protected), 0)
     keep = max(last + 1, _min_to_keep(metadata.properties))
@@ -50,10 +50,10 @@ def _doomed(seen: Loaded, protected: set[int | None], older_than: datetime) -> l
     ]
 
 
-def _main(seen: Loaded) -> Iterator[Snapshot]:
+def _main(metadata: TableMetadata) -> Iterator[Snapshot]:
     """Main's snapshots, newest first."""
-    known = {snapshot.snapshot_id: snapshot for snapshot in seen.metadata.snapshots}
-    current = seen.metadata.current_snapshot_id
+    known = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
+    current = metadata.current_snapshot_id
     while current is not None and current in known:
         yield known[current]
         current = known[current].parent_snapshot_id

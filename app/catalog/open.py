@@ -12,11 +12,13 @@ from urllib.parse import quote
 from pyiceberg.catalog import Catalog as Library
 from pyiceberg.catalog import load_catalog
 
+from app.catalog.alone import TYPE as ALONE
+from app.catalog.alone import check_alone, cluster_alone, not_from_here
 from app.catalog.faults import reading
 from app.catalog.table import Catalog
 from app.errors import CatalogUnavailable, InvalidInput
 
-TYPES = ("sql", "rest", "glue", "hive")
+TYPES = ("sql", "rest", "glue", "hive")  # that are opened from here
 _NEEDED = {"sql": ("uri", "warehouse"), "rest": ("uri",), "hive": ("uri",)}
 _BUSY_SECONDS = 30.0
 _OPENING_ATTEMPTS = 5
@@ -27,13 +29,20 @@ def open_catalog(name: str, options: Mapping[str, str]) -> Catalog:
     """The catalog of that name.
 
     `options` are the library's: `type` (sql, rest, glue, hive), `uri`, `warehouse`, `s3.endpoint`, ….
-    Raises InvalidInput for options that cannot be right, CatalogUnavailable when it does not answer.
+    Raises InvalidInput for options that cannot be right or name a catalog that a cluster alone reaches,
+    CatalogUnavailable when it does not answer.
     """
+    cluster = cluster_alone(options)
+    if cluster is not None:
+        raise not_from_here(name, cluster)
     return Catalog(name, _open(name, _complete(name, options)))
 
 
 def check_options(name: str, options: Mapping[str, str]) -> None:
     """Raise InvalidInput for options that name no catalog; asks nobody."""
+    if cluster_alone(options) is not None:
+        check_alone(name, options)
+        return
     properties = _complete(name, options)
     lacking = [key for key in _NEEDED.get(properties["type"], ()) if not properties.get(key)]
     if lacking:
@@ -75,7 +84,7 @@ def _complete(name: str, options: Mapping[str, str]) -> dict[str, str]:
     if kind not in TYPES:
         raise InvalidInput(
             f"Catalog {name!r}: the type {kind!r} is not known." if kind else f"Catalog {name!r} has no type.",
-            hint=f"Set `type` to one of {', '.join(TYPES)}:"
+            hint=f"Set `type` to one of {', '.join((*TYPES, ALONE))}:"
             f" autoloader connections add {name} catalog --replace -o type=…",
         )
     properties["type"] = kind

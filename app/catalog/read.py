@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 import duckdb
@@ -14,7 +15,8 @@ from app.catalog.duck_table import opened, reader
 from app.catalog.faults import reading
 from app.catalog.lineage import snapshot_info
 from app.catalog.partitions import partition_texts
-from app.catalog.table import Look
+from app.catalog.seen import Seen
+from app.catalog.table import Look, Table
 from app.datatypes import TableSchema
 from app.errors import InvalidInput, NotFound
 from app.values import SnapshotInfo
@@ -48,8 +50,47 @@ class Description:
     updated_at: datetime
 
 
-def describe(look: Look) -> Description:
-    metadata = look.loaded.metadata
+class Reader(Protocol):
+    """Looks into one table. Each method reads it fresh."""
+
+    def describe(self) -> Description: ...
+
+    def head(self, count: int, snapshot_id: int | None = None) -> Rows:
+        """The first rows, of that snapshot. Raises NotFound for one that is not there."""
+
+    def sql(
+        self, query: str, snapshot_id: int | None = None, *, most: int = 1_000, scratch: Path | None = None
+    ) -> Rows:
+        """The first `most` rows of the answer to one SELECT of a person's. Raises InvalidInput, NotOffered."""
+
+    def ours(
+        self, query: str, snapshot_id: int | None = None, *, most: int = 1_000, scratch: Path | None = None
+    ) -> Rows:
+        """The same for a SELECT of our own, in SQL that DuckDB and Spark have in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableReader:
+    """Of a table in a catalog of ours."""
+
+    table: Table
+
+    def describe(self) -> Description:
+        return describe(self.table.look())
+
+    def head(self, count: int, snapshot_id: int | None = None) -> Rows:
+        return head(self.table.look(), count, snapshot_id)
+
+    def sql(
+        self, query: str, snapshot_id: int | None = None, *, most: int = 1_000, scratch: Path | None = None
+    ) -> Rows:
+        return sql(self.table.look(), query, snapshot_id, most=most, scratch=scratch)
+
+    ours = sql
+
+
+def describe(look: Seen) -> Description:
+    metadata = look.metadata
     current = metadata.current_snapshot()
     head = snapshot_info(current) if current else None
     summary = head.summary if head else {"total-records": "0", "total-data-files": "0", "total-files-size": "0"}

@@ -17,6 +17,7 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from app.catalog.datafile import describe_file
 from app.catalog.faults import reading
 from app.catalog.names import TableName
+from app.catalog.seen import Seen
 from app.catalog.table import Catalog, Look
 from app.datatypes import TableSchema, parse_schema
 from app.errors import CatalogError, FileMissing, LandingIncomplete
@@ -36,6 +37,12 @@ def ensure(catalog: Catalog, table: TableName) -> Look:
     Raises CatalogError for a table of that name with other columns: it is somebody's, and would get empty rows.
     """
     look = catalog.create(table.rejects, SCHEMA)
+    require_columns(look, table)
+    return look
+
+
+def require_columns(look: Seen, table: TableName) -> None:
+    """Raises CatalogError unless it is a reject table, of that table."""
     there = {column.name: column for column in look.state.schema}
     wrong = [
         f"{column.name} {there[column.name].type}" if column.name in there else f"no {column.name}"
@@ -48,7 +55,6 @@ def ensure(catalog: Catalog, table: TableName) -> Look:
             f"{look.name} is no reject table: it has {', '.join(wrong[:5])}. Rejected records have no place.",
             hint=f"Rename it, or load into another table than {table}.",
         )
-    return look
 
 
 def first(staged: Sequence[Path], each: int, most: int) -> tuple[RejectSample, ...]:
@@ -59,13 +65,14 @@ def first(staged: Sequence[Path], each: int, most: int) -> tuple[RejectSample, .
         for row in batch.to_pylist():
             seen[row["file_id"]] += 1
             if seen[row["file_id"]] <= each:
-                found.append(_sample(row))
+                found.append(sample(row))
             if len(found) >= most:
                 return tuple(found)
     return tuple(found)
 
 
-def _sample(row: Mapping[str, Any]) -> RejectSample:
+def sample(row: Mapping[str, Any]) -> RejectSample:
+    """A rejected record as messages name it."""
     place = f"line {row['line']}" if row["line"] is not None else f"byte {row['byte_offset']}"
     raw = str(row["raw"] or "").rstrip("\r\n")
     shown = raw if len(raw) <= _SHOWN_TEXT else f"{raw[:_SHOWN_TEXT]}…"

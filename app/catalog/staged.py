@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from pyiceberg.manifest import ManifestEntryStatus
+from pyiceberg.table import Table as Loaded
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import RemoveSnapshotsUpdate
@@ -13,53 +14,63 @@ from pyiceberg.table.update import RemoveSnapshotsUpdate
 from app.catalog import commit
 from app.catalog.faults import reading
 from app.catalog.lineage import SOURCE, STAGED, lineage_of, snapshot_info
-from app.catalog.table import Look
+from app.catalog.seen import Held, Seen
 from app.values import SnapshotInfo
 
 _BATCH = "autoloader.batch-id"
 
 
-def find(look: Look, key: str, value: str) -> SnapshotInfo | None:
+def find(look: Seen, key: str, value: str) -> SnapshotInfo | None:
     """The snapshot whose summary has `value` under `key`, staged or published; None where there is none."""
-    for snapshot in look.loaded.metadata.snapshots:
+    for snapshot in look.metadata.snapshots:
         info = snapshot_info(snapshot)
         if info.summary.get(key) == value:
             return info
     return None
 
 
-def is_published(look: Look, snapshot_id: int) -> bool:
+def is_published(look: Seen, snapshot_id: int) -> bool:
     """Whether main has the snapshot itself, or its files by a cherry-pick."""
     return any(
         one.snapshot_id == snapshot_id or one.summary.get(SOURCE) == str(snapshot_id) for one in look.lineage.ancestors
     )
 
 
-def drop(look: Look, snapshot_ids: Collection[int]) -> None:
+def drop(held: Held, snapshot_ids: Collection[int]) -> None:
     """Forget staged snapshots, and remove the files that they added. Those that were published stay.
 
     For who staged them and knows that nobody publishes them any more. Raises CommitConflict, CommitUnknown.
     """
-    known = {snapshot.snapshot_id: snapshot for snapshot in look.loaded.metadata.snapshots}
-    doomed = [known[one] for one in snapshot_ids if one in known and not is_published(look, one)]
+    doomed = unpublished(held, snapshot_ids)
     if not doomed:
         return
-    with reading(str(look.name)):
-        paths = [path for snapshot in doomed for path in _added(look, snapshot)]
-    _forget(look, [snapshot.snapshot_id for snapshot in doomed])
-    look.objects.remove(paths)
+    with reading(str(held.name)):
+        paths = [path for snapshot in doomed for path in _added(held.loaded, snapshot)]
+    _forget(held.loaded, [snapshot.snapshot_id for snapshot in doomed])
+    held.objects.remove(paths)
 
 
-def forget_old(look: Look, older_than: datetime, limit: int) -> int:
+def unpublished(look: Seen, snapshot_ids: Collection[int]) -> list[Snapshot]:
+    """Those of the snapshots that the table has, and main does not."""
+    known = {snapshot.snapshot_id: snapshot for snapshot in look.metadata.snapshots}
+    return [known[one] for one in snapshot_ids if one in known and not is_published(look, one)]
+
+
+def forget_old(held: Held, older_than: datetime, limit: int) -> int:
     """Forget at most `limit` staged snapshots of ours that nobody published and that are older than that.
 
     Their files stay: whether an expired snapshot of main had them, nobody can tell any more. Answers how many went.
     Raises CommitConflict.
     """
-    old = list(_old(look.loaded.metadata, older_than.timestamp() * 1000))[:limit]
+    old = left_behind(held, older_than)[:limit]
     if old:
-        _forget(look, old)
+        _forget(held.loaded, old)
     return len(old)
+
+
+def left_behind(look: Seen, older_than: datetime) -> list[int]:
+    """Ids of what was staged by us before that, and is not main's nor named by a branch or tag."""
+    return list(_old(look.metadata, older_than.timestamp() * 1000))
 
 
 def _old(metadata: TableMetadata, before: float) -> Iterator[int]:
@@ -73,16 +84,16 @@ def _old(metadata: TableMetadata, before: float) -> Iterator[int]:
             yield snapshot.snapshot_id
 
 
-def _forget(look: Look, snapshot_ids: list[int]) -> None:
+def _forget(seen: Loaded, snapshot_ids: list[int]) -> None:
     """One attempt, against exactly what was looked at: had one of them become main's head, it is refused."""
-    with reading(str(look.name)):
-        transaction = look.loaded.transaction()
+    with reading(".".join(seen.name())):
+        transaction = seen.transaction()
         transaction._apply((RemoveSnapshotsUpdate(snapshot_ids=snapshot_ids),))  # noqa: SLF001  # as in `expire`
-    commit.send(look.loaded, transaction)
+    commit.send(seen, transaction)
 
 
-def _added(look: Look, snapshot: Snapshot) -> Iterator[str]:
-    io = look.loaded.io
+def _added(seen: Loaded, snapshot: Snapshot) -> Iterator[str]:
+    io = seen.io
     for manifest in snapshot.manifests(io):
         if manifest.added_snapshot_id != snapshot.snapshot_id:
             continue

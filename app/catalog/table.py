@@ -5,11 +5,11 @@ Catalog ── table(name) ──► Table ── look() ──► Look ── a
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -19,21 +19,20 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as Loaded
 from pyiceberg.table import TableProperties
 
-from app.catalog import commit, expire
+from app.catalog import commit, expire, staged
 from app.catalog.faults import reading
-from app.catalog.lineage import lineage_of
 from app.catalog.names import TableName, parse_table_name
-from app.catalog.objects import Objects
-from app.catalog.partitions import is_partitioned_by, parse_partitions, partition_texts
-from app.catalog.schema import from_iceberg, to_iceberg
+from app.catalog.partitions import parse_partitions
+from app.catalog.schema import to_iceberg
+from app.catalog.seen import Held
 from app.catalog.widen import widen
 from app.datatypes import Column, TableSchema
-from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput, TableNotFound
+from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput, LandingIncomplete, TableNotFound
 from app.values import Lineage, SnapshotInfo, TableState
 
 _SCHEMA_ATTEMPTS = 20
 # Each commit writes a metadata file; without these two a busy table keeps all of them for ever.
-_NEW_TABLE = {
+NEW_TABLE = {
     TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "true",
     TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "100",
 }
@@ -77,7 +76,7 @@ class Catalog:
                     table.name.identifier,
                     columns,
                     partition_spec=spec,
-                    properties={**_NEW_TABLE, **(properties or {})},
+                    properties={**NEW_TABLE, **(properties or {})},
                 )
             except TableAlreadyExistsError:  # another process was faster
                 return table.look()
@@ -173,52 +172,44 @@ class Table:
         """Forget main's old snapshots; answers how many. See `app.catalog.expire`."""
         return expire.expire(self.look().loaded, protected, older_than, limit)
 
+    def drop_staged(self, snapshot_ids: Collection[int]) -> None:
+        """Forget what was staged and nobody publishes, with its files. Raises CommitConflict, CommitUnknown."""
+        staged.drop(self.look(), snapshot_ids)
+
+    def forget_staged(self, older_than: datetime, limit: int) -> int:
+        """Forget what was staged by us before that and never published; answers how many. Raises CommitConflict."""
+        return staged.forget_old(self.look(), older_than, limit)
+
+    @property
+    def rejects(self) -> Table:
+        """The table of the records that could not be parsed."""
+        return Table(self.catalog, self.name.rejects)
+
+    def create(self, schema: TableSchema, partition_by: Sequence[str], properties: Mapping[str, str]) -> Look:
+        """As `Catalog.create`."""
+        return self.catalog.create(self.name, schema, partition_by, properties)
+
+    def write_text(self, path: str, text: str) -> None:
+        """A small packed file beside the table, in place of what is there. Raises CatalogUnavailable, CatalogError."""
+        self.look().objects.write(path, gzip.compress(text.encode(), mtime=0))
+
+    def read_text(self, path: str) -> str:
+        """What `write_text` wrote. Raises FileMissing, and LandingIncomplete for what is broken."""
+        data = self.look().objects.read(path)
+        try:
+            return gzip.decompress(data).decode()
+        except (OSError, EOFError, ValueError) as error:
+            raise LandingIncomplete(
+                f"The file {path} cannot be read: {error}.", hint="Do not change receipts by hand."
+            ) from error
+
 
 @dataclass(frozen=True)
-class Look:
-    """One reading of a table. All answers are about that moment; a commit succeeds only if it still holds."""
+class Look(Held):
+    """One reading of a table through a catalog of ours. A commit succeeds only if what it says still holds."""
 
     name: TableName
     loaded: Loaded
-
-    @cached_property
-    def state(self) -> TableState:
-        metadata = self.loaded.metadata
-        return TableState(
-            name=str(self.name),
-            uuid=metadata.table_uuid,
-            head=metadata.current_snapshot_id,
-            location=metadata.location,
-            schema=from_iceberg(metadata.schema()),
-        )
-
-    @cached_property
-    def lineage(self) -> Lineage:
-        return lineage_of(self.loaded.metadata)
-
-    @property
-    def objects(self) -> Objects:
-        """Small files beside the table."""
-        return Objects(self.loaded.io, self.loaded.metadata.location)
-
-    @property
-    def properties(self) -> Mapping[str, str]:
-        return self.loaded.metadata.properties
-
-    def lacks(self, partition_by: Sequence[str], properties: Mapping[str, str]) -> str:
-        """A sentence that names what is asked of a new table and this one, which is there, does not have; or empty.
-
-        A property's value may be a secret: only its name is told.
-        """
-        lacking = []
-        metadata = self.loaded.metadata
-        if partition_by and not is_partitioned_by(metadata, partition_by):
-            has = ", ".join(partition_texts(metadata)) or "none"
-            lacking.append(f"partition_by {', '.join(partition_by)} (the table has {has})")
-        other = [name for name, value in properties.items() if self.properties.get(name) != value]
-        if other:
-            lacking.append(f"properties {', '.join(other)}")
-        return f"Table {self.name} was there already. Without effect: {'; '.join(lacking)}." if lacking else ""
 
     def append(self, files: Sequence[DataFile], properties: Mapping[str, str]) -> SnapshotInfo:
         """Publish the files as one snapshot, if nothing has changed. Raises CommitConflict or CommitUnknown.
@@ -226,3 +217,6 @@ class Look:
         Not for use after it succeeded: look again.
         """
         return commit.append(self.loaded, files, properties)
+
+    def append_nothing(self, properties: Mapping[str, str]) -> None:
+        self.append((), properties)

@@ -19,7 +19,7 @@ def widen(transaction: Transaction, schema: TableSchema, columns: Sequence[Colum
 
     A name that differs only in case from one beside it is left out: other engines could not tell the two apart.
     """
-    missing = list(_missing(schema.columns, columns, ()))
+    missing = list(_missing(schema.columns, columns, (), spelled=False))
     if not missing:
         return False
     update = transaction.update_schema()
@@ -27,6 +27,13 @@ def widen(transaction: Transaction, schema: TableSchema, columns: Sequence[Colum
         _add(update, path, column)
     update.commit()  # into the transaction
     return True
+
+
+def missing_paths(schema: TableSchema, columns: Sequence[Column]) -> list[tuple[_Path, Column]]:
+    """What `schema` lacks of `columns`, each with its full path: what is in a list or map lies below `element` or
+    `value`, as SQL wants it.
+    """
+    return list(_missing(schema.columns, columns, (), spelled=True))
 
 
 def _add(update: UpdateSchema, path: _Path, column: Column) -> None:
@@ -38,7 +45,9 @@ def _add(update: UpdateSchema, path: _Path, column: Column) -> None:
         ) from error
 
 
-def _missing(have: Sequence[Column], want: Sequence[Column], above: _Path) -> Iterator[tuple[_Path, Column]]:
+def _missing(
+    have: Sequence[Column], want: Sequence[Column], above: _Path, *, spelled: bool
+) -> Iterator[tuple[_Path, Column]]:
     known = {column.name.lower(): column for column in have}
     for column in want:
         there = known.get(column.name.lower())
@@ -46,19 +55,19 @@ def _missing(have: Sequence[Column], want: Sequence[Column], above: _Path) -> It
             known[column.name.lower()] = column
             yield (*above, column.name), column
         elif there.name == column.name:
-            yield from _inside(there.type, column.type, (*above, column.name))
+            yield from _inside(there.type, column.type, (*above, column.name), spelled=spelled)
 
 
-def _inside(have: DataType, want: DataType, path: _Path) -> Iterator[tuple[_Path, Column]]:
-    """Members that a nested type lacks. A list's or map's members are addressed by the list itself."""
+def _inside(have: DataType, want: DataType, path: _Path, *, spelled: bool) -> Iterator[tuple[_Path, Column]]:
+    """Members that a nested type lacks. The library addresses a list's or map's members by the list itself."""
     if have.name != want.name:
         return
     if have.name == "struct":
-        yield from _missing(have.fields, want.fields, path)
+        yield from _missing(have.fields, want.fields, path, spelled=spelled)
     elif have.element and want.element:
-        yield from _inside(
-            have.element.type, want.element.type, path if _struct(have.element) else (*path, have.element.name)
-        )
+        short = _struct(have.element) and not spelled
+        below = path if short else (*path, have.element.name)
+        yield from _inside(have.element.type, want.element.type, below, spelled=spelled)
 
 
 def _struct(column: Column) -> bool:

@@ -12,13 +12,14 @@ from datetime import datetime
 from ipaddress import ip_address
 from uuid import UUID, uuid4
 
+from app.catalog.alone import cluster_alone
 from app.config import Settings
 from app.database import Database, Session
 from app.errors import Conflict, InvalidInput, NotFound, SecretUnreadable
 from app.ingest.ports import Clock, SystemClock
 from app.log import register_secret
 from app.models import DEFAULT_TENANT, Cluster
-from app.repositories import clusters
+from app.repositories import clusters, connections
 from app.services.connection_service import split_secrets
 from app.spark import ClusterStep, Endpoint, endpoint_of, parse_url, probe
 from app.spark.probe import SECONDS
@@ -124,6 +125,8 @@ class ClusterService:
         with self.database.session_scope() as session:
             row = self._row(session, cluster_id)
             users = clusters.users(session, self.tenant_id, row.name)
+            if not users:
+                _refuse_catalogs(session, self.tenant_id, row.name)
             if users:
                 raise Conflict(
                     f"Cluster {row.name!r} is used by {', '.join(users)}.",
@@ -227,6 +230,16 @@ def _checked(
         token = hidden.pop(_TOKEN)
     endpoint_of(url, {**options, **hidden}, token, catalog)
     return hidden if token is None else {**hidden, _TOKEN: token}
+
+
+def _refuse_catalogs(session: Session, tenant_id: str, cluster: str) -> None:
+    """Raises Conflict while it is the one that reaches a catalog."""
+    names = [one.name for one in connections.listed(session, tenant_id) if cluster_alone(one.options) == cluster]
+    if names:
+        raise Conflict(
+            f"Cluster {cluster!r} is the only one that reaches the catalog {', '.join(names)}.",
+            hint=f"Remove it first: autoloader connections remove {names[0]}",
+        )
 
 
 def _reached(host: str, port: int) -> ClusterStep:

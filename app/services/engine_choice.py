@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from app.catalog.names import DEFAULT_CATALOG
+from app.catalog.alone import cluster_alone
+from app.catalog.names import DEFAULT_CATALOG, parse_table_name
 from app.config import Settings
 from app.database import Database, Session
 from app.datatypes import parse_schema
 from app.errors import InvalidInput, SparkRefused
-from app.repositories import clusters
+from app.repositories import clusters, connections
 from app.schemas.ingestion import IngestionShape
 from app.services.cluster_service import ClusterService
 from app.services.engine_rule import AUTO, EMBEDDED
@@ -19,6 +20,7 @@ from app.spark.faults import INSTALL
 
 def require_engine(session: Session, tenant_id: str, shape: IngestionShape, table_name: str) -> None:
     """Raises InvalidInput unless there are the engines, and they can do what the shape asks."""
+    _require_reach(session, tenant_id, shape, table_name)
     if shape.engine == EMBEDDED:
         return
     cluster = shape.cluster if shape.engine == AUTO else shape.engine
@@ -43,6 +45,26 @@ def require_engine(session: Session, tenant_id: str, shape: IngestionShape, tabl
     require_shape(on_engine(shape, cluster))
     if shape.columns.columns:
         require_schema(table_name, parse_schema(shape.columns.columns))
+
+
+def _require_reach(session: Session, tenant_id: str, shape: IngestionShape, table_name: str) -> None:
+    """Raises InvalidInput for a table whose catalog another cluster alone reaches, or with columns it cannot make."""
+    name = table_name.partition(".")[0]
+    row = connections.by_name(session, tenant_id, name)
+    alone = cluster_alone(row.options) if row is not None and row.kind == "catalog" else None
+    if alone is None:
+        return
+    if shape.engine != alone:
+        raise InvalidInput(
+            f"The catalog {name} is reached by the cluster {alone} alone: {shape.name} cannot load into it with"
+            f" engine: {shape.engine}.",
+            hint=f"Set engine: {alone}",
+            fields=[(("engine",), f"must be {alone} for this catalog")],
+        )
+    if shape.columns.columns:
+        from app.ingest.engines.cluster_sql import require_types
+
+        require_types(parse_table_name(table_name), parse_schema(shape.columns.columns))
 
 
 def on_engine(shape: IngestionShape, engine: str) -> IngestionShape:

@@ -131,8 +131,8 @@ class HealthService:
 
     def _catalog(self, name: str) -> Check:
         table = f"{name}.doctor.doctor"
-        with wiring.catalog_of(self.database, self.settings, table, self.tenant_id) as catalog:
-            catalog.table(table).exists()
+        with wiring.opened_table(self.database, self.settings, table, self.tenant_id) as opened:
+            opened.exists()
         return Check(f"catalog {name}", OK, "answers")
 
     def _connections(self) -> Iterator[Check]:

@@ -71,8 +71,10 @@ class LoadService:
         # All other mistakes are told before the store is asked.
         shape = shape_service.shape_of({**wanted, "format": {"type": typed or "jsonl"}})
         require_name(shape.name)
-        with wiring.catalog_of(self.database, self.settings, full_table_name(table), self.tenant_id):
-            pass
+        whole = full_table_name(table)
+        if wiring.cluster_alone_of(self.database, self.settings, whole, self.tenant_id) is None:
+            with wiring.catalog_of(self.database, self.settings, whole, self.tenant_id):
+                pass
         store = wiring.store_of(self.database, self.settings, shape.source, self.tenant_id)
         if typed is None:
             rules = wiring.rules_of(self.settings, _without_times(shape.source))

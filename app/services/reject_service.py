@@ -70,7 +70,7 @@ class RejectService:
         service = TableService(self.database, self.settings, self.tenant_id)
         try:
             head = snapshot or self._head(service, str(table))
-            rows = service.sql(str(table), query, head, most=limit + 1).rows
+            rows = service.ours(str(table), query, head, most=limit + 1).rows
         except TableNotFound:
             return RejectPage((), None)
         following = cursors.encode(listing, skip + limit, head) if len(rows) > limit else None
@@ -83,7 +83,7 @@ class RejectService:
 
 
 def _query(table: str, batches: list[UUID], file_id: int | None, reason: str | None, skip: int, limit: int) -> str:
-    """Made of numbers, ids and a checked word only."""
+    """Made of numbers, ids and a checked word only, in SQL that DuckDB and Spark have in common."""
     conditions = [f"batch_id IN ({', '.join(repr(str(one)) for one in batches)})"]
     if file_id is not None:
         conditions.append(f"file_id = {int(file_id)}")

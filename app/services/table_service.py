@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from app.catalog import read
+from contextlib import AbstractContextManager
+
 from app.catalog.names import parse_table_name
-from app.catalog.read import Description, Rows
+from app.catalog.read import Description, Reader, Rows
 from app.config import Settings
 from app.database import Database
 from app.models import DEFAULT_TENANT
@@ -25,24 +26,26 @@ class TableService:
         self.tenant_id = tenant_id
 
     def show(self, table: str) -> Description:
-        name = parse_table_name(table)
-        with wiring.catalog_of(self.database, self.settings, str(name), self.tenant_id) as catalog:
-            return read.describe(catalog.table(name).look())
+        with self._reader(table) as reader:
+            return reader.describe()
 
     def head(self, table: str, count: int = 10, snapshot_id: int | None = None) -> Rows:
         """The first rows. Raises NotFound for a snapshot that is not there."""
-        name = parse_table_name(table)
-        with wiring.catalog_of(self.database, self.settings, str(name), self.tenant_id) as catalog:
-            return read.head(catalog.table(name).look(), count, snapshot_id)
+        with self._reader(table) as reader:
+            return reader.head(count, snapshot_id)
 
     def sql(self, table: str, query: str, snapshot_id: int | None = None, *, most: int = MOST_ROWS) -> Rows:
         """The first `most` rows of the answer to one SELECT over the table, which has its name there.
 
-        Raises InvalidInput.
+        Raises InvalidInput, and NotOffered where a cluster alone reaches the table.
         """
-        name = parse_table_name(table)
-        with (
-            wiring.catalog_of(self.database, self.settings, str(name), self.tenant_id) as catalog,
-            scratch(self.settings.home / "spool") as folder,
-        ):
-            return read.sql(catalog.table(name).look(), query, snapshot_id, most=most, scratch=folder)
+        with self._reader(table) as reader, scratch(self.settings.home / "spool") as folder:
+            return reader.sql(query, snapshot_id, most=most, scratch=folder)
+
+    def ours(self, table: str, query: str, snapshot_id: int | None = None, *, most: int = MOST_ROWS) -> Rows:
+        """The same for a SELECT that we wrote ourselves, wherever the table is reached."""
+        with self._reader(table) as reader, scratch(self.settings.home / "spool") as folder:
+            return reader.ours(query, snapshot_id, most=most, scratch=folder)
+
+    def _reader(self, table: str) -> AbstractContextManager[Reader]:
+        return wiring.opened_reader(self.database, self.settings, str(parse_table_name(table)), self.tenant_id)

@@ -7,19 +7,21 @@ its import would be half of their work.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from app.catalog.names import DEFAULT_CATALOG
+from app.catalog.alone import cluster_alone, not_from_here
+from app.catalog.names import DEFAULT_CATALOG, parse_table_name
 from app.config import MIB, Settings
 from app.database import Database
 from app.errors import InvalidInput, SourceError
 from app.ingest.discovery import DiscoveryRules, split_source
 from app.ingest.engines.embedded_input import LocalFiles, compression_of, parse_limits
 from app.ingest.engines.sandbox import Sandbox
+from app.ingest.engines.spark_session import KeptSession
 from app.ingest.formats.contract import ParseFile
 from app.ingest.ports import Engine
 from app.schemas.ingestion import FormatShape, SourceShape
@@ -33,7 +35,9 @@ from app.storage import Store, open_store, parse_address
 from app.values import BatchFile
 
 if TYPE_CHECKING:
+    from app.catalog.read import Reader
     from app.catalog.table import Catalog
+    from app.ingest.engines.engine_table import EngineTable
 
 
 @contextmanager
@@ -108,6 +112,50 @@ def catalog_of(database: Database, settings: Settings, table_name: str, tenant_i
     return open_catalog(name, service.options(name, ("catalog",)))
 
 
+def cluster_alone_of(database: Database, settings: Settings, table_name: str, tenant_id: str) -> str | None:
+    """The cluster that alone reaches the catalog of a full table name; None for a catalog that is opened from here.
+
+    Raises NotFound.
+    """
+    name = table_name.split(".", 1)[0]
+    if name == DEFAULT_CATALOG:
+        return None
+    return cluster_alone(ConnectionService(database, settings, tenant_id=tenant_id).options(name, ("catalog",)))
+
+
+@contextmanager
+def opened_table(database: Database, settings: Settings, table_name: str, tenant_id: str) -> Iterator[EngineTable]:
+    """A table by its full name, by whichever way its catalog is reached. Raises NotFound, and what reaching it does."""
+    name = parse_table_name(table_name)
+    cluster = cluster_alone_of(database, settings, table_name, tenant_id)
+    if cluster is None:
+        with catalog_of(database, settings, table_name, tenant_id) as catalog:
+            yield catalog.table(name)
+        return
+    from app.ingest.engines.cluster_table import ClusterTable
+
+    endpoint = replace(endpoint_named(database, settings, tenant_id, cluster), catalog=name.catalog)
+    with closing(KeptSession(endpoint, FileAccess(), "look", settings.spark_silence_seconds)) as kept:
+        yield ClusterTable(name, kept.get)
+
+
+@contextmanager
+def opened_reader(database: Database, settings: Settings, table_name: str, tenant_id: str) -> Iterator[Reader]:
+    """Who looks into a table, by its full name. Raises as `opened_table`."""
+    from app.catalog.read import TableReader
+    from app.catalog.table import Table
+    from app.ingest.engines.cluster_read import ClusterReader
+    from app.ingest.engines.cluster_table import ClusterTable
+
+    with opened_table(database, settings, table_name, tenant_id) as table:
+        if isinstance(table, ClusterTable):
+            yield ClusterReader(table)
+        elif isinstance(table, Table):
+            yield TableReader(table)
+        else:
+            raise TypeError(table)
+
+
 def table_engine(ingestion: IngestionInfo) -> str:
     """The name of the engine that looks at the ingestion's table where no batch says which."""
     return EMBEDDED if ingestion.shape.engine == AUTO else ingestion.shape.engine
@@ -147,26 +195,25 @@ def opened_engine(
 def _spark(
     database: Database, settings: Settings, ingestion: IngestionInfo, name: str, run: ForRun | None
 ) -> Iterator[Engine]:
+    from app.ingest.engines.cluster_table import ClusterTable
     from app.ingest.engines.spark import Cluster, SparkEngine
 
-    endpoint = endpoint_named(database, settings, ingestion.tenant_id, name)
-    catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
+    where = parse_table_name(ingestion.table_name)
+    endpoint = replace(endpoint_named(database, settings, ingestion.tenant_id, name), catalog=where.catalog)
+    alone = cluster_alone_of(database, settings, ingestion.table_name, ingestion.tenant_id)
+    if alone not in {None, name}:
+        raise not_from_here(where.catalog, str(alone))
     store = store_of(database, settings, ingestion.shape.source, ingestion.tenant_id)
     files = _files_of(database, settings, ingestion, endpoint)
-    cluster = Cluster(endpoint, store, files, run.id, run.unwanted) if run else Cluster(endpoint, store, files)
-    with (
-        catalog,
-        closing(
-            SparkEngine(
-                catalog.table(ingestion.table_name),
-                on_engine(ingestion.shape, name),
-                ingestion.schema,
-                cluster,
-                settings,
-            )
-        ) as engine,
-    ):
-        yield engine
+    kept = KeptSession(endpoint, files, ingestion.shape.name, settings.spark_silence_seconds)
+    cluster = Cluster(kept, store, run.id, run.unwanted) if run else Cluster(kept, store)
+    with ExitStack() as held:
+        table: EngineTable = ClusterTable(where, kept.get)
+        if alone is None:
+            catalog = catalog_of(database, settings, ingestion.table_name, ingestion.tenant_id)
+            table = held.enter_context(catalog).table(where)
+        shape = on_engine(ingestion.shape, name)
+        yield held.enter_context(closing(SparkEngine(table, shape, ingestion.schema, cluster, settings)))
 
 
 def _files_of(database: Database, settings: Settings, ingestion: IngestionInfo, endpoint: Endpoint) -> FileAccess:

@@ -14,6 +14,11 @@ _SEEN = "_metadata.file_path"
 _DECODED = f"CASE WHEN contains({_SEEN}, '%') THEN url_decode(replace({_SEEN}, '+', '%2B')) ELSE {_SEEN} END"
 
 
+def escaped(address: str) -> str:
+    """The address as `load` takes it: what would be a pattern is none."""
+    return _GLOB.sub(r"\\\1", address)
+
+
 @dataclass(frozen=True, slots=True)
 class FileAccess:
     """`root` begins each address of the ledger, and `there` the same file's on the cluster. Its text shows no secret.
@@ -28,7 +33,7 @@ class FileAccess:
 
     def path(self, address: str) -> str:
         """The address as `load` takes it: what would be a pattern is escaped."""
-        return self.there + _GLOB.sub(r"\\\1", address.removeprefix(self.root))
+        return self.there + escaped(address.removeprefix(self.root))
 
     @property
     def address_sql(self) -> str:

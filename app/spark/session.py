@@ -17,6 +17,8 @@ from app.spark.files import FileAccess
 from app.spark.sql import identifier
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from app.spark.client import ConnectSession, Deadlines
 
 CONNECT_SECONDS = 5.0
@@ -63,6 +65,13 @@ class Session:
         with spark_errors(self.endpoint, what):
             return list(self.spark.sql(statement).collect())
 
+    def arrow(self, frame: Any) -> pa.Table:
+        """What a DataFrame holds, moments with their zone; all of it in memory."""
+        with spark_errors(self.endpoint):
+            client = self.spark.client
+            answer, _ = client.to_table(frame._plan.to_proto(client))  # noqa: SLF001 - `collect` loses zones
+            return answer
+
     @property
     def version(self) -> str:
         """Of Spark, on the server."""
@@ -82,6 +91,11 @@ class Session:
                 if name not in self._before:
                     self._before[name] = self.spark.conf.get(name, None)
                 self.spark.conf.set(name, value)
+
+    def unset(self, name: str) -> None:
+        """As if nobody had set it; `reset` brings back what it was before the first `set`."""
+        with spark_errors(self.endpoint):
+            self.spark.conf.unset(name)
 
     def reset(self) -> None:
         """Every setting as it was before the first `set`."""

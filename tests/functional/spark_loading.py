@@ -11,13 +11,14 @@ from typing import Any
 from pyiceberg.table import Table as Loaded
 
 from app.catalog.open import open_catalog
+from app.catalog.schema import from_iceberg
 from app.catalog.table import Catalog
 from app.database import Database
 from app.services.cluster_service import ClusterService
 from app.services.connection_service import ConnectionService
 from app.services.metrics import RunSummary
 from tests.functional.loading import Loader
-from tests.services.spark.server import SparkServer
+from tests.services.spark.server import SparkServer, far_table
 
 CLUSTER = "big"
 
@@ -77,3 +78,18 @@ class SparkLoader(Loader):
         with self.database.read_scope() as session:
             rows = session.execute(query, {"name": self.server.table(table)})
             return [(Path(row[0]).name, row[1], row[2] or 0, row[3] or 0, row[4] or 0, row[5] or "") for row in rows]
+
+
+class FarLoader(SparkLoader):
+    """Its tables are in the catalog that the cluster alone reaches: looked at here by their files."""
+
+    def __init__(self, database: Database, folder: Path, server: SparkServer) -> None:
+        super().__init__(database, folder, server.far)
+
+    @contextmanager
+    def opened(self, table: str) -> Iterator[Loaded]:
+        yield far_table(self.server, table)
+
+    def schema(self, table: str) -> str:
+        with self.opened(table) as loaded:
+            return str(from_iceberg(loaded.schema()))

@@ -102,6 +102,7 @@ class EmbeddedEngine(TableSide):
     ) -> None:
         """`schema` are the columns of a table that is yet to be made; without them those that `shape` declares."""
         super().__init__(table, shape, schema, settings)
+        self.table: Table = table
         self.inputs = inputs
         self.clock = clock or SystemClock()
         self._local = LocalFiles(inputs.store, inputs.spool, settings, shape.format)
@@ -128,6 +129,9 @@ class EmbeddedEngine(TableSide):
 
     def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
         return embedded_publish.publish(self.table, batch, _staged(written), properties, self.settings.commit_attempts)
+
+    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
+        embedded_publish.publish_rejects(self.table, batch, reject_file, self.settings.commit_attempts)
 
     def discard(self, written: WriteResult) -> None:
         _staged(written).remove()

@@ -11,20 +11,46 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from pyiceberg.manifest import DataFile
 
 from app import failpoints
 from app.catalog import rejects
+from app.catalog.names import TableName
 from app.catalog.objects import Objects
 from app.catalog.schema import field_types
+from app.catalog.seen import Seen
 from app.catalog.table import Look, Table
-from app.errors import CatalogRefused, CatalogUnavailable, CommitConflict, CommitUnknown, TableChanged
+from app.errors import (
+    CatalogRefused,
+    CatalogUnavailable,
+    CommitConflict,
+    CommitUnknown,
+    SparkRefused,
+    SparkSessionLost,
+    SparkUnavailable,
+    TableChanged,
+)
+from app.ingest.engines.engine_table import EngineTable
 from app.ingest.landing import BEGUN, OUTCOME, SPENT, decide, ids_of, reject_properties, rejects_landed
 from app.values import Batch, Landing, LandingKind, RejectFile, SnapshotInfo, TableState
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
+_SILENCE = (CatalogUnavailable, CatalogRefused, SparkUnavailable, SparkRefused, SparkSessionLost)
+
+AnySeen_co = TypeVar("AnySeen_co", bound=Seen, covariant=True)
+Made = TypeVar("Made")
+
+
+class Looked(Protocol[AnySeen_co]):
+    """A table that can be looked at."""
+
+    @property
+    def name(self) -> TableName: ...
+
+    def look(self) -> AnySeen_co: ...
 
 
 @dataclass(slots=True)
@@ -70,7 +96,7 @@ class Staged:
             )
 
 
-def begin(table: Table, attempts: int, *, always: bool = False) -> TableState:
+def begin(table: EngineTable, attempts: int, *, always: bool = False) -> TableState:
     """The table, with an empty snapshot to count from where main is empty and its history is not certain.
 
     `always`: also where it is certain. Snapshots that are staged and thrown away again would make it uncertain.
@@ -81,10 +107,10 @@ def begin(table: Table, attempts: int, *, always: bool = False) -> TableState:
         if look.lineage.ancestors or (look.lineage.complete and not always):
             return look.state
         try:
-            look.append((), {OUTCOME: BEGUN})
+            look.append_nothing({OUTCOME: BEGUN})
         except (CommitConflict, CommitUnknown) as error:  # the next look tells; one more of them does no harm
             lost = error
-            _pause(attempt)
+            pause(attempt)
     raise lost or CommitConflict(f"{table.name} took an empty snapshot, and does not show it.")
 
 
@@ -113,12 +139,12 @@ def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str,
     )
 
 
-def spend(table: Table, batch: Batch, attempts: int) -> Landing:
+def spend(table: EngineTable, batch: Batch, attempts: int) -> Landing:
     """Take the batch's id with an empty snapshot unless it is taken or cannot be judged; then look: that decides."""
 
-    def once(look: Look) -> SnapshotInfo:
+    def once(look: Seen) -> None:
         failpoints.hit("spending")
-        return look.append((), {**ids_of(batch), OUTCOME: SPENT})
+        look.append_nothing({**ids_of(batch), OUTCOME: SPENT})
 
     landing = until_answered(table, batch, attempts, once)
     if isinstance(landing, Landing):
@@ -140,7 +166,7 @@ def publish_rejects(table: Table, batch: Batch, file: RejectFile, attempts: int)
             rejects.append(look, file.path, ids_of(batch))
         except (CommitConflict, CommitUnknown) as error:
             lost = error
-            _pause(attempt)
+            pause(attempt)
         else:
             return
     if not _rejects_are_in(rejects.ensure(table.catalog, table.name), batch, file) and lost:
@@ -154,9 +180,9 @@ def _rejects_are_in(look: Look, batch: Batch, file: RejectFile) -> bool:
 
 
 def until_answered(
-    table: Table, batch: Batch, attempts: int, once: Callable[[Look], SnapshotInfo]
-) -> Landing | tuple[SnapshotInfo, Look]:
-    """Look and try `once`, again and again; the table's answer, or our snapshot and what it was put upon."""
+    table: Looked[AnySeen_co], batch: Batch, attempts: int, once: Callable[[AnySeen_co], Made]
+) -> Landing | tuple[Made, AnySeen_co]:
+    """Look and try `once`, again and again; the table's answer, or what `once` made and what it was put upon."""
     refused: CommitConflict | CommitUnknown | None = None
     lost: CommitUnknown | None = None
     for attempt in range(attempts):
@@ -170,27 +196,27 @@ def until_answered(
             refused = error
         except CommitUnknown as error:
             refused = lost = error
-        _pause(attempt)
+        pause(attempt)
     landing = decide(look_again(table, attempts).lineage, batch)
     if landing.kind is not LandingKind.NOT_LANDED:
         return landing
     raise lost or refused or CommitConflict(f"No attempt to commit to {table.name} was allowed.")
 
 
-def look_again(table: Table, attempts: int) -> Look:
+def look_again(table: Looked[AnySeen_co], attempts: int) -> AnySeen_co:
     """Look after a commit was sent. Raises CommitUnknown when the table cannot be asked."""
     for attempt in range(attempts):
         try:
             return table.look()
-        except (CatalogUnavailable, CatalogRefused) as error:  # a token may expire while a commit is under way
+        except _SILENCE as error:  # a token may expire while a commit is under way
             silent = error
-            _pause(attempt)
+            pause(attempt)
     raise CommitUnknown(
         f"A commit to {table.name} was sent, and the table does not answer whether it landed: {silent.message}",
         hint="The next run looks before it writes.",
     ) from silent
 
 
-def _pause(attempt: int) -> None:
+def pause(attempt: int) -> None:
     """Longer each time, and never the same for two writers."""
     time.sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0))  # noqa: S311

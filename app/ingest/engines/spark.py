@@ -9,25 +9,21 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from app.catalog import staged
-from app.catalog.table import Table
 from app.config import Settings
 from app.datatypes import TableSchema, parse_schema
-from app.errors import (
-    AutoloaderError,
-    Interrupted,
-    SparkSessionLost,
-    SparkUnavailable,
-)
-from app.ingest.engines import embedded_publish, spark_publish, spark_source
+from app.errors import AutoloaderError, Interrupted
+from app.ingest.engines import embedded_publish, spark_publish
 from app.ingest.engines.embedded_input import row_columns, row_schema
+from app.ingest.engines.engine_table import EngineTable
 from app.ingest.engines.spark_attempt import Attempt
 from app.ingest.engines.spark_formats import format_on_spark
 from app.ingest.engines.spark_limits import require_schema, require_shape
 from app.ingest.engines.spark_publish import SparkStaged
+from app.ingest.engines.spark_rejects import rejects_of
+from app.ingest.engines.spark_session import KeptSession
 from app.ingest.engines.spark_stage import STAGING, Stage
 from app.ingest.engines.spark_watch import watched
 from app.ingest.engines.table_side import TableSide
@@ -40,12 +36,13 @@ from app.ingest.landing import (
 )
 from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
-from app.spark import SESSIONS, Endpoint, FileAccess, Session, interrupt
+from app.spark import Session, interrupt
 from app.storage import Store
 from app.values import (
     Batch,
     BatchFile,
     Landing,
+    RejectFile,
     TableState,
     WriteResult,
 )
@@ -55,11 +52,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where it is, whose files it reads and how, for which run, and whether that is still wanted."""
+    """A session on it, whose files it reads, for which run, and whether that is still wanted."""
 
-    endpoint: Endpoint
+    session: KeptSession
     store: Store
-    files: FileAccess
     run_id: UUID | None = None
     unwanted: Callable[[], bool] = lambda: False  # the run has lost its right to go on
 
@@ -71,7 +67,7 @@ class SparkEngine(TableSide):
 
     def __init__(
         self,
-        table: Table,
+        table: EngineTable,
         shape: IngestionShape,
         schema: TableSchema | None,
         cluster: Cluster,
@@ -81,14 +77,12 @@ class SparkEngine(TableSide):
         """Raises InvalidInput for what the shape asks and Spark cannot do."""
         super().__init__(table, shape, schema, settings)
         require_shape(shape)
-        self.endpoint = replace(cluster.endpoint, catalog=table.name.catalog)  # whose tables are read fresh
+        self.kept = cluster.session
+        self.rejects = rejects_of(table)
         self.store = cluster.store
-        self.files = cluster.files
         self.run_id = cluster.run_id
         self.unwanted = cluster.unwanted
         self.clock = clock or SystemClock()
-        self._session: Session | None = None
-        self._good = True  # whether another run may have the session
 
     # --- the table ---------------------------------------------------------------------------
 
@@ -111,22 +105,7 @@ class SparkEngine(TableSide):
     @property
     def session(self) -> Session:
         """Opened with its first use, and again when the server has lost it. Raises SparkUnavailable, SparkRefused."""
-        if self._session is not None:
-            try:
-                with self._session.within(self.settings.spark_silence_seconds):
-                    self._session.require()
-            except (SparkSessionLost, SparkUnavailable):  # connecting anew tells whether it is there
-                self._good = False
-                self.close()
-        if self._session is None:
-            taken = SESSIONS.take(self.endpoint, self.shape.name)
-            try:
-                spark_source.prepare(taken, self.files)
-            except BaseException:  # one that is half prepared must not be used, by nobody
-                SESSIONS.give_back(taken, good=False)
-                raise
-            self._session, self._good = taken, True
-        return self._session
+        return self.kept.get()
 
     def job(self) -> str | None:
         session = self.session
@@ -135,7 +114,7 @@ class SparkEngine(TableSide):
     def interrupt(self, job: str, batch: Batch) -> None:
         try:
             told = json.loads(job)
-            ended = interrupt(self.endpoint, str(told["session"]), str(told["user"]), str(batch.id))
+            ended = interrupt(self.kept.endpoint, str(told["session"]), str(told["user"]), str(batch.id))
         except (AutoloaderError, ValueError, KeyError, TypeError) as error:
             log.info("An earlier attempt of batch %s could not be interrupted: %s", batch.id, error)
             return
@@ -143,9 +122,7 @@ class SparkEngine(TableSide):
             log.info("An earlier attempt of batch %s was still running, and was interrupted.", batch.id)
 
     def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            SESSIONS.give_back(session, good=self._good)
+        self.kept.close()
 
     # --- one batch ---------------------------------------------------------------------------
 
@@ -162,10 +139,13 @@ class SparkEngine(TableSide):
                 lambda: self.session, self.table, batch, _staged(written), self.settings.commit_attempts
             )
 
+    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
+        self.rejects.publish(batch, reject_file, self.settings.commit_attempts)
+
     def discard(self, written: WriteResult) -> None:
         handle = _staged(written)
         if not handle.sent:
-            staged.drop(self.table.look(), [handle.snapshot.snapshot_id])
+            self.table.drop_staged([handle.snapshot.snapshot_id])
 
     # --- inside write ------------------------------------------------------------------------
 
@@ -190,6 +170,7 @@ class SparkEngine(TableSide):
             name=name,
             look=look,
             stage=stage,
+            rejects=self.rejects,
             schema=own,
             shape=self.shape,
             store=self.store,
@@ -203,15 +184,17 @@ class SparkEngine(TableSide):
         """Operations of the block carry the batch's tag. Whoever stops it, or takes over, or has no more time for it,
         stops them as well; and they are not waited for for ever.
         """
-        session, tag = self._session, str(batch.id)
+        session, tag = self.kept.current, str(batch.id)
         with ExitStack() as held:
-            held.enter_context(watched(lambda: self._session, tag, self.settings.spark_silence_seconds, self.unwanted))
+            held.enter_context(
+                watched(lambda: self.kept.current, tag, self.settings.spark_silence_seconds, self.unwanted)
+            )
             if session is not None:
                 held.enter_context(session.tagged(tag))
             try:
                 yield
             except BaseException as error:
-                self._good = False
+                self.kept.good = False
                 if session is not None and (isinstance(error, Interrupted) or not isinstance(error, AutoloaderError)):
                     with suppress(AutoloaderError):
                         session.interrupt(tag)

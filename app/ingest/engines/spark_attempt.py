@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from app import failpoints
-from app.catalog import rejects, staged
-from app.catalog.table import Look
+from app.catalog import staged
+from app.catalog.seen import Seen
 from app.datatypes import TableSchema
 from app.errors import AutoloaderError, CatalogError, FileMissing, SourceAccessDenied, SparkJobFailed, TableChanged
 from app.ingest.engines import spark_packed, spark_rows, spark_source
@@ -20,6 +18,7 @@ from app.ingest.engines.spark_clustering import clustered
 from app.ingest.engines.spark_formats import SparkFormat
 from app.ingest.engines.spark_limits import UNREADABLE, unreadable
 from app.ingest.engines.spark_publish import SparkStaged
+from app.ingest.engines.spark_rejects import Rejected, Rejects
 from app.ingest.engines.spark_stage import STAGING, Count, Stage
 from app.ingest.evolution import merge_new_columns
 from app.ingest.formats.contract import NewColumn
@@ -29,7 +28,6 @@ from app.schemas.ingestion import IngestionShape
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, RejectFile, RejectSample, SnapshotInfo, WriteResult
 
-_SHOWN_EACH, _SHOWN_REJECTS = 3, 300  # rejected records named in messages: of a file, and of a batch
 _MOST_CULPRITS = 20  # files that fail a job before it is the job's fault
 
 
@@ -40,8 +38,9 @@ class Attempt:
     """
 
     name: str
-    look: Look
+    look: Seen
     stage: Stage
+    rejects: Rejects
     schema: TableSchema
     shape: IngestionShape
     store: Store
@@ -185,16 +184,10 @@ class Attempt:
     def _write_rejects(self, files: Sequence[BatchFile], first: SnapshotInfo) -> None:
         """Rejects of a file that is skipped are kept, those of one that failed are not."""
         failed = {one for one, outcome in self.outcomes.items() if outcome.state is not FileState.SKIPPED}
-        paths = {file.file_id: file.path for file in files}
-        table, batch = self.stage.table, self.stage.batch
-        with TemporaryDirectory(prefix="autoloader-rejects-", ignore_cleanup_errors=True) as folder:
-            local = Path(folder) / "rejects.parquet"
-            if not self.stage.write_rejects(first, failed & self.counts.keys(), paths, local):
-                return
-            look = rejects.ensure(table.catalog, table.name)
-            path = rejects.write(look, [local], batch, self.name, self.at)
-            self.reject_file = RejectFile(path, look.state.uuid, look.state.head)
-            self.first_rejects = rejects.first([local], _SHOWN_EACH, _SHOWN_REJECTS)
+        rejected = Rejected(
+            first, failed & self.counts.keys(), {file.file_id: file.path for file in files}, self.name, self.at
+        )
+        self.reject_file, self.first_rejects = self.rejects.keep(self.stage, rejected)
 
     def _new_columns(self, final: SnapshotInfo) -> Sequence[NewColumn]:
         loaded = (count for file_id, count in self.counts.items() if file_id not in self.outcomes)

@@ -70,6 +70,10 @@ class CsvOnSpark:
         kind = TSV if self.shape.type == TSV.name else CSV
         return read_options(format_options(self.shape), kind.name, kind.delimiter)
 
+    @property
+    def _text(self) -> str:
+        return spark_source.text_of(self.dialect.encoding)
+
     # --- beforehand
 
     def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
@@ -111,17 +115,17 @@ class CsvOnSpark:
 
     def _begin(self, file: BatchFile, local: Path, folder: Path) -> tuple[Path, bool]:
         """A path with the plain begin of the file, and whether it is too large to be read whole."""
-        packed = compression_of(file.path, self.shape)
-        if packed == "none":
+        packed, encoding = compression_of(file.path, self.shape), self.dialect.encoding
+        if packed == "none" and encoding == "utf-8":
             return local, file.size > WHOLE_BYTES
         target, size = folder / str(file.file_id), 0
         source = ParseFile(file.file_id, file.path, str(local), file.size, packed)
         with target.open("wb") as out:
-            for chunk in read_chunks(source, parse_limits(self.settings)):
+            for chunk in read_chunks(source, parse_limits(self.settings), encoding):
                 size += out.write(chunk)
                 if size > WHOLE_BYTES:
                     break
-        return target, size > WHOLE_BYTES
+        return target, (file.size if packed == "none" else size) > WHOLE_BYTES
 
     def _names(self, head: CsvHead, file: BatchFile) -> tuple[str, ...]:
         known = self.schema.names
@@ -145,7 +149,7 @@ class CsvOnSpark:
         for header, some in groups.items():
             reader = session.spark.read.format("text")
             with spark_errors(session.endpoint):
-                lines = spark_source.read(session, some, reader, ["value"], f"value = {text_sql(header)}")
+                lines = spark_source.read(session, some, reader, [self._text], f"value = {text_sql(header)}")
                 counted = {int(row[FILE]): int(row["count"]) for row in lines.groupBy(FILE).count().collect()}
             yield from (refused(file, _NO_LINES) for file in some if counted.get(file.file_id) != 1)
 
@@ -165,7 +169,7 @@ class CsvOnSpark:
         cutter = CsvCutter(self.dialect, self.settings.max_record_bytes)
         reader = session.spark.read.format("text").option("wholetext", str(not part.lines).lower())
         where = f"value <> {text_sql(part.header)}" if part.header else "true"
-        rows = spark_source.read(session, files, reader, ["value"], where)
+        rows = spark_source.read(session, files, reader, [self._text], where)
         keep = spark_rows.PATH
         rows = rows.selectExpr(*cutter.texts(keep))
         rows = rows.selectExpr(*(cutter.line(keep) if part.lines else cutter.whole(keep, part.skip)))

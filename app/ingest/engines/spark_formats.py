@@ -16,7 +16,7 @@ from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, parse_limits
 from app.ingest.engines.spark_csv import CsvOnSpark
 from app.ingest.engines.spark_footers import footer_of
-from app.ingest.engines.spark_json import JsonDocumentsOnSpark, columns_of
+from app.ingest.engines.spark_json import JsonDocumentsOnSpark, columns_of, formats_of
 from app.ingest.engines.spark_limits import refused
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.base import NewColumn
@@ -27,7 +27,7 @@ from app.ingest.formats.spark.arrow_types import known_type
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
 from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
 from app.ingest.formats.spark.text import type_sql
-from app.ingest.formats.streams import BadFile
+from app.ingest.formats.streams import BadFile, check_encoding
 from app.schemas.ingestion import FormatShape
 from app.spark import Session, identifier, spark_errors
 from app.storage import Store
@@ -55,7 +55,7 @@ class SparkFormat(Protocol):
 
 def format_on_spark(shape: FormatShape, schema: TableSchema, store: Store, settings: Settings) -> SparkFormat:
     if shape.type == "jsonl":
-        return JsonLinesOnSpark(schema, settings.max_record_bytes)
+        return JsonLinesOnSpark(schema, shape, settings.max_record_bytes)
     if shape.type == "parquet":
         return ParquetOnSpark(schema, store, shape, parse_limits(settings))
     if shape.type in {"csv", "tsv"}:
@@ -66,6 +66,7 @@ def format_on_spark(shape: FormatShape, schema: TableSchema, store: Store, setti
 @dataclass(frozen=True, slots=True)
 class JsonLinesOnSpark:
     schema: TableSchema
+    shape: FormatShape
     max_record_bytes: int
 
     def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
@@ -73,14 +74,14 @@ class JsonLinesOnSpark:
         return []
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        layers = RecordLayers(self.schema, self.max_record_bytes)
+        layers = RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape))
         if layers.quick and not self._mostly_clean(session, files[:_SAMPLED_FILES], layers.quick):
-            layers = RecordLayers(self.schema, self.max_record_bytes, quick=False)
+            layers = RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape), quick=False)
         return _through(layers.layers(keep=spark_rows.PATH), self._lines(session, files))
 
-    @staticmethod
-    def _lines(session: Session, files: Sequence[BatchFile]) -> Any:
-        return spark_source.read(session, files, session.spark.read.format("text"), ["value"], IS_RECORD)
+    def _lines(self, session: Session, files: Sequence[BatchFile]) -> Any:
+        text = spark_source.text_of(check_encoding(self.shape.encoding))
+        return spark_source.read(session, files, session.spark.read.format("text"), [text], IS_RECORD)
 
     def _mostly_clean(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords) -> bool:
         """By some records. A wrong guess costs nothing but time."""
@@ -93,7 +94,7 @@ class JsonLinesOnSpark:
         return {}
 
     def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
-        return columns_of(self.schema, stage, snapshot)
+        return columns_of(self.schema, self.shape, stage, snapshot)
 
 
 @dataclass(slots=True)

@@ -28,7 +28,8 @@ from app.ingest.formats.contract import ParseFile, ParseLimits
 from app.ingest.formats.json_columns import SAMPLE, new_columns
 from app.ingest.formats.json_document import split_document
 from app.ingest.formats.spark.json_elements import ElementLayers
-from app.ingest.formats.streams import BadFile
+from app.ingest.formats.streams import BadFile, check_encoding
+from app.ingest.formats.strict_text import TextFormats
 from app.schemas.ingestion import FormatShape
 from app.spark import Session
 from app.storage import Store
@@ -73,8 +74,11 @@ class JsonDocumentsOnSpark:
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
         reader = session.spark.read.format("text").option("wholetext", "true")
-        rows = spark_source.read(session, files, reader, ["value"])
-        for layer in ElementLayers(self.schema, self.settings.max_record_bytes).layers(keep=spark_rows.PATH):
+        text = spark_source.text_of(check_encoding(self.shape.encoding))
+        rows = spark_source.read(session, files, reader, [text])
+        for layer in ElementLayers(self.schema, self.settings.max_record_bytes, formats_of(self.shape)).layers(
+            spark_rows.PATH
+        ):
             rows = rows.selectExpr(*layer)
         return rows
 
@@ -82,14 +86,20 @@ class JsonDocumentsOnSpark:
         return {}
 
     def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
-        return columns_of(self.schema, stage, snapshot)
+        return columns_of(self.schema, self.shape, stage, snapshot)
 
 
-def columns_of(schema: TableSchema, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
+def formats_of(shape: FormatShape) -> TextFormats:
+    """Of dates and moments in JSON."""
+    return TextFormats(date=shape.date_format or "", timestamp=shape.timestamp_format or "")
+
+
+def columns_of(schema: TableSchema, shape: FormatShape, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
     """New columns by the embedded engine's own rules, from as many values of each key as these look at."""
     samples = stage.samples(snapshot, SAMPLE)
     with TemporaryDirectory(prefix="autoloader-columns-") as folder, duckdb.connect() as connection:
         connection.register("samples", samples)
-        job = ReadJob(connection, (), {}, ParseLimits(0, 1, 0, 0, 0, 0), Path(folder))  # nothing is parsed from files
+        # Nothing is parsed from files.
+        job = ReadJob(connection, (), format_options(shape), ParseLimits(0, 1, 0, 0, 0, 0), Path(folder))
         job.schema = schema
         return new_columns(job, "samples")

@@ -7,13 +7,17 @@ from pathlib import PurePosixPath
 
 from app.datatypes import Column, DataType, TableSchema
 from app.errors import InvalidInput
+from app.ingest.engines.spark_source import DECODED
+from app.ingest.formats.spark.strptime import unknown_letter
+from app.ingest.formats.streams import check_encoding
 from app.schemas.ingestion import FormatShape, IngestionShape
 from app.storage import is_plain
 from app.values import BatchFile, FileOutcome, FileState
 
 UNREADABLE = "not-on-spark"
 HINT = "Load it with engine: embedded."
-_DECODED = (".gz", ".bz2")  # the endings that Hadoop knows
+_UNPACKED = {".gz": "gzip", ".bz2": "bz2", "": "none"}  # by the endings that Hadoop knows
+_DECODED = (".gz", ".bz2")
 _FOREIGN = frozenset({".zst", ".zstd", ".deflate", ".snappy", ".lz4", ".gzip", ".lzo", ".z"})
 
 
@@ -25,13 +29,14 @@ def require_shape(shape: IngestionShape) -> None:
 
 
 def _problems(shape: IngestionShape) -> Iterator[str]:
-    if shape.format.compression != "auto":
-        yield f"a file's ending tells its compression, the option compression={shape.format.compression} is not there"
-    if (shape.format.encoding or "utf-8").lower().replace("_", "-") not in {"utf-8", "utf8"}:
+    if shape.format.compression not in {"auto", *_UNPACKED.values()}:
+        yield f"compression={shape.format.compression} cannot be read"
+    if check_encoding(shape.format.encoding) not in DECODED:
         yield f"the encoding {shape.format.encoding} cannot be read"
     for name in ("date_format", "timestamp_format"):
-        if getattr(shape.format, name):
-            yield f"the option {name} is not there"
+        letter = unknown_letter(getattr(shape.format, name) or "")
+        if letter:
+            yield f"{letter} in the option {name} is not read there (%d %m %Y %y %H %M %S %f are, each once)"
     if shape.row_columns.rescued_data is None:
         yield "the column of rescued data (row_columns.rescued_data) cannot be switched off"
 
@@ -80,7 +85,13 @@ def unreadable(file: BatchFile, shape: FormatShape) -> FileOutcome | None:
         and not name.endswith((".gz", ".bz2"))
     ):
         why = "Spark knows a compression by an ending in small letters"
+    elif shape.compression != "auto" and shape.compression != _unpacked(name):
+        why = f"its ending alone tells Spark how it is packed, and that is not compression={shape.compression}"
     return refused(file, why) if why else None
+
+
+def _unpacked(name: str) -> str:
+    return next((codec for ending, codec in _UNPACKED.items() if name.endswith(ending)), "none")
 
 
 def refused(file: BatchFile, why: str) -> FileOutcome:

@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app import failpoints
+from app.catalog.names import TableName
 from app.catalog.schema import field_types
-from app.catalog.table import Look, Table
+from app.catalog.seen import Seen
 from app.errors import AutoloaderError, CommitConflict, CommitUnknown, TableChanged
+from app.ingest.engines.cluster_sql import argument
 from app.ingest.engines.embedded_publish import look_again, until_answered
+from app.ingest.engines.engine_table import EngineTable
 from app.ingest.landing import decide
-from app.spark import Session, identifier, literal
+from app.spark import Session, identifier
 from app.values import Batch, Landing, LandingKind, RejectFile, SnapshotInfo
 
 
@@ -33,11 +36,11 @@ class SparkStaged:
     sent: bool = field(default=False)
 
     @classmethod
-    def of(cls, snapshot: SnapshotInfo, look: Look, reject_file: RejectFile | None) -> SparkStaged:
+    def of(cls, snapshot: SnapshotInfo, look: Seen, reject_file: RejectFile | None) -> SparkStaged:
         types = field_types(look.state.schema)
-        return cls(snapshot, types, look.loaded.metadata.default_spec_id, reject_file)
+        return cls(snapshot, types, look.spec_id, reject_file)
 
-    def require_same(self, look: Look) -> None:
+    def require_same(self, look: Seen) -> None:
         """Raises TableChanged when a column that was written has gone or has another type: stage again."""
         now = field_types(look.state.schema)
         changed = sorted(one for one, kind in self.field_types.items() if now.get(one) != kind)
@@ -49,19 +52,21 @@ class SparkStaged:
             )
 
 
-def publish(session: Callable[[], Session], table: Table, batch: Batch, written: SparkStaged, attempts: int) -> Landing:
+def publish(
+    session: Callable[[], Session], table: EngineTable, batch: Batch, written: SparkStaged, attempts: int
+) -> Landing:
     """Land the batch with this snapshot, or learn where it is. LANDED may be another attempt's.
 
     Raises TableChanged when it must be staged again, CommitConflict when the table stayed too busy, CommitUnknown when
     an answer was lost and the table does not show the batch.
     """
 
-    def once(look: Look) -> SnapshotInfo:
+    def once(look: Seen) -> SnapshotInfo:
         written.require_same(look)
         opened = session()
         failpoints.hit("before-commit")
         written.sent = True
-        _cherry_pick(opened, table, written.snapshot.snapshot_id)
+        cherry_pick(opened, table.name, written.snapshot.snapshot_id)
         failpoints.hit("commit-landed")
         return written.snapshot
 
@@ -77,11 +82,9 @@ def publish(session: Callable[[], Session], table: Table, batch: Batch, written:
     return found
 
 
-def _cherry_pick(session: Session, table: Table, snapshot_id: int) -> None:
+def cherry_pick(session: Session, name: TableName, snapshot_id: int) -> None:
     """Raises CommitConflict where Iceberg refused it, CommitUnknown for all else that is not a success."""
-    name = table.name
-    inside = literal(f"{identifier(name.namespace)}.{identifier(name.table)}")
-    call = f"CALL {identifier(name.catalog)}.system.cherrypick_snapshot({inside}, {snapshot_id})"
+    call = f"CALL {identifier(name.catalog)}.system.cherrypick_snapshot({argument(name)}, {snapshot_id})"
     try:
         session.rows(call, str(name))
     except CommitConflict:

@@ -54,10 +54,11 @@ def _value(place: int, column: Column) -> str:
     value = f"CAST(v{place} AS {type_sql(column.type)})"
     if not column.required:
         return value
-    return f"coalesce({value}, {_empty(column.type)})"  # of a rejected record, which nobody will see
+    return f"coalesce({value}, {empty_sql(column.type)})"  # of a rejected record, which nobody will see
 
 
-def _empty(kind: DataType) -> str:
+def empty_sql(kind: DataType) -> str:
+    """Some value of the type, which is not nested."""
     return _EMPTY.get(kind.name, f"CAST(0 AS {type_sql(kind)})")
 
 

@@ -34,6 +34,8 @@ SETTINGS = {
 _REMOTE = {"spark.sql.sources.parallelPartitionDiscovery.parallelism": "32"}
 _REDACTION = "spark.sql.redaction.string.regex"
 _HIDDEN = r'"fs\.[^"\n]*"\s+value: [^\n]*'
+# Encodings by Python's names, as Java calls them; those whose line ends are bytes of their own, and no part of others.
+DECODED = {"utf-8": "", "latin-1": "ISO-8859-1"}
 _TOLD = re.compile(r"autoloader-(changed|unknown):(-?\d+)")
 _CHECKED = (
     "CASE WHEN file IS NULL THEN CAST(raise_error(concat('autoloader-unknown:0 ', seen)) AS BIGINT)"
@@ -74,6 +76,15 @@ def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Seq
         joined = seen.where(where).join(known, seen["seen"] == known[PATH], "left")
         names = [name.rpartition(" AS ")[2] for name in columns]
         return joined.selectExpr(*names, f"{_CHECKED} AS {FILE}", PATH)
+
+
+def text_of(encoding: str) -> str:
+    """The column of a file's text, or of its lines, that `read` is asked for: Spark itself takes all bytes for UTF-8.
+
+    `encoding` is one of DECODED.
+    """
+    charset = DECODED[encoding]
+    return f"decode(CAST(value AS BINARY), '{charset}') AS value" if charset else "value"
 
 
 def unseen(session: Session, files: Sequence[BatchFile]) -> list[BatchFile]:

@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.catalog import staged
-from app.catalog.table import Look, Table
+from app.catalog.seen import Seen
 from app.errors import CatalogError, CommitConflict, TableChanged
 from app.ingest.engines import spark_rows
+from app.ingest.engines.cluster_sql import target
+from app.ingest.engines.engine_table import EngineTable
 from app.ingest.formats.contract import RowColumns
 from app.ingest.formats.spark.words import FILE_FLAW
 from app.spark import VIEW, Session, identifier, spark_errors
@@ -52,15 +54,14 @@ class Stage:
     """Stages rows for one batch on one table."""
 
     session: Session
-    table: Table
+    table: EngineTable
     batch: Batch
     names: RowColumns
 
     @property
     def target(self) -> str:
         """The table as Spark names it."""
-        name = self.table.name
-        return identifier(name.catalog, name.namespace, name.table)
+        return target(self.table.name)
 
     def append(self, rows: Any, stage: str, properties: Mapping[str, str]) -> SnapshotInfo:
         """Stage the rows; answers the snapshot. `stage` names it among all that were ever staged.
@@ -148,13 +149,11 @@ class Stage:
             if (flaw := found.get(file.file_id))
         ]
 
-    def write_rejects(
-        self, snapshot: SnapshotInfo, bad: Collection[int], paths: Mapping[int, str], target: Path
-    ) -> int:
+    def write_rejects(self, snapshot: SnapshotInfo, bad: Collection[int], paths: Mapping[int, str], local: Path) -> int:
         """The snapshot's rejected records as a local Parquet file, piece by piece; answers their number."""
         wanted = self.rows(snapshot).where(spark_rows.rejected(self.names, bad))
         total = 0
-        with spark_errors(self.session.endpoint, str(self.table.name)), pq.ParquetWriter(target, _REJECTS) as writer:
+        with spark_errors(self.session.endpoint, str(self.table.name)), pq.ParquetWriter(local, _REJECTS) as writer:
             for rows in _chunks(wanted.selectExpr(*spark_rows.rejects_sql(self.names)).toLocalIterator()):
                 writer.write_table(_reject_rows(rows, paths))
                 total += len(rows)
@@ -182,13 +181,13 @@ class Stage:
         """Take away what was staged and nobody publishes. What somebody's commit keeps us from stays for `expire`."""
         for _ in range(3):
             try:
-                staged.drop(self.table.look(), snapshot_ids)
+                self.table.drop_staged(snapshot_ids)
             except CommitConflict:
                 continue
             return
 
 
-def require_staging(look: Look) -> None:
+def require_staging(look: Seen) -> None:
     """Raises TableChanged for a table whose rows would go to main at once."""
     if look.properties.get(STAGING, "").lower() != "true":
         raise TableChanged(

@@ -1,33 +1,35 @@
-"""What every engine does on the table's side, through the catalog that they share: make it, look, spend, receipts.
+"""What every engine does on the table's side, by whichever way it is reached: make it, look, spend, receipts.
 
-Commits here are the embedded ones (`embedded_publish`), whichever engine wrote the data.
+Commits here are made by `embedded_publish`, whichever engine wrote the data.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from app.catalog import expire, staged
-from app.catalog.table import Look, Table
+from app.catalog.expire import retention_warning
+from app.catalog.seen import Seen
 from app.config import Settings
 from app.datatypes import Column, TableSchema, parse_schema
 from app.errors import CommitConflict, InvalidInput, LandingIncomplete, TableNotFound
 from app.ingest.engines import embedded_publish
 from app.ingest.engines.embedded_input import row_columns, row_schema
+from app.ingest.engines.engine_table import EngineTable
 from app.ingest.landing import decide
 from app.schemas.ingestion import IngestionShape
-from app.values import Batch, Landing, RejectFile, TableState
+from app.values import Batch, Landing, TableState
 
 _MOST_FORGOTTEN = 1_000
 
 
 class TableSide:
-    """The part of an engine that needs the catalog alone."""
+    """The part of an engine that needs the table alone."""
 
-    def __init__(self, table: Table, shape: IngestionShape, schema: TableSchema | None, settings: Settings) -> None:
+    def __init__(
+        self, table: EngineTable, shape: IngestionShape, schema: TableSchema | None, settings: Settings
+    ) -> None:
         """`schema` are the columns of a table that is yet to be made; without them those that `shape` declares."""
         self.table = table
         self.shape = shape
@@ -48,7 +50,7 @@ class TableSide:
         if not self.table.exists():
             destination = self.shape.destination
             columns = TableSchema((*wanted.columns, *added.columns))
-            self.table.catalog.create(self.table.name, columns, destination.partition_by, destination.properties)
+            self.table.create(columns, destination.partition_by, destination.properties)
         elif declared:
             _require_types(self.table.state(), declared)
         more = wanted.columns if self.shape.columns.on_new_columns == "add_columns" else ()
@@ -70,7 +72,7 @@ class TableSide:
     def expire(self, protected: frozenset[int | None], before: datetime) -> int:
         gone = _expired(self.table, protected, before) + _forgotten(self.table, before)
         if not protected:
-            gone += _expired(self.table.catalog.table(self.table.name.rejects), protected, before)
+            gone += _expired(self.table.rejects, protected, before) + _forgotten(self.table.rejects, before)
         return gone
 
     def retention_warning(self) -> str:
@@ -79,7 +81,7 @@ class TableSide:
             properties = self.table.look().properties
         except TableNotFound:
             properties = self.shape.destination.properties  # it will be made with them
-        return expire.retention_warning(str(self.table.name), properties, needed)
+        return retention_warning(str(self.table.name), properties, needed)
 
     def ignored_settings(self) -> str:
         destination = self.shape.destination
@@ -100,25 +102,20 @@ class TableSide:
     def spend(self, batch: Batch) -> Landing:
         return embedded_publish.spend(self.table, batch, self.settings.commit_attempts)
 
-    def publish_rejects(self, batch: Batch, reject_file: RejectFile) -> None:
-        embedded_publish.publish_rejects(self.table, batch, reject_file, self.settings.commit_attempts)
-
     def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
         """One for each attempt: which of them landed, and so which receipt counts, its snapshot says."""
-        look = self.table.look()
-        path = self.receipt_path(look, batch, attempt)
-        look.objects.write(path, gzip.compress(json.dumps(receipt, ensure_ascii=False).encode(), mtime=0))
+        path = self.receipt_path(self.table.look(), batch, attempt)
+        self.table.write_text(path, json.dumps(receipt, ensure_ascii=False))
         return path
 
     @staticmethod
-    def receipt_path(look: Look, batch: Batch, attempt: str) -> str:
-        return look.objects.path(f"autoloader/{batch.id}.{attempt}.json.gz")
+    def receipt_path(look: Seen, batch: Batch, attempt: str) -> str:
+        return look.path(f"autoloader/{batch.id}.{attempt}.json.gz")
 
     def read_receipt(self, path: str) -> dict[str, object]:
-        data = self.table.look().objects.read(path)
         try:
-            receipt = json.loads(gzip.decompress(data))
-        except (OSError, EOFError, ValueError) as error:
+            receipt = json.loads(self.table.read_text(path))
+        except ValueError as error:
             raise LandingIncomplete(
                 f"The receipt {path} cannot be read: {error}.", hint="Do not change receipts by hand."
             ) from error
@@ -127,7 +124,7 @@ class TableSide:
         return receipt
 
 
-def _expired(table: Table, protected: frozenset[int | None], before: datetime) -> int:
+def _expired(table: EngineTable, protected: frozenset[int | None], before: datetime) -> int:
     try:
         return table.expire(protected, before)
     except TableNotFound:
@@ -136,10 +133,10 @@ def _expired(table: Table, protected: frozenset[int | None], before: datetime) -
         return 0  # somebody commits right now: the next run has the time
 
 
-def _forgotten(table: Table, before: datetime) -> int:
+def _forgotten(table: EngineTable, before: datetime) -> int:
     """What some run staged on a cluster and never published."""
     try:
-        return staged.forget_old(table.look(), before, _MOST_FORGOTTEN)
+        return table.forget_staged(before, _MOST_FORGOTTEN)
     except (TableNotFound, CommitConflict):
         return 0
 

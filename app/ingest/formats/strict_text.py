@@ -55,6 +55,12 @@ class TextFormats:
     date: str = ""
     timestamp: str = ""
 
+    def of(self, kind: DataType) -> str:
+        """The one for values of the type; empty for types that have none."""
+        if kind.name == "date":
+            return self.date
+        return self.timestamp if kind.name in {"timestamp", "timestamptz"} else ""
+
 
 ISO = TextFormats()
 

@@ -16,7 +16,7 @@ from tests.services.spark.server import BROKEN, CACHED, READ_ONLY
 
 CANARY = "canary-7f3a9c2e5b"
 PRIVATE = "No token is asked for: keep the endpoint private, or behind a proxy that asks for one."
-DEFINED = "broken, cached, lake, read_only"
+DEFINED = "broken, cached, far, lake, read_only"
 STORES = {
     "3.5": "It reads folders, s3://, az://, gs://.",
     "4.0": "It reads folders; it lacks the library for s3:// (hadoop-aws), az:// (hadoop-azure),"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 from pyiceberg.catalog import load_catalog
+from pyiceberg.table import StaticTable, Table
 
 from tests.services.shared import Recipe
 from tests.services.spark import jars
@@ -21,6 +22,8 @@ CATALOG = "lake"  # on both engines: it is a column of the catalog's tables
 CACHED = "cached"  # tables are cached for 30 s, as Spark does unless told otherwise
 READ_ONLY = "read_only"  # its user may look
 BROKEN = "broken"  # nobody listens there
+# Known to the server alone, in a folder: whoever has no Spark has no address of it.
+FAR = "far"
 DATABASE = "spark_lake"
 
 _HERE = Path(__file__).parent
@@ -49,8 +52,15 @@ class SparkServer:
     catalog: str = CATALOG
 
     @property
+    def far(self) -> SparkServer:
+        """The same server, with the catalog that nobody else reaches."""
+        return replace(self, catalog=FAR, warehouse=far_of(self.warehouse))
+
+    @property
     def catalog_options(self) -> dict[str, str]:
-        """Of a connection named `catalog`: the same catalog for PyIceberg."""
+        """Of a connection named `catalog`: the same one for PyIceberg, or that the cluster `big` alone has it."""
+        if self.catalog == FAR:
+            return {"type": "cluster", "cluster": "big"}
         return {"type": "sql", "uri": self.database, "warehouse": f"file://{self.warehouse}"}
 
     def table(self, name: str) -> str:
@@ -71,6 +81,27 @@ def catalog_conf(name: str, database: str, warehouse: Path, *, cached: bool = Fa
         f"{before}.warehouse": f"file://{warehouse}",
         f"{before}.cache-enabled": str(cached).lower(),
     }
+
+
+def far_conf(warehouse: Path) -> dict[str, str]:
+    """How Spark opens FAR beside a catalog with that warehouse. Its tables are cached, as by default."""
+    before = f"spark.sql.catalog.{FAR}"
+    return {
+        before: "org.apache.iceberg.spark.SparkCatalog",
+        f"{before}.type": "hadoop",
+        f"{before}.warehouse": f"file://{far_of(warehouse)}",
+    }
+
+
+def far_of(warehouse: Path) -> Path:
+    return warehouse.with_name("spark-far")
+
+
+def far_table(server: SparkServer, name: str) -> Table:
+    """A table of FAR by its newest file, as somebody sees it who can read its folder."""
+    metadata = server.warehouse / server.namespace / name / "metadata"
+    newest = max(metadata.glob("v*.metadata.json"), key=lambda path: int(path.name[1:].partition(".")[0]))
+    return StaticTable.from_metadata(f"file://{newest}")
 
 
 def command(folder: Path, port: int, conf: Mapping[str, str]) -> list[str]:
@@ -127,6 +158,7 @@ def recipe(database: str, warehouse: Path) -> Recipe:
             **catalog_conf(CACHED, database, warehouse, cached=True),
             **catalog_conf(READ_ONLY, database, warehouse, user=_READER),
             **catalog_conf(BROKEN, "postgresql://nobody@127.0.0.1:9/nothing", warehouse),
+            **far_conf(warehouse),
             "spark.eventLog.enabled": "true",
             "spark.eventLog.dir": f"file://{_made(events_of(warehouse))}",
         }

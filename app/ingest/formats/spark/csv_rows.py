@@ -56,7 +56,7 @@ class CsvRows:
         place = at.get(column.name)
         if place is None:
             return f"CAST(NULL AS {type_sql(column.type)})"
-        return text_value(f"c{place}", column.type, self._values)
+        return text_value(f"c{place}", column.type, self._values, self.dialect.formats)
 
     def _misfits(self, at: dict[str, int]) -> Iterator[tuple[str, str, int]]:
         for number, column in enumerate(self.schema):

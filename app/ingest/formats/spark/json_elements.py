@@ -13,6 +13,7 @@ from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_records import RecordLayers
 from app.ingest.formats.spark.text import text_sql
 from app.ingest.formats.spark.words import FILE, FILE_FLAW, RAW, REJECT, RESCUED
+from app.ingest.formats.strict_text import ISO, TextFormats
 
 _BYTES = "CAST(value AS BINARY)"
 _UNSOUND = f"{FILE_FLAW}FAILED:undecodable:It is not valid JSON."  # as a line it is no JSON, and no element is so
@@ -24,6 +25,7 @@ class ElementLayers:
 
     schema: TableSchema
     max_record_bytes: int
+    formats: TextFormats = ISO
 
     def layers(self, keep: str) -> list[list[str]]:
         """From `value`, FILE and `keep` to what `RecordLayers.layers` gives."""
@@ -40,6 +42,6 @@ class ElementLayers:
             [FILE, keep, f"CASE WHEN NOT ({unreadable}) THEN {tagged.tagged('t')} END AS tag"],
             [FILE, keep, f"{tagged.value_of('tag')} AS d"],
             [FILE, keep, f"explode({each}) AS value"],
-            *RecordLayers(self.schema, self.max_record_bytes).layers(keep),
+            *RecordLayers(self.schema, self.max_record_bytes, self.formats).layers(keep),
             [*ready, FILE, keep, RESCUED, reject, RAW],
         ]

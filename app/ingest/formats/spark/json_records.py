@@ -21,6 +21,7 @@ from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
 from app.ingest.formats.spark.text import bound, joined, names_sql, text_sql, type_sql
 from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
+from app.ingest.formats.strict_text import ISO, TextFormats
 
 _NO_PARTS = "CAST(array() AS ARRAY<STRING>)"
 
@@ -67,15 +68,17 @@ class _Object:
 class RecordLayers:
     """The expressions over one schema."""
 
-    def __init__(self, schema: TableSchema, max_record_bytes: int, *, quick: bool = True) -> None:
-        """`quick`: clean records take the short way, where the schema allows; it changes nothing but time."""
+    def __init__(
+        self, schema: TableSchema, max_record_bytes: int, formats: TextFormats = ISO, *, quick: bool = True
+    ) -> None:
+        """`quick`: clean records take the short way, where schema and formats allow; it changes nothing but time."""
         self.schema = schema
         self.limit = max_record_bytes
-        self.values = TaggedValues()
+        self.values = TaggedValues(formats)
         self._objects: list[_Object] = []
         self._count = 0
         self.top = self._object((), schema.columns)
-        self.quick = QuickRecords.of(schema, max_record_bytes, self.values) if quick else None
+        self.quick = QuickRecords.of(schema, max_record_bytes, self.values) if quick and formats == ISO else None
 
     def _object(self, path: tuple[str, ...], columns: tuple[Column, ...]) -> _Object:
         made = _Object(len(self._objects), path)

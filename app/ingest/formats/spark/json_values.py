@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from app.datatypes import Column, DataType
+from app.ingest.formats.spark.strptime import strptime_sql
 from app.ingest.formats.spark.tagged import items, members, untagged
 from app.ingest.formats.spark.text import bound, joined, moment_sql, text_sql, type_sql
-from app.ingest.formats.strict_text import PATTERNS
+from app.ingest.formats.strict_text import ISO, PATTERNS, TextFormats
 
 # In Java `$` would let a line end stand behind.
 _PARTS = r"^[ns](-?)(?:0*([1-9][0-9]*)|0+)(?:[.](?:([0-9]*[1-9])0*|0+))?(?:[eE]([-+]?[0-9]+))?\z"
@@ -30,6 +31,7 @@ _YEARS = {
 class TaggedValues:
     """Writes the expressions. A value is a column or a variable: it stands more than once."""
 
+    formats: TextFormats = ISO
     _names: Iterator[int] = field(default_factory=count)
 
     def variable(self) -> str:
@@ -101,6 +103,9 @@ class TaggedValues:
 
     def of_text(self, x: str, kind: DataType) -> str:
         """SQL for the untagged text `x`, which stands in it more than once, as a date, moment, UUID or binary."""
+        pattern = self.formats.of(kind)
+        if pattern:
+            return strptime_sql(x, pattern, kind)
         match kind.name:
             case "date":
                 return f"CASE WHEN {x} RLIKE {text_sql(_DAY)} AND {x} >= '0001' THEN try_cast({x} AS DATE) END"

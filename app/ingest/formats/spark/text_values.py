@@ -9,8 +9,9 @@ from app.datatypes import DataType
 from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.moments import MOMENTS, usual_moment
+from app.ingest.formats.spark.strptime import strptime_sql
 from app.ingest.formats.spark.text import bound, moment_sql, text_sql, type_sql
-from app.ingest.formats.strict_text import PATTERNS, decimal_pattern
+from app.ingest.formats.strict_text import ISO, PATTERNS, TextFormats, decimal_pattern
 
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _YEARS = {
@@ -19,14 +20,17 @@ _YEARS = {
 }
 
 
-def text_value(text: str, kind: DataType, values: TaggedValues) -> str:
-    """SQL for the column `text` as `kind`; null when it does not fit."""
+def text_value(text: str, kind: DataType, values: TaggedValues, formats: TextFormats = ISO) -> str:
+    """SQL for the column `text` as `kind`; null when it does not fit. What is inside JSON is ISO 8601 always."""
     if kind.nested:
         return _nested(text, kind, values)
     if kind.name == "string":
         return text
     if kind.name == "binary":
         return f"CAST({text} AS BINARY)"
+    pattern = formats.of(kind)
+    if pattern:
+        return strptime_sql(text, pattern, kind)
     exact = _scalar(f"trim(BOTH ' \\t' FROM {text})", kind)
     return usual_moment(text, kind, exact) if kind.name in MOMENTS else exact
 

@@ -103,6 +103,32 @@ _TYPES: dict[str, File] = {
     ),
 }
 
+_LATIN: dict[str, File] = {
+    "latin.jsonl.gz": gzip.compress(
+        b'{"id": 1, "s": "\xe9\xff\x85\xa0"}\r\n{"id": 2, "\xfc": "\xdf"}\nno\xe9\n', mtime=0
+    ),
+    "mark.jsonl.gz": gzip.compress(b'\xef\xbb\xbf{"id": 3}\n', mtime=0),
+    "plain.jsonl": b'{"id": 4}\n',
+}
+_PACKED = Difference(
+    "a file whose ending tells another compression than the option `compression`",
+    "`FAILED` as `not-on-spark`: by the ending alone Spark tells how a file is packed",
+)
+_LATIN_MARK = Difference(
+    "a file of JSON lines in `latin-1` that begins with a byte order mark of UTF-8",
+    "is read without it (the embedded engine rejects the record)",
+)
+_MOMENTS = "id bigint, s string, day date, at timestamp, tz timestamptz, l array<date>"
+_DATED: dict[str, File] = {
+    "dates.jsonl.gz": packed(
+        '{"day": "31.1.2026", "at": "31/01/26 12:30:00.5", "tz": "1/2/69 0:0:0.000001", "o": {"day": "01.02.2026"}}\n'
+        '{"day": "2026-01-31", "at": "2026-01-31T12:00:00", "tz": "31/02/26 1:1:1.0", "l": ["1.2.2026", null]}\n'
+        '{"day": " 1.2.2026\\n", "at": "1/2/26  12:30:0.1234567", "tz": 31012026, "l": ["2026-01-31"]}\n',
+        "gzip",
+    ),
+    "new.jsonl.gz": packed('{"first": "24.12.2025", "then": "24/12/25 18:00:00.0", "iso": "2025-12-24"}\n', "gzip"),
+}
+
 # --- Parquet ---------------------------------------------------------------------------------
 
 _NOON = datetime(2026, 1, 31, 12, 30, 0, 123456, tzinfo=UTC)
@@ -205,6 +231,18 @@ _CSV_TYPES: dict[str, File] = {
         'x,z,"{""x"": 1, ""x"": 2}","[[1]]","{""a"": 1.0}"\n'
     ),
 }
+_CSV_LATIN: dict[str, File] = {
+    "latin.csv": b'id,s,\xe9\r\n1,"\xfc\n\xff",x\n2,\xa0\x85,\xdf\n3,\xef\xbf\xbd,\n',
+    "mark.csv": b"\xef\xbb\xbfid,s\n4,a\n",
+    "packed.csv.gz": gzip.compress(b"id,s\n5,a\n", mtime=0),
+}
+_CSV_DATED: dict[str, File] = {
+    "dates.csv": (
+        'day,at,tz,l\n20260131,1/31/2026 9:05,12/31/1999 23:59,"[""2026-01-31""]"\n 20260131 ,"1/31/2026\n 9:05",,\n'
+        '2026-01-31,2026-01-31 09:05,2/30/2026 1:1,"[""20260131""]"\n2026131,13/1/2026 1:1,1/1/2026 24:00,[]\n'
+    ),
+    "new.csv": "id,first,then,iso\n9,20251224,12/24/2025 18:00,2025-12-24\n",
+}
 _CSV_OPTIONS: dict[str, File] = {
     "semi.csv": "made by x\n# 'quoted' comment\nid;s;d\n1;'a;b';1\n#2;x;2\n3;NA;-\n4;'it\\'s \\\\ \\n';\n5;'NA';NA\n",
     "open.csv": "made by x\nid;s;d\n6;'a\\'\n",
@@ -259,6 +297,21 @@ GROUPS: tuple[Group, ...] = (
         {"late.jsonl.gz": _CUT_LATE, "more.jsonl.bz2": _MORE_BEHIND},
     ),
     Group("lines_typed", {"columns": {"columns": _TYPED, "on_new_columns": "rescue"}}, _TYPES),
+    Group(
+        "lines_formats",
+        {
+            "format": {
+                "type": "jsonl",
+                "encoding": "latin-1",
+                "compression": "gzip",
+                "date_format": "%d.%m.%Y",
+                "timestamp_format": "%d/%m/%y %H:%M:%S.%f",
+            },
+            "columns": {"columns": f"{_MOMENTS}, o struct<day date>"},
+        },
+        {**_LATIN, **_DATED},
+        {"mark.jsonl.gz": _LATIN_MARK, "plain.jsonl": _PACKED},
+    ),
     Group("lines_new", {"columns": {"columns": "id bigint", "on_new_columns": "fail"}}, _LINES),
     Group("lines_strict", {"columns": {"columns": "id bigint"}, "policies": {"on_error": "fail"}}, _LINES),
     Group(
@@ -286,6 +339,21 @@ GROUPS: tuple[Group, ...] = (
         "csv_typed",
         {"format": {"type": "csv"}, "columns": {"columns": _TYPED, "on_new_columns": "rescue"}},
         _CSV_TYPES,
+    ),
+    Group(
+        "csv_formats",
+        {
+            "format": {
+                "type": "csv",
+                "encoding": "iso-8859-1",
+                "compression": "none",
+                "date_format": "%Y%m%d",
+                "timestamp_format": "%m/%d/%Y %H:%M",
+            },
+            "columns": {"columns": _MOMENTS},
+        },
+        {**_CSV_LATIN, **_CSV_DATED},
+        {"packed.csv.gz": _PACKED},
     ),
     Group(
         "csv_options",
@@ -316,14 +384,19 @@ GROUPS: tuple[Group, ...] = (
 
 REFUSALS: tuple[Refusal, ...] = (
     Refusal(
-        {"format": {"type": "jsonl", "timestamp_format": "%d.%m.%Y"}},
-        "timestamp_format",
-        "the option `timestamp_format`",
+        {"format": {"type": "jsonl", "timestamp_format": "%d.%m.%Y %H:%M %z"}},
+        "%z in the option timestamp_format",
+        "other letters than `%d %m %Y %y %H %M %S %f` in `date_format` and `timestamp_format`, or one twice",
     ),
-    Refusal({"format": {"type": "jsonl", "date_format": "%d.%m.%Y"}}, "date_format", "the option `date_format`"),
-    Refusal({"format": {"type": "jsonl", "encoding": "utf-16"}}, "utf-16", "an `encoding` other than `utf-8`"),
     Refusal(
-        {"format": {"type": "jsonl", "compression": "zstd"}}, "compression=zstd", "a `compression` other than `auto`"
+        {"format": {"type": "jsonl", "encoding": "utf-16"}},
+        "utf-16",
+        "the `encoding` `utf-16` (a line end is no byte of its own in it)",
+    ),
+    Refusal(
+        {"format": {"type": "jsonl", "compression": "zstd"}},
+        "compression=zstd",
+        "the `compression` `zstd` (Hadoop's own is not in every build)",
     ),
     Refusal({"row_columns": {"rescued_data": None}}, "rescued_data", "`rescued_data` switched off"),
     Refusal(

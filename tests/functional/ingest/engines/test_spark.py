@@ -171,7 +171,7 @@ def test_what_was_staged_is_not_seen_until_it_is_published_and_is_published_once
             assert landing.kind is LandingKind.LANDED
             assert landing.snapshot.summary[ATTEMPT] == written.attempt
         with pytest.raises(CommitConflict):
-            spark_publish._cherry_pick(engine.session, engine.table, written.handle.snapshot.snapshot_id)
+            spark_publish.cherry_pick(engine.session, engine.table.name, written.handle.snapshot.snapshot_id)
         engine.discard(written)
     assert len(both.rows("once")) == 1
 
@@ -181,7 +181,7 @@ def test_a_batch_whose_id_was_spent_is_refused_by_iceberg_itself(both):
         assert engine.spend(batch).kind is LandingKind.SPENT
         assert engine.publish(batch, written, {}).kind is LandingKind.SPENT
         with pytest.raises(CommitConflict):
-            spark_publish._cherry_pick(engine.session, engine.table, written.handle.snapshot.snapshot_id)
+            spark_publish.cherry_pick(engine.session, engine.table.name, written.handle.snapshot.snapshot_id)
         engine.discard(written)
         with both.opened("spent") as loaded:
             left = [one.snapshot_id for one in loaded.snapshots()]

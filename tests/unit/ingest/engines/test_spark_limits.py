@@ -43,3 +43,21 @@ def test_other_files_are_read(path):
 def test_a_column_that_spark_cannot_fill_is_refused_by_name(schema, said):
     with pytest.raises(InvalidInput, match=said):
         require_schema("lake.demo.rows", parse_schema(schema))
+
+
+@pytest.mark.parametrize(
+    ("name", "compression", "read"),
+    [
+        ("x.jsonl.gz", "gzip", True),
+        ("x.bz2", "bz2", True),
+        ("x.jsonl", "none", True),
+        ("x.jsonl", "gzip", False),
+        ("x.jsonl.gz", "none", False),
+        ("x.jsonl.gz", "bz2", False),
+    ],
+)
+def test_a_compression_by_name_is_that_of_the_ending_or_the_file_fails(name, compression, read):
+    outcome = unreadable(BatchFile(7, f"/d/{name}", "1-1", 1), FormatShape(type="jsonl", compression=compression))
+    assert (outcome is None) is read
+    if outcome:
+        assert f"that is not compression={compression}" in outcome.error
