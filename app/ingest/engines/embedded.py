@@ -104,7 +104,7 @@ class EmbeddedEngine(TableSide):
         super().__init__(table, shape, schema, settings)
         self.inputs = inputs
         self.clock = clock or SystemClock()
-        self._local = LocalFiles(inputs.store, inputs.spool, settings, shape.format)
+        self._local = LocalFiles(inputs.store, inputs.spool, settings, shape.format, packs=True)
 
     # --- one batch ---------------------------------------------------------------------------
 
