@@ -27,9 +27,10 @@ from app.errors import (
     SourceAccessDenied,
     SourceUnavailable,
 )
-from app.values import BatchFile
+from app.values import BatchFile, Slot
 
 _PREFIX = "spool-"
+_SMALL = 256 * 1024  # up to this many bytes a file is put into a pack, where the reader can take it from one
 _REASONS: dict[type[AutoloaderError], str] = {
     FileChanged: "changed",
     FileMissing: "missing",
@@ -39,8 +40,11 @@ _REASONS: dict[type[AutoloaderError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class SpooledFile:
+    """`offset`: the copy is a part of `local_path`, a pack of many files; None: it is all of it."""
+
     file_id: int
     local_path: Path
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,28 @@ class Fault(Protocol):
 class Source(Protocol):
     """What the spool needs of a store (`app.storage.Store` is one): it answers ids or faults, as they finish."""
 
-    def fetch_many(self, jobs: Sequence[tuple[BatchFile, Path]], concurrency: int) -> Generator[int | Fault]: ...
+    def fetch_many(self, jobs: Sequence[tuple[BatchFile, Path | Slot]], concurrency: int) -> Generator[int | Fault]: ...
+
+
+class _Pack:
+    """One file for many small ones, each in a slot of its listed size, one behind the other.
+
+    Files of their own cost more than the fetch itself: of 20,000 objects of 16 KB, 4 to 9 s of system time in place of
+    0.3 s (measured).
+    """
+
+    def __init__(self, path: Path, files: Sequence[BatchFile]) -> None:
+        self.path = path
+        self.slots: dict[int, Slot] = {}
+        self.left = {file.file_id for file in files}  # not released yet
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        offset = 0
+        for file in files:
+            self.slots[file.file_id] = Slot(self._handle, offset, file.size)
+            offset += file.size
+
+    def close(self) -> None:
+        os.close(self._handle)
 
 
 class Spool:
@@ -76,6 +101,8 @@ class Spool:
         self._max_bytes = max_bytes
         self._concurrency = concurrency
         self._held: dict[int, int] = {}
+        self._packs: dict[int, _Pack] = {}
+        self._packs_made = 0
         self._counting = threading.Lock()
 
     @property
@@ -92,10 +119,16 @@ class Spool:
         self.close()
 
     def fetch(
-        self, store: Source, files: Sequence[BatchFile], stopped: Callable[[], bool] = lambda: False
+        self,
+        store: Source,
+        files: Sequence[BatchFile],
+        stopped: Callable[[], bool] = lambda: False,
+        *,
+        packs: bool = False,
     ) -> list[SpooledFile | SpoolFault]:
         """Copy the files; one answer for each, in their order. A fault is one file's own and stops no other.
 
+        `packs`: small files come as parts of one; it is removed with the last of them.
         `stopped` is asked after each: once it says so, Interrupted is raised. One fetch at a time, but others may be
         released meanwhile.
 
@@ -106,20 +139,20 @@ class Spool:
             file.file_id: self._too_large(file) for file in files if file.size > self._max_bytes
         }
         wanted = [file for file in files if file.file_id not in answers]
-        targets = {file.file_id: self._folder / str(file.file_id) for file in wanted}
-        jobs = [(file, targets[file.file_id]) for file in wanted]
         self._take_room(wanted)
         try:
-            with closing(store.fetch_many(jobs, self._concurrency)) as fetched:
-                for answer in fetched:
-                    if isinstance(answer, int):
-                        answers[answer] = SpooledFile(answer, targets[answer])
-                    else:
-                        answers[answer.file_id] = _fault(answer)
-                        self._free([answer.file_id])
-                    _go_on(stopped)
+            with self._targets(wanted, packs=packs) as targets:
+                jobs = [(file, targets[file.file_id]) for file in wanted]
+                with closing(store.fetch_many(jobs, self._concurrency)) as fetched:
+                    for answer in fetched:
+                        if isinstance(answer, int):
+                            answers[answer] = self._copied(answer, targets[answer])
+                        else:
+                            answers[answer.file_id] = _fault(answer)
+                            self.release([answer.file_id])
+                        _go_on(stopped)
         except BaseException as error:
-            self.release(targets)
+            self.release(file.file_id for file in wanted)
             if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 message = f"The disk of the spool {self._folder.parent} is full."
                 raise SourceUnavailable(message, hint="Free space, or set SPOOL_MAX_BYTES lower.") from error
@@ -127,16 +160,43 @@ class Spool:
         return [answers[file.file_id] for file in files]
 
     def release(self, file_ids: Iterable[int]) -> None:
-        """Remove these files; their space can be used again."""
-        gone = list(file_ids)
-        for file_id in gone:
-            (self._folder / str(file_id)).unlink(missing_ok=True)
-        self._free(gone)
+        """Remove these files; their space can be used again. That of a pack when all its files were released."""
+        for file_id in list(file_ids):
+            with self._counting:
+                pack = self._packs.pop(file_id, None)
+                if pack is not None:
+                    pack.left.discard(file_id)
+                    if pack.left:
+                        continue
+            (pack.path if pack else self._folder / str(file_id)).unlink(missing_ok=True)
+            self._free(pack.slots if pack else [file_id])
 
     def close(self) -> None:
         """Remove everything. May be called twice."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._held.clear()
+        self._packs.clear()
+
+    @contextmanager
+    def _targets(self, files: Sequence[BatchFile], *, packs: bool) -> Iterator[dict[int, Path | Slot]]:
+        """Where each file is to be copied to, as long as the block lasts."""
+        small = [file for file in files if packs and file.size <= _SMALL]
+        if len(small) < 2:  # noqa: PLR2004 a pack of one saves nothing
+            yield {file.file_id: self._folder / str(file.file_id) for file in files}
+            return
+        self._packs_made += 1
+        pack = _Pack(self._folder / f"pack-{self._packs_made}", small)
+        try:
+            self._packs |= dict.fromkeys(pack.slots, pack)
+            alone = [file.file_id for file in files if file.file_id not in pack.slots]
+            yield pack.slots | {file_id: self._folder / str(file_id) for file_id in alone}
+        finally:
+            pack.close()
+
+    def _copied(self, file_id: int, target: Path | Slot) -> SpooledFile:
+        if isinstance(target, Slot):
+            return SpooledFile(file_id, self._packs[file_id].path, target.offset)
+        return SpooledFile(file_id, target)
 
     def _take_room(self, files: Sequence[BatchFile]) -> None:
         needed = sum(file.size for file in files)

@@ -121,6 +121,15 @@ class BatchFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """Room for the copy of one file in an open file that holds many: `size` bytes, `offset` from its beginning."""
+
+    handle: int  # of the open file
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """A fixed, stored set of files that becomes one commit.
 

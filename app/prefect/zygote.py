@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from app.garbage import collect_seldom
+
 ENTRYPOINT = "app.prefect.flows.run_ingestion.run_ingestion_flow"
 PRELOADED = (
     "app.prefect.flows.run_ingestion",
@@ -147,6 +149,7 @@ class Zygote:
 
 def preload() -> None:
     """Import what runs need. Raises what the import raises, and RuntimeError when one has started a thread."""
+    collect_seldom()
     for name in PRELOADED:
         importlib.import_module(name)
     # A fork would lose it, and wait for its locks for ever. (Those of OpenBLAS and jemalloc know of forks.)

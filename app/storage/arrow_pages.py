@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from arro3.core import RecordBatch
 
 
+# As the library gives moments. A cast would import Arrow's functions, for a run that needs no other of them.
+_MOMENT = pa.timestamp("us", "UTC")
+
+
 def version_of(e_tag: str | None, size: int, modified_at: datetime) -> str:
     """The ETag without its quotes, or `size-mtime` (whole seconds: that is all a response header has)."""
     if e_tag:
@@ -27,7 +31,10 @@ def to_objects(batch: RecordBatch, root: str) -> FoundFiles:
     """The rows of one listing chunk; `root` is put before each key."""
     rows = pa.record_batch(batch)
     sizes = rows.column("size").to_pylist()
-    times = rows.column("last_modified").cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+    moments = rows.column("last_modified")
+    if moments.type != _MOMENT:
+        moments = moments.cast(_MOMENT)
+    times = moments.view(pa.int64()).to_pylist()
     versions = [
         tag.strip('"') if tag else f"{size}-{time // 1_000_000}"
         for tag, size, time in zip(rows.column("e_tag").to_pylist(), sizes, times, strict=True)

@@ -10,12 +10,15 @@ from typing import Protocol
 
 from app.errors import AutoloaderError
 from app.found_files import FoundFiles
-from app.values import BatchFile, FoundFile
+from app.values import BatchFile, FoundFile, Slot
 
 ObjectInfo = FoundFile
 
-# One object version, and the file to copy it to.
-FetchJob = tuple[BatchFile, Path]
+# Where a copy goes: a file of its own, or a part of one that holds many.
+Target = Path | Slot
+
+# One object version, and where to copy it to.
+FetchJob = tuple[BatchFile, Target]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,11 @@ class Store(Protocol):
     def stat(self, path: str) -> ObjectInfo:
         """The object at `path` as it is now. Raises FileMissing."""
 
-    def fetch(self, path: str, version: str, target: Path) -> None:
-        """Copy exactly that version to `target`. Raises FileChanged or FileMissing and then leaves no file."""
+    def fetch(self, path: str, version: str, target: Target) -> None:
+        """Copy exactly that version to `target`. Raises FileChanged or FileMissing and then leaves no file.
+
+        A slot takes its own size and nothing else: an object that has another one raises FileChanged.
+        """
 
     def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
         """Copy side by side; answer the id of each file that is there, or its fault, as they finish.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
 
-from app.errors import FileChanged, FileMissing, SourceAccessDenied, SourceUnavailable
+from app.errors import FileChanged, FileMissing, SourceAccessDenied
 from app.storage.arrow_pages import version_of
-from app.storage.contract import FetchFault, FetchJob
+from app.storage.contract import FetchFault, FetchJob, Target
+from app.storage.copying import changed, write_copy
 from app.storage.faults import translated
 from app.storage.threads import side_by_side
 
@@ -26,7 +25,7 @@ _LONGEST_SIZE = 19  # digits of the largest 64-bit number
 
 
 def fetch_plain(
-    native: S3Store | AzureStore | GCSStore, key: str, file: tuple[str, str], target: Path, secrets: Sequence[str]
+    native: S3Store | AzureStore | GCSStore, key: str, file: tuple[str, str], target: Target, secrets: Sequence[str]
 ) -> None:
     """Copy `file`, a path and its version, through the library. Raises FileChanged, and what the store answers."""
     path, version = file
@@ -35,22 +34,24 @@ def fetch_plain(
         meta = answer.meta
         whole = answer.bytes() if meta["size"] <= _CHUNK else None
     if version_of(meta["e_tag"], meta["size"], meta["last_modified"]) != version:
-        raise _changed(path)
-    _write(target, _chunks(answer, path, secrets) if whole is None else iter([whole]), meta["size"])
+        raise changed(path)
+    chunks = _chunks(answer, path, secrets) if whole is None else iter([whole])
+    write_copy(target, chunks, meta["size"], path)
 
 
-def fetch_signed(signed: SignedS3, key: str, file: tuple[str, str], target: Path) -> None:
+def fetch_signed(signed: SignedS3, key: str, file: tuple[str, str], target: Target) -> None:
     """The same by a signed URL."""
     path, version = file
     with signed.get(key, {"If-Match": f'"{version}"'} if _is_strong(version) else {}) as answer:
         etag = (answer.headers.get("ETag") or "").strip('"')
         if _is_strong(version) and etag != version:
-            raise _changed(path)
-        _write(target, iter(lambda: answer.read(_CHUNK), b""), int(answer.headers.get("Content-Length", -1)))
+            raise changed(path)
+        chunks = iter(lambda: answer.read(_CHUNK), b"")
+        write_copy(target, chunks, int(answer.headers.get("Content-Length", -1)), path)
 
 
 def fetch_side_by_side(
-    fetch: Callable[[str, str, Path], None], jobs: Sequence[FetchJob], concurrency: int
+    fetch: Callable[[str, str, Target], None], jobs: Sequence[FetchJob], concurrency: int
 ) -> Generator[int | FetchFault]:
     """Run the jobs in threads. The first error that is not one file's own stops all and is raised.
 
@@ -80,24 +81,6 @@ def _chunks(answer: obstore.GetResult, path: str, secrets: Sequence[str]) -> Ite
         yield chunk
 
 
-def _write(target: Path, chunks: Iterator[Buffer], size: int) -> None:
-    """Bytes to a new file; all of them, or SourceUnavailable. Plain descriptors: half the cost of a file object."""
-    written = 0
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        for chunk in chunks:
-            rest = memoryview(chunk)
-            while rest:
-                count = os.write(handle, rest)
-                written += count
-                rest = rest[count:]
-    finally:
-        os.close(handle)
-    if size >= 0 and written != size:
-        message = f"Only {written} of {size} bytes arrived."
-        raise SourceUnavailable(message, hint="Run again.")
-
-
 def _is_strong(version: str) -> bool:
     """Whether the version is an ETag that If-Match can compare: not a weak one, and not our `size-mtime`."""
     return not version.startswith("W/") and not _is_size_and_time(version)
@@ -107,8 +90,3 @@ def _is_size_and_time(version: str) -> bool:
     size, dash, seconds = version.partition("-")
     # A multipart ETag is 32 hex digits and a part count; no object is 10^31 bytes large.
     return bool(dash) and size.isdecimal() and seconds.isdecimal() and len(size) <= _LONGEST_SIZE
-
-
-def _changed(path: str) -> FileChanged:
-    message = f"{path} changed after it was discovered."
-    return FileChanged(message, hint="The new version is discovered by the next run.")

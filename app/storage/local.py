@@ -15,7 +15,9 @@ from pathlib import Path
 
 from app.errors import FileChanged, FileMissing, SourceAccessDenied, SourceError, SourceNotFound, SourceUnavailable
 from app.found_files import FoundFiles
-from app.storage.contract import FetchFault, FetchJob, ObjectInfo
+from app.storage.contract import FetchFault, FetchJob, ObjectInfo, Target
+from app.storage.copying import discard, put
+from app.values import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,17 @@ class LocalStore:
             raise FileMissing(message, hint="A folder or a device took its place.")
         return _info(path, found)
 
-    def fetch(self, path: str, version: str, target: Path) -> None:
+    def fetch(self, path: str, version: str, target: Target) -> None:
         try:
             self._require(path, version)
             with _translated(path, missing=FileMissing):
-                shutil.copyfile(path, target)
+                if isinstance(target, Slot):
+                    put(target, [Path(path).read_bytes()], path)
+                else:
+                    shutil.copyfile(path, target)
             self._require(path, version)
         except SourceError:
-            target.unlink(missing_ok=True)
+            discard(target)
             raise
 
     def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:

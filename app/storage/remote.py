@@ -15,7 +15,8 @@ from app.errors import FileChanged, FileMissing, InvalidInput, SourceError
 from app.found_files import FoundFiles
 from app.storage.address import Address, join
 from app.storage.arrow_pages import version_of
-from app.storage.contract import FetchFault, FetchJob, ObjectInfo
+from app.storage.contract import FetchFault, FetchJob, ObjectInfo, Target
+from app.storage.copying import discard
 from app.storage.faults import translated
 from app.storage.fetching import fetch_plain, fetch_side_by_side, fetch_signed
 from app.storage.keys import is_plain
@@ -76,7 +77,7 @@ class RemoteStore:
         modified = meta["last_modified"]
         return ObjectInfo(path, version_of(meta["e_tag"], meta["size"], modified), meta["size"], modified)
 
-    def fetch(self, path: str, version: str, target: Path) -> None:
+    def fetch(self, path: str, version: str, target: Target) -> None:
         key = self._key(path)
         try:
             if is_plain(key):
@@ -84,11 +85,11 @@ class RemoteStore:
             else:
                 fetch_signed(self._signed(path), key, (path, version), target)
         except FileChanged:
-            target.unlink(missing_ok=True)
+            discard(target)
             self.stat(path)  # Azure refuses If-Match for an object that is gone, too: then this raises FileMissing
             raise
         except SourceError:
-            target.unlink(missing_ok=True)
+            discard(target)
             raise
 
     def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -60,6 +61,68 @@ def test_more_than_fits_is_refused_until_room_is_made(s3, tmp_path):
         assert len(spool.fetch(store, files[8:])) == 2
 
 
+def copies(answers):
+    """What each answer's copy holds, in a file of its own or in a pack; None for a fault."""
+    return [
+        None
+        if isinstance(answer, SpoolFault)
+        else answer.local_path.read_bytes()[answer.offset or 0 :][: 3 if answer.offset is not None else None]
+        for answer in answers
+    ]
+
+
+@pytest.mark.parametrize("service", ["s3", "azurite", "gcs"])
+def test_small_files_share_one_and_a_fault_among_them_is_its_own(service, request, tmp_path):
+    bucket = request.getfixturevalue(service)
+    store = open_store(bucket.url, bucket.options, timeout_seconds=10, retries=1)
+    large = os.urandom(300 * 1024)
+    data = [b"aaa", large, b"bbb", b"ccc", b"ddd", b"eee"]
+    infos = [store.stat(bucket.put(f"{n} %", part)) for n, part in enumerate(data)]
+    files = [BatchFile(n, info.path, info.version, info.size) for n, info in enumerate(infos, 1)]
+    bucket.put("2 %", b"changed")
+    bucket.remove("4 %")
+    with Spool(tmp_path, 10**6, 4) as spool:
+        answers = spool.fetch(store, files, packs=True)
+        assert [getattr(answer, "reason", "") for answer in answers] == ["", "", "changed", "", "missing", ""]
+        assert copies(answers) == [b"aaa", large, None, b"ccc", None, b"eee"]
+        assert sorted(path.name for path in spool.folder.iterdir()) == ["2", "pack-1"]
+
+
+def test_an_object_of_another_size_than_was_listed_is_changed_and_hurts_no_neighbour(s3, tmp_path):
+    store, files = seeded(s3, 3)
+    files[1] = BatchFile(files[1].file_id, files[1].path, files[1].version, 2)
+    files[2] = BatchFile(files[2].file_id, s3.put("new\nline", b"too long"), "", 1)
+    files[2] = BatchFile(files[2].file_id, files[2].path, store.stat(files[2].path).version, 1)
+    files.append(BatchFile(1003, files[0].path, files[0].version, 1))
+    with Spool(tmp_path, 1000, 4) as spool:
+        answers = spool.fetch(store, files, packs=True)
+        assert [getattr(answer, "reason", "") for answer in answers] == ["", "changed", "changed", ""]
+        assert next(iter(spool.folder.iterdir())).read_bytes() == b"0\0\0\0" + b"0"
+
+
+def test_a_pack_goes_and_gives_its_room_back_with_the_last_of_its_files(s3, tmp_path):
+    store, files = seeded(s3, 10)
+    with Spool(tmp_path, 12, 2) as spool:
+        spool.fetch(store, files[:8], packs=True)
+        spool.release(file.file_id for file in files[1:8])
+        assert [path.name for path in spool.folder.iterdir()] == ["pack-1"]
+        with pytest.raises(InvalidInput, match="4 bytes are free"):
+            spool.fetch(store, [BatchFile(1, file.path, file.version, 6) for file in files[8:]])
+        spool.release([files[0].file_id])
+        assert not list(spool.folder.iterdir())
+        assert len(spool.fetch(store, files, packs=True)) == 10
+
+
+def test_a_fetch_of_a_pack_that_is_stopped_leaves_nothing(s3, tmp_path):
+    store, files = seeded(s3, 20)
+    asked = itertools.count(1)
+    with Spool(tmp_path, 30, 2) as spool:
+        with pytest.raises(Interrupted):
+            spool.fetch(store, files, lambda: next(asked) == 3, packs=True)
+        assert not list(spool.folder.iterdir())
+        assert len(spool.fetch(store, files, packs=True)) == 20, "its room is free again"
+
+
 def test_a_store_that_does_not_answer_stops_the_fetch_and_leaves_nothing(tmp_path):
     options = {"endpoint": f"http://127.0.0.1:{free_ports(1)[0]}", "access_key_id": "k", "secret_access_key": "s"}
     store = open_store("s3://bucket", options, timeout_seconds=2, retries=0)
@@ -71,11 +134,14 @@ def test_a_store_that_does_not_answer_stops_the_fetch_and_leaves_nothing(tmp_pat
 
 def test_a_full_disk_is_told_of(s3, tmp_path):
     # /dev/full is the kernel's own full disk.
-    store, files = seeded(s3, 1)
+    store, files = seeded(s3, 3)
     with Spool(tmp_path, 1000, 1) as spool:
-        (next(tmp_path.iterdir()) / str(files[0].file_id)).symlink_to("/dev/full")
+        (spool.folder / str(files[0].file_id)).symlink_to("/dev/full")
         with pytest.raises(SourceUnavailable, match="is full"):
-            spool.fetch(store, files)
+            spool.fetch(store, files[:1])
+        (spool.folder / "pack-1").symlink_to("/dev/full")
+        with pytest.raises(SourceUnavailable, match="is full"):
+            spool.fetch(store, files, packs=True)
 
 
 def test_closing_removes_the_files(s3, tmp_path):

@@ -105,7 +105,7 @@ class EmbeddedEngine(TableSide):
         self.table: Table = table
         self.inputs = inputs
         self.clock = clock or SystemClock()
-        self._local = LocalFiles(inputs.store, inputs.spool, settings, shape.format)
+        self._local = LocalFiles(inputs.store, inputs.spool, settings, shape.format, packs=True)
 
     # --- one batch ---------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ import traceback
 from typing import BinaryIO
 
 from app.errors import AutoloaderError
+from app.garbage import collect_seldom
 from app.ingest.engines import parse_wire
 from app.ingest.formats.contract import ParseRequest
 
@@ -29,6 +30,7 @@ _DISK_FULL = ("No space left on device", "Disk quota exceeded")
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    collect_seldom()
     _limit(_arguments())
     for asked_to_end in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # Sent to all processes of a service at once: the parent ends its work, and us with it. A child that went

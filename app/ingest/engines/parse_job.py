@@ -13,7 +13,15 @@ from app.ingest.engines.parse_isolation import copy_isolated
 from app.ingest.engines.parse_output import Counts, Output
 from app.ingest.engines.parse_session import session
 from app.ingest.formats.base import FILE, RESCUED, Format, InferJob, Job, NewColumn, Reading, ReadJob, Verifies
-from app.ingest.formats.contract import InferRequest, InferResult, ParsedFile, ParseFile, ParseRequest, ParseResult
+from app.ingest.formats.contract import (
+    READ_FROM_PACKS,
+    InferRequest,
+    InferResult,
+    ParsedFile,
+    ParseFile,
+    ParseRequest,
+    ParseResult,
+)
 from app.ingest.formats.streams import BadFile, precheck, unchanged
 from app.ingest.threshold import over_threshold
 
@@ -24,7 +32,6 @@ _HOMES = {
     "tsv": ("csv", "TSV"),
     "parquet": ("parquet", "PARQUET"),
 }
-_WITHOUT_PATHS = frozenset({"jsonl", "json"})  # read by ourselves: DuckDB needs no access to the sources
 
 
 def format_named(name: str) -> Format:
@@ -75,7 +82,8 @@ def infer(request: InferRequest) -> InferResult:
 
 
 def _sources(request: ParseRequest | InferRequest) -> tuple[ParseFile, ...]:
-    return () if request.format in _WITHOUT_PATHS else request.files
+    """What DuckDB needs access to."""
+    return () if request.format in READ_FROM_PACKS else request.files
 
 
 class _Parse:
@@ -158,7 +166,7 @@ def _present(job: Job) -> tuple[ParseFile, ...]:
     good = []
     for file in job.files:
         try:
-            size = precheck(file).st_size
+            size = precheck(file)
         except BadFile as bad:
             job.fail(file, bad.reason, bad.error, bad.state)
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any, cast
 
 from app.datatypes import Column, TableSchema, schema_from_json, schema_to_json
@@ -23,6 +24,10 @@ from app.ingest.formats.contract import (
 )
 
 Message = dict[str, Any]
+
+# Files are many: they travel as plain lists of their fields, in the order of the dataclass.
+_FILE = attrgetter(*(entry.name for entry in fields(ParseFile)))
+_PARSED = attrgetter(*(entry.name for entry in fields(ParsedFile)))
 
 
 def encode(message: Mapping[str, object]) -> bytes:
@@ -71,7 +76,7 @@ def parse_result_from_json(data: Message) -> ParseResult:
     return ParseResult(
         data_files=tuple(data["data_files"]),
         reject_file=data["reject_file"],
-        files=tuple(ParsedFile(**item) for item in data["files"]),
+        files=tuple(ParsedFile(*item) for item in data["files"]),
         new_columns=tuple(_new_from_json(item) for item in data["new_columns"]),
     )
 
@@ -81,7 +86,7 @@ def infer_result_from_json(data: Message) -> InferResult:
         schema=schema_from_json(data["schema"]),
         evidence=tuple(Evidence(**item) for item in data["evidence"]),
         rows=tuple(data["rows"]),
-        problems=tuple(ParsedFile(**item) for item in data["problems"]),
+        problems=tuple(ParsedFile(*item) for item in data["problems"]),
         outliers=tuple(Outlier(**item) for item in data["outliers"]),
         hints=tuple(data["hints"]),
     )
@@ -94,15 +99,17 @@ def _flat(item: ParseRequest | InferRequest | ParseResult | InferResult) -> Mess
         value = getattr(item, entry.name)
         if entry.name in {"schema", "new_columns"}:
             continue
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and value and isinstance(value[0], (ParseFile, ParsedFile)):
+            value = list(map(_FILE if isinstance(value[0], ParseFile) else _PARSED, value))
+        elif isinstance(value, tuple):
             value = [asdict(part) if hasattr(part, "__dataclass_fields__") else part for part in value]
         data[entry.name] = asdict(value) if hasattr(value, "__dataclass_fields__") else value
     return data
 
 
-def _file(data: Message) -> ParseFile:
-    stat = data.pop("expected_stat", None)
-    return ParseFile(**data, expected_stat=tuple(stat) if stat else None)
+def _file(values: list[Any]) -> ParseFile:
+    fixed: list[Any] = [tuple(value) if isinstance(value, list) else value for value in values]
+    return ParseFile(*fixed)
 
 
 def _pair(value: list[Any] | None) -> tuple[str, int] | None:

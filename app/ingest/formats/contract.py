@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from app.datatypes import Column, TableSchema
 
+# Formats whose bytes we read ourselves; of the others DuckDB or Arrow opens the file by its path.
+READ_FROM_PACKS = frozenset({"jsonl", "json"})
+
 
 @dataclass(frozen=True, slots=True)
 class ParseFile:
@@ -17,6 +20,8 @@ class ParseFile:
 
     `expected_stat` is `(size, mtime_ns)` for a file read in place: when the file differs before or
     after the read, its outcome is `changed` and none of its rows are kept. None for a spooled copy.
+    With an `offset` the bytes are `size` of those of `local_path`, which holds many files: only for formats that are
+    READ_FROM_PACKS, and only small ones.
     """
 
     file_id: int
@@ -25,6 +30,7 @@ class ParseFile:
     size: int
     compression: str  # none, gzip, zstd, bz2: already decided, never `auto`
     expected_stat: tuple[int, int] | None = None
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from app.ingest.formats.base import RAW_LIMIT, Job
 from app.ingest.formats.contract import ParseFile
 from app.ingest.formats.lines import Ints, Piece
-from app.ingest.formats.streams import BadFile, check_encoding, read_chunks
+from app.ingest.formats.streams import BadFile, check_encoding, packed_bytes, read_chunks
 
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _BLANK = b" \t\r\n"
@@ -130,9 +130,8 @@ class SmallFiles:
         if file.size > _SMALL or file.compression != "none" or job.options.get("encoding"):
             return False
         try:
-            with open(file.local_path, "rb", buffering=0) as handle:  # noqa: PTH123 20,000 times a batch
-                data = handle.read(_SMALL + 1)
-        except OSError:
+            data = _bytes_of(file)
+        except (OSError, BadFile):
             return False
         if len(data) > _SMALL or data[:1] != b"{" or b"\r" in data:
             return False
@@ -156,6 +155,14 @@ class SmallFiles:
         self._ids, self._texts, self.size = [], [], 0
         if len(found.starts):
             yield Piece(ids, found.data, found.starts, found.ends, lines, found.cut - begins[which], found.flaws)
+
+
+def _bytes_of(file: ParseFile) -> bytes:
+    """All bytes, or more than a small file has."""
+    if file.offset is not None:
+        return packed_bytes(file)
+    with open(file.local_path, "rb", buffering=0) as handle:  # noqa: PTH123 20,000 times a batch
+        return handle.read(_SMALL + 1)
 
 
 def _too_long(file: ParseFile, head: bytes, line: int, offset: int, limit: int) -> Piece:

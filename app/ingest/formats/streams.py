@@ -59,8 +59,10 @@ def check_encoding(value: object) -> str:
     return _ENCODINGS[name]
 
 
-def precheck(file: ParseFile) -> os.stat_result:
-    """The file's stat. Raises BadFile: `missing`, `denied`, `not-this-format` (a folder), `changed`."""
+def precheck(file: ParseFile) -> int:
+    """The file's size. Raises BadFile: `missing`, `denied`, `not-this-format` (a folder), `changed`."""
+    if file.offset is not None:
+        return file.size  # our own copy, just made: reading it tells the rest
     try:
         found = os.stat(file.local_path)  # noqa: PTH116 20,000 times a batch
         if not stat.S_ISREG(found.st_mode):
@@ -76,7 +78,7 @@ def precheck(file: ParseFile) -> os.stat_result:
         raise BadFile("undecodable", f"{file.path} cannot be read: {exc.strerror}.") from exc
     if file.expected_stat is not None and (found.st_size, found.st_mtime_ns) != tuple(file.expected_stat):
         raise BadFile("changed", f"{file.path} changed after it was listed.")
-    return found
+    return found.st_size
 
 
 def unchanged(file: ParseFile) -> bool:
@@ -154,16 +156,38 @@ def _decoded(file: ParseFile, limits: ParseLimits, encoding: str) -> Iterator[by
 
 
 def _raw(file: ParseFile, limits: ParseLimits) -> Iterator[bytes]:
+    if file.offset is not None:
+        yield from _from_pack(file, limits)
+        return
     if file.compression == "none":
         with _reading(file), Path(file.local_path).open("rb", buffering=0) as handle:
             while chunk := handle.read(CHUNK):
                 yield chunk
         return
-    with (
-        _reading(file),
-        pa.OSFile(file.local_path) as packed,
-        pa.CompressedInputStream(packed, file.compression) as plain,
-    ):
+    with _reading(file), pa.OSFile(file.local_path) as packed:
+        yield from _plain(file, limits, packed)
+
+
+def _from_pack(file: ParseFile, limits: ParseLimits) -> Iterator[bytes]:
+    with _reading(file):
+        data = packed_bytes(file)
+        if file.compression == "none":
+            yield data
+        else:
+            yield from _plain(file, limits, pa.BufferReader(data))
+
+
+def packed_bytes(file: ParseFile) -> bytes:
+    """All bytes of a file in a pack, as they are. Raises OSError, and BadFile where they are not all there."""
+    with open(file.local_path, "rb", buffering=0) as pack:  # noqa: PTH123 20,000 times a batch
+        data = os.pread(pack.fileno(), file.size, file.offset or 0)
+    if len(data) != file.size:
+        raise BadFile("changed", f"The copy of {file.path} in the spool was cut short.")
+    return data
+
+
+def _plain(file: ParseFile, limits: ParseLimits, packed: pa.NativeFile) -> Iterator[bytes]:
+    with pa.CompressedInputStream(packed, file.compression) as plain:
         produced = 0
         while chunk := plain.read(CHUNK):
             produced += len(chunk)

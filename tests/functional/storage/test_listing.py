@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -210,3 +214,14 @@ def test_a_check_goes_as_far_as_it_can(place):
     steps = check(f"{place.url}-gone", place.options)
     assert [(step.name, step.ok) for step in steps] == [("open", True), ("list", False)]
     assert [(step.name, step.ok) for step in check(place.url, {"colour": "red"})] == [("open", False)]
+
+
+def test_a_listing_imports_none_of_arrows_functions(s3):
+    s3.put("a")
+    code = (
+        "import json, sys; from app.storage import open_store; url, options = map(json.loads, sys.argv[1:]);"
+        " assert [path for page in open_store(url, options).list() for path in page.paths] == [url + '/a'];"
+        " sys.exit('pyarrow.compute' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, json.dumps(s3.url), json.dumps(s3.options)]
+    subprocess.run(command, cwd=Path(__file__).parents[3], check=True)

@@ -85,6 +85,7 @@ def test_the_child_sees_nothing_of_our_environment(own, small, tmp_path, monkeyp
         "LC_CTYPE",
         "MALLOC_MMAP_THRESHOLD_",
         "MALLOC_TRIM_THRESHOLD_",
+        "OPENBLAS_NUM_THREADS",
     }
     assert not [c for c in psutil.Process(sandbox.pid).net_connections() if c.status != psutil.CONN_NONE]
 

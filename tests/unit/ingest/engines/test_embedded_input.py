@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -12,10 +13,11 @@ from app.config import Settings
 from app.errors import SourceUnavailable
 from app.ingest.engines import embedded_input
 from app.ingest.engines.embedded_input import LocalFiles
+from app.ingest.formats.contract import ParseFile
 from app.schemas.ingestion import FormatShape
 from app.spool import Spool
 from app.storage import Store
-from app.values import BatchFile
+from app.values import BatchFile, Slot
 
 
 class Shelf:
@@ -26,10 +28,13 @@ class Shelf:
     def __init__(self, at: Callable[[BatchFile], None] = lambda file: None) -> None:
         self.at = at
 
-    def fetch_many(self, jobs: Sequence[tuple[BatchFile, Path]], concurrency: int) -> Generator[int]:
+    def fetch_many(self, jobs: Sequence[tuple[BatchFile, Path | Slot]], concurrency: int) -> Generator[int]:
         for file, target in jobs:
             self.at(file)
-            target.write_bytes(b"x" * file.size)
+            if isinstance(target, Slot):
+                os.pwrite(target.handle, b"x" * file.size, target.offset)
+            else:
+                target.write_bytes(b"x" * file.size)
             yield file.file_id
 
 
@@ -43,14 +48,19 @@ def local(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded_input, "_LEAST_GROUP", 100)
     opened: list[Spool] = []
 
-    def make(shelf: Shelf, most: int = 10_000) -> LocalFiles:
+    def make(shelf: Shelf, most: int = 10_000, kind: str = "jsonl", *, packs: bool = True) -> LocalFiles:
         opened.append(Spool(tmp_path, most, 2))
         settings = Settings(_env_file=None, spool_max_bytes=most)
-        return LocalFiles(cast("Store", shelf), opened[-1], settings, FormatShape(type="jsonl"))
+        return LocalFiles(cast("Store", shelf), opened[-1], settings, FormatShape(type=kind), packs=packs)
 
     yield make
     for spool in opened:
         spool.close()
+
+
+def holds(file: ParseFile) -> bool:
+    """Whether its bytes are there."""
+    return Path(file.local_path).read_bytes()[file.offset or 0 :][: file.size] == b"x" * file.size
 
 
 def ids(group: Any) -> list[int]:
@@ -67,9 +77,10 @@ def test_the_next_group_is_on_its_way_while_one_is_worked_on(local):
 
 @pytest.mark.parametrize("sizes", [[60] * 20, [10, 300, 10, 10, 300], [1] * 7, [400, 400, 400]])
 @pytest.mark.parametrize("most", [400, 500, 10_000])
-def test_every_file_comes_once_and_the_spool_never_holds_more_than_fits(local, sizes, most):
+@pytest.mark.parametrize("packs", [True, False])
+def test_every_file_comes_once_and_the_spool_never_holds_more_than_fits(local, sizes, most, packs):
     held: list[int] = []
-    one = local(Shelf(lambda file: held.append(file.size + used())), most)
+    one = local(Shelf(lambda file: held.append(file.size + used())), most, packs=packs)
 
     def used() -> int:
         total = 0
@@ -81,11 +92,18 @@ def test_every_file_comes_once_and_the_spool_never_holds_more_than_fits(local, s
     came = []
     for good, bad in one.groups(files(*sizes)):
         assert not bad
-        assert all(Path(file.local_path).stat().st_size == file.size for file in good)
+        assert all(holds(file) for file in good)
         came += [file.file_id for file in good]
     assert came == list(range(1, len(sizes) + 1))
     assert max(held) <= most
     assert used() == 0
+
+
+@pytest.mark.parametrize(("kind", "packs", "parts"), [("json", True, 3), ("csv", True, 0), ("jsonl", False, 0)])
+def test_files_come_as_parts_of_one_only_where_their_reader_takes_that(local, kind, packs, parts):
+    ((good, _),) = local(Shelf(), kind=kind, packs=packs).groups(files(5, 6, 7))
+    assert sum(file.offset is not None for file in good) == parts
+    assert len({file.local_path for file in good}) == (1 if parts else 3)
 
 
 def test_a_batch_is_cut_into_few_groups_and_leaves_no_crumbs(local):

@@ -19,7 +19,11 @@ from app.ingest.formats.contract import (
 )
 
 LIMITS = ParseLimits(1, 2, 3, 4, 5, 6)
-FILES = (ParseFile(2**62, "s3://b/ü\n'", "/tmp/x", 7, "gzip", (7, 2**60)), ParseFile(2, "b", "c", 0, "none"))
+FILES = (
+    ParseFile(2**62, "s3://b/ü\n'", "/tmp/x", 7, "gzip", (7, 2**60)),
+    ParseFile(2, "b", "c", 0, "none"),
+    ParseFile(3, "d", "pack", 5, "none", offset=2**40),
+)
 SCHEMA = TableSchema(
     (Column("id", primitive("bigint"), required=True, field_id=4), *parse_schema("n struct<x: array<int>>"))
 )
