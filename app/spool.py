@@ -72,6 +72,22 @@ class Source(Protocol):
     def fetch_many(self, jobs: Sequence[tuple[BatchFile, Path | Slot]], concurrency: int) -> Generator[int | Fault]: ...
 
 
+class _OpenFile:
+    """Closed once nobody has it any more: a thread that a second interrupt left behind must not write by a number that
+    belongs to another file by then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+
+    def fileno(self) -> int:
+        return self._handle
+
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            os.close(self._handle)
+
+
 class _Pack:
     """One file for many small ones, each in a slot of its listed size, one behind the other.
 
@@ -81,16 +97,16 @@ class _Pack:
 
     def __init__(self, path: Path, files: Sequence[BatchFile]) -> None:
         self.path = path
-        self.slots: dict[int, Slot] = {}
-        self.left = {file.file_id for file in files}  # not released yet
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        offset = 0
-        for file in files:
-            self.slots[file.file_id] = Slot(self._handle, offset, file.size)
-            offset += file.size
+        self.file_ids = [file.file_id for file in files]
+        self.left = set(self.file_ids)  # not released yet
 
-    def close(self) -> None:
-        os.close(self._handle)
+    def slots(self, files: Sequence[BatchFile]) -> dict[int, Slot]:
+        """Where each file goes to. The pack is open as long as somebody has one of them."""
+        handle, offset, slots = _OpenFile(self.path), 0, {}
+        for file in files:
+            slots[file.file_id] = Slot(handle, offset, file.size)
+            offset += file.size
+        return slots
 
 
 class Spool:
@@ -141,16 +157,16 @@ class Spool:
         wanted = [file for file in files if file.file_id not in answers]
         self._take_room(wanted)
         try:
-            with self._targets(wanted, packs=packs) as targets:
-                jobs = [(file, targets[file.file_id]) for file in wanted]
-                with closing(store.fetch_many(jobs, self._concurrency)) as fetched:
-                    for answer in fetched:
-                        if isinstance(answer, int):
-                            answers[answer] = self._copied(answer, targets[answer])
-                        else:
-                            answers[answer.file_id] = _fault(answer)
-                            self.release([answer.file_id])
-                        _go_on(stopped)
+            targets = self._targets(wanted, packs=packs)
+            jobs = [(file, targets[file.file_id]) for file in wanted]
+            with closing(store.fetch_many(jobs, self._concurrency)) as fetched:
+                for answer in fetched:
+                    if isinstance(answer, int):
+                        answers[answer] = self._copied(answer, targets[answer])
+                    else:
+                        answers[answer.file_id] = _fault(answer)
+                        self.release([answer.file_id])
+                    _go_on(stopped)
         except BaseException as error:
             self.release(file.file_id for file in wanted)
             if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -169,7 +185,7 @@ class Spool:
                     if pack.left:
                         continue
             (pack.path if pack else self._folder / str(file_id)).unlink(missing_ok=True)
-            self._free(pack.slots if pack else [file_id])
+            self._free(pack.file_ids if pack else [file_id])
 
     def close(self) -> None:
         """Remove everything. May be called twice."""
@@ -177,21 +193,16 @@ class Spool:
         self._held.clear()
         self._packs.clear()
 
-    @contextmanager
-    def _targets(self, files: Sequence[BatchFile], *, packs: bool) -> Iterator[dict[int, Path | Slot]]:
-        """Where each file is to be copied to, as long as the block lasts."""
+    def _targets(self, files: Sequence[BatchFile], *, packs: bool) -> dict[int, Path | Slot]:
+        """Where each file is to be copied to."""
+        alone: dict[int, Path | Slot] = {file.file_id: self._folder / str(file.file_id) for file in files}
         small = [file for file in files if packs and file.size <= _SMALL]
         if len(small) < 2:  # noqa: PLR2004 a pack of one saves nothing
-            yield {file.file_id: self._folder / str(file.file_id) for file in files}
-            return
+            return alone
         self._packs_made += 1
         pack = _Pack(self._folder / f"pack-{self._packs_made}", small)
-        try:
-            self._packs |= dict.fromkeys(pack.slots, pack)
-            alone = [file.file_id for file in files if file.file_id not in pack.slots]
-            yield pack.slots | {file_id: self._folder / str(file_id) for file_id in alone}
-        finally:
-            pack.close()
+        self._packs |= dict.fromkeys(pack.file_ids, pack)
+        return alone | pack.slots(small)
 
     def _copied(self, file_id: int, target: Path | Slot) -> SpooledFile:
         if isinstance(target, Slot):

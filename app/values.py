@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from app.datatypes import Column, TableSchema
@@ -120,11 +121,15 @@ class BatchFile:
     size: int
 
 
+class OpenFile(Protocol):
+    def fileno(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """Room for the copy of one file in an open file that holds many: `size` bytes, `offset` from its beginning."""
 
-    handle: int  # of the open file
+    handle: OpenFile
     offset: int
     size: int
 

@@ -38,7 +38,7 @@ def put(slot: Slot, chunks: Iterable[Buffer], path: str) -> int:
     for chunk in chunks:
         if written + len(memoryview(chunk)) > slot.size:
             raise changed(path)
-        written += _write_at(slot.handle, chunk, slot.offset + written)
+        written += _write_at(slot.handle.fileno(), chunk, slot.offset + written)
     return written
 
 

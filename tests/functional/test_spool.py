@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import subprocess
@@ -179,3 +180,23 @@ def test_a_fetch_that_is_stopped_ends_soon_and_leaves_nothing(s3, tmp_path):
         assert not list(next(tmp_path.iterdir()).iterdir())
         assert len(spool.fetch(store, files)) == 60, "its room is free again"
     assert len(asked) == 3
+
+
+def test_a_pack_stays_open_as_long_as_somebody_may_write_into_it_and_no_longer(s3, tmp_path):
+    """A number that was given back would be another file's by then."""
+    store, files = seeded(s3, 3)
+    slots = []
+
+    class Watched:
+        def fetch_many(self, jobs, concurrency):
+            slots.extend(slot for _, slot in jobs)
+            return store.fetch_many(jobs, concurrency)
+
+    with Spool(tmp_path, 1000, 2) as spool:
+        spool.fetch(Watched(), files, packs=True)
+        number = slots[0].handle.fileno()
+        assert os.fstat(number).st_size == 3
+        slots.clear()
+        gc.collect()
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(number)

@@ -32,7 +32,7 @@ class Shelf:
         for file, target in jobs:
             self.at(file)
             if isinstance(target, Slot):
-                os.pwrite(target.handle, b"x" * file.size, target.offset)
+                os.pwrite(target.handle.fileno(), b"x" * file.size, target.offset)
             else:
                 target.write_bytes(b"x" * file.size)
             yield file.file_id
