@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from app.datatypes import Column, DataType
+from app.ingest.formats.spark.moments import YEARS, moment_sql
 from app.ingest.formats.spark.strptime import strptime_sql
 from app.ingest.formats.spark.tagged import items, members, untagged
-from app.ingest.formats.spark.text import bound, joined, moment_sql, text_sql, type_sql
+from app.ingest.formats.spark.text import bound, joined, text_sql, type_sql
 from app.ingest.formats.strict_text import ISO, PATTERNS, TextFormats
 
 # In Java `$` would let a line end stand behind.
@@ -21,10 +22,6 @@ _FAR = 1_000_000_000  # a power of ten beyond every column, which can be added t
 _BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\\z"
 _UUID = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\\z"
 _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\z"
-_YEARS = {
-    "timestamp": "TIMESTAMP_NTZ'0001-01-01 00:00:00' AND TIMESTAMP_NTZ'9999-12-31 23:59:59.999999'",
-    "timestamptz": "TIMESTAMP'0001-01-01 00:00:00+00:00' AND TIMESTAMP'9999-12-31 23:59:59.999999+00:00'",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ class TaggedValues:
     def _moment(self, x: str, kind: DataType) -> str:
         z = self.variable()
         cast = f"try_cast({moment_sql(x)} AS {type_sql(kind)})"
-        inside = bound(cast, z, f"CASE WHEN {z} BETWEEN {_YEARS[kind.name]} THEN {z} END")
+        inside = bound(cast, z, f"CASE WHEN {z} BETWEEN {YEARS[kind.name]} THEN {z} END")
         shape = text_sql(rf"^({PATTERNS[kind.name]})\z")
         return f"CASE WHEN {x} RLIKE {shape} THEN {inside} END"
 

@@ -1,4 +1,4 @@
-"""Moments written the usual way as Spark SQL: most are, and Spark's cast alone reads them as the exact way does."""
+"""Moments as Spark SQL. Most are written the usual way, and Spark's cast alone reads these as the exact way does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from app.ingest.formats.spark.text import text_sql, type_sql
 _USUAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{1,6})?"
 _SHAPES = {"timestamp": _USUAL + r"\z", "timestamptz": _USUAL + r"(?:Z|[+-][0-9]{2}:[0-9]{2})?\z"}
 MOMENTS = frozenset(_SHAPES)
+YEARS = {
+    "timestamp": "TIMESTAMP_NTZ'0001-01-01 00:00:00' AND TIMESTAMP_NTZ'9999-12-31 23:59:59.999999'",
+    "timestamptz": "TIMESTAMP'0001-01-01 00:00:00+00:00' AND TIMESTAMP'9999-12-31 23:59:59.999999+00:00'",
+}
 
 
 def usual_moment(text: str, kind: DataType, otherwise: str = "NULL") -> str:
@@ -18,3 +22,9 @@ def usual_moment(text: str, kind: DataType, otherwise: str = "NULL") -> str:
     shape = text_sql(_SHAPES[kind.name])
     usual = f"{text} BETWEEN '0002' AND '9999' AND {text} RLIKE {shape}"
     return f"CASE WHEN {usual} THEN try_cast({text} AS {type_sql(kind)}) ELSE {otherwise} END"
+
+
+def moment_sql(text: str) -> str:
+    """SQL: a moment's text as Spark's cast reads it. It wants seconds before a zone, and no space there."""
+    zoned = f"regexp_replace({text}, ' ?(Z|UTC)$', 'Z')"
+    return f"regexp_replace({zoned}, '^(.{{16}})(?!:)', '$1:00')"

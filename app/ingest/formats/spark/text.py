@@ -26,12 +26,6 @@ def type_sql(kind: DataType) -> str:
     return _TYPES.get(kind.name, kind.name.upper())
 
 
-def moment_sql(text: str) -> str:
-    """SQL: a moment's text as Spark's cast reads it. It wants seconds before a zone, and no space there."""
-    zoned = f"regexp_replace({text}, ' ?(Z|UTC)$', 'Z')"
-    return f"regexp_replace({zoned}, '^(.{{16}})(?!:)', '$1:00')"
-
-
 def bound(value: str, name: str, body: str) -> str:
     """SQL for `body`, in which the variable `name` stands for `value`: computed once, and only where needed."""
     return f"transform(array({value}), {name} -> {body})[0]"

@@ -8,16 +8,12 @@ from __future__ import annotations
 from app.datatypes import DataType
 from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_values import TaggedValues
-from app.ingest.formats.spark.moments import MOMENTS, usual_moment
+from app.ingest.formats.spark.moments import MOMENTS, YEARS, moment_sql, usual_moment
 from app.ingest.formats.spark.strptime import strptime_sql
-from app.ingest.formats.spark.text import bound, moment_sql, text_sql, type_sql
+from app.ingest.formats.spark.text import bound, text_sql, type_sql
 from app.ingest.formats.strict_text import ISO, PATTERNS, TextFormats, decimal_pattern
 
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
-_YEARS = {
-    "timestamp": "TIMESTAMP_NTZ'0001-01-01 00:00:00' AND TIMESTAMP_NTZ'9999-12-31 23:59:59.999999'",
-    "timestamptz": "TIMESTAMP'0001-01-01 00:00:00+00:00' AND TIMESTAMP'9999-12-31 23:59:59.999999+00:00'",
-}
 
 
 def text_value(text: str, kind: DataType, values: TaggedValues, formats: TextFormats = ISO) -> str:
@@ -49,7 +45,7 @@ def _scalar(bare: str, kind: DataType) -> str:
             value = f"try_cast(left({bare}, 10) AS DATE)"
         case "timestamp" | "timestamptz":
             moment = f"try_cast({moment_sql(bare)} AS {type_sql(kind)})"
-            value = f"CASE WHEN {moment} BETWEEN {_YEARS[kind.name]} THEN {moment} END"
+            value = f"CASE WHEN {moment} BETWEEN {YEARS[kind.name]} THEN {moment} END"
         case "uuid":
             parts = text_sql("^(.{8})(.{4})(.{4})(.{4})(.{12})$")
             value = f"regexp_replace(replace(lower({bare}), '-', ''), {parts}, '$1-$2-$3-$4-$5')"
