@@ -199,7 +199,9 @@ def hint_for(where: object, hint: str) -> str:
     """The hint with the name of the cluster that an endpoint is of, so that its command can be typed."""
     name = getattr(where, "name", "")
     return (
-        hint.replace("clusters test NAME", f"clusters test {name}").replace("add NAME", f"add {name}") if name else hint
+        hint.replace("clusters test NAME", f"clusters test {name}").replace("add NAME URL", f"add {name} {where}")
+        if name
+        else hint
     )
 
 

@@ -121,7 +121,7 @@ def test_the_next_step_names_the_cluster_where_it_is_known():
         raise SparkConnectGrpcException(rpc("UNAUTHENTICATED", "no"))
 
     assert away.value.hint.endswith(": autoloader clusters test big")
-    assert refused.value.hint.endswith(": autoloader clusters add big URL --replace --secret token")
+    assert refused.value.hint.endswith(": autoloader clusters add big sc://spark:15002 --replace --secret token")
 
 
 def test_of_a_failed_job_the_tasks_own_words_are_told():
