@@ -133,8 +133,9 @@ def remove(name: Name, yes: Yes = False, as_json: Json = False) -> None:
     """Remove a cluster with its secrets; refused while an ingestion runs on it."""
     out = Output(as_json)
     with backend() as at:
+        known = at.clusters.named(name)
         confirm(f"Remove the cluster {name}?", yes=yes, as_json=as_json)
-        at.clusters.remove(at.clusters.named(name).id)
+        at.clusters.remove(known.id)
     out.answer({"name": name, "removed": True}, lambda: out.line(f"Removed {safe(name)}."))
 
 

@@ -51,7 +51,7 @@ Every = Annotated[
 ]
 
 
-@shape_options("source", "format", "destination", "columns", "row_columns", "policies", "engine", "name")
+@shape_options("source", "format", "destination", "columns", "row_columns", "policies", "engine", "cluster", "name")
 def load(
     source: Source,
     table: Table,

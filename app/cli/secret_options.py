@@ -14,8 +14,8 @@ Secrets = Annotated[
     typer.Option(
         "--secret",
         metavar="KEY[=VALUE]",
-        help="A secret, such as secret_access_key; without a value it is asked for, or read as a line of standard"
-        " input. May be repeated; stored encrypted, never shown.",
+        help="A secret, such as secret_access_key or token; without a value it is asked for, or read as a line of"
+        " standard input. May be repeated; stored encrypted, never shown.",
     ),
 ]
 

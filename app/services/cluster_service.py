@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import ip_address
 from uuid import UUID, uuid4
@@ -31,6 +31,7 @@ _NAMESPACE = _CATALOG
 _TOKEN = "token"  # noqa: S105 - the name of a secret
 _RESERVED = frozenset({"embedded", "auto"})
 _CONNECT_SECONDS = 5.0
+_LISTENS = "Does the server run, and are host and port those that it listens on?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class ClusterService:
         with self.database.session_scope() as session:
             if clusters.by_name(session, self.tenant_id, name):
                 raise Conflict(
-                    f"There is a cluster {name!r} already.", hint="Choose another name, or replace that one."
+                    f"There is a cluster {name!r} already.",
+                    hint="Choose another name, or change that one: --replace, with its secrets again.",
                 )
             row = Cluster(id=uuid4(), tenant_id=self.tenant_id, name=name, url=url, created_at=now, updated_at=now)
             row.catalog, row.options, row.secret = catalog, dict(options), self._encrypt(row.id, hidden)
@@ -153,12 +155,12 @@ class ClusterService:
         """Where it is, and all that is sent along, for the process that connects. Raises NotFound, SecretUnreadable."""
         with self.database.read_scope() as session:
             row = self._row(session, cluster_id)
-            url, catalog, hidden = row.url, row.catalog, self._secrets(row)
+            name, url, catalog, hidden = row.name, row.url, row.catalog, self._secrets(row)
             options = {key: str(value) for key, value in row.options.items()}
         for value in hidden.values():
             register_secret(value)
         token = hidden.pop(_TOKEN, None)
-        return endpoint_of(url, {**options, **hidden}, token, catalog)
+        return replace(endpoint_of(url, {**options, **hidden}, token, catalog), name=name)
 
     def get_spark_connect_credentials(self, cluster_id: UUID) -> tuple[str, str | None]:
         """The URL and the token. Raises NotFound, SecretUnreadable."""
@@ -256,7 +258,7 @@ def _reached(host: str, port: int) -> ClusterStep:
             pass
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        return ClusterStep("reach", ok=False, detail=f"{host}:{port} cannot be reached: {why}.")
+        return ClusterStep("reach", ok=False, detail=f"{host}:{port} cannot be reached: {why}. {_LISTENS}")
     took = (time.monotonic() - begun) * 1000
     return ClusterStep("reach", ok=True, detail=f"{host}:{port} takes connections ({took:.0f} ms).")
 

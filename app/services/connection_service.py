@@ -220,7 +220,10 @@ def require_name(name: str, kind: str) -> None:
 
 def _how_to_add(name: str, kinds: tuple[str, ...]) -> str:
     if kinds == ("catalog",):
-        return f"Make it: autoloader connections add {name} catalog -o type=… -o uri=… -o warehouse=…"
+        return (
+            f"Make it: autoloader connections add {name} catalog -o type=… -o uri=… -o warehouse=…; of a catalog that a"
+            " cluster alone reaches: -o type=cluster -o cluster=NAME"
+        )
     return f"Make it: autoloader connections add {name} {'|'.join(kinds)} -o …"
 
 

@@ -21,7 +21,7 @@ _KNOWN = ("tls", "ca_file", "user", "max_sessions", "source_access", f"{_HEADER}
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A Spark Connect endpoint. Its text shows no secret.
+    """A Spark Connect endpoint. Its text shows no secret. `name` is its cluster's, for what people are told.
 
     `headers` go with every call, `conf` is set in every session; `user` is who Spark takes us for, and part of a
     session's identity. At most `max_sessions` are open to it from one process. `catalog` is the one our tables are in.
@@ -38,6 +38,7 @@ class Endpoint:
     own_credentials: bool = False
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    name: str = field(default="", compare=False)
 
     @property
     def address(self) -> str:
@@ -59,7 +60,7 @@ def parse_url(url: str) -> tuple[str, int]:
     if not found or not 0 < port < 65536:  # noqa: PLR2004 - ports
         raise InvalidInput(
             "This is not the address of a Spark Connect endpoint.",
-            hint="Write sc://host:port, for example sc://spark.example.com:15002; the token has a field of its own.",
+            hint="Write sc://host:port, with its port: sc://spark.example.com:15002; the token has a field of its own.",
             fields=[(("url",), "must be sc://host:port")],
         )
     return found["host"].strip("[]"), port

@@ -26,7 +26,9 @@ from app.errors import (
 )
 from app.log import redact
 
-NEXT = "Look whether it runs, and whether address, port and TLS are right: autoloader clusters test NAME"
+# Where a hint says NAME, it is the cluster's, as far as it is known (`hint_for`).
+TRY = ": autoloader clusters test NAME"
+NEXT = f"Look whether it runs, and whether address, port and TLS are right{TRY}"
 INSTALL = "Install it: pip install 'iomete-autoloader[spark]'"
 
 _STATUS = re.compile(r"StatusCode\.([A-Z_]+)")
@@ -36,6 +38,15 @@ _WORD = re.compile(r"\[([A-Z][A-Z0-9_.]+)\]")
 _FIRST_WORD = re.compile(r"(?:\s|\([\w.$]+\)|[\w.$]+(?:Exception|Error):)*\[([A-Z][A-Z0-9_.]+)\]")
 _JAVA = re.compile(r"\(((?:[a-z0-9_]+\.)+[A-Z]\w+)\)|\b((?:[a-z0-9_]+\.){2,}[A-Z]\w*(?:Exception|Error))\b")
 _LONGEST = 500
+# What the scheduler says before a task's own error; it helps nobody who only wants to load.
+_SCHEDULER = re.compile(
+    r"^(?:\([\w.$]+\) )?Job aborted due to stage failure: Task [\d.]+ in stage [\d.]+ failed \d+ times?, most recent"
+    r" failure: Lost task [\d.]+ in stage [\d.]+ \(TID \d+\) \([^)]*\): (?:org\.apache\.spark\.SparkException: )?"
+)
+_UNTOLD = " Details:"  # what ends a line whose reason stands in a trace
+_CAUSE = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
+# The catalog that is not there, in the words of Spark's two errors.
+_CATALOG = re.compile(r"(?:, but got (?:\w+ )?|[Cc]atalog )`([^`]+)`")
 _LOOKED_AT = 4000  # characters in which names are looked for: a plan may follow, with names of the user's
 
 
@@ -66,8 +77,12 @@ def _java(text: str) -> tuple[str, ...]:
 
 
 def _sentence(text: str, error: BaseException) -> str:
-    """The first line, without a secret and without its full stop."""
+    """The first line without a secret, the scheduler's words and its full stop, and the reason that a trace tells."""
     first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    first = _SCHEDULER.sub("", first)
+    if first.endswith(_UNTOLD):
+        causes = _CAUSE.findall(text)
+        first = first.removesuffix(_UNTOLD).rstrip(". ") + (f": {causes[-1]}" if causes else "")
     return redact(first)[:_LONGEST].rstrip(". ")
 
 
@@ -131,14 +146,14 @@ _KINDS: tuple[tuple[re.Pattern[str], type[AutoloaderError], str, str], ...] = (
         re.compile(r"^(ClassNotFoundException|NoClassDefFoundError|UnsupportedFileSystemException)$"),
         SparkError,
         "The cluster lacks a library ({what}): {said}.",
-        "Which stores it reads, and what the others need: autoloader clusters test NAME",
+        f"Which stores it reads, and what the others need{TRY}",
     ),
     (
         # The second is what Spark makes of a name whose catalog it does not know.
         re.compile(r"CATALOG_NOT_FOUND|REQUIRES_SINGLE_PART_NAMESPACE|^CatalogNotFoundException$"),
         CatalogError,
         "The cluster has no such catalog ({what}): {said}.",
-        "Define it on the cluster as spark.sql.catalog.NAME; what is needed: autoloader clusters test NAME",
+        f"Define it where the server is started, as spark.sql.catalog.…; what is needed{TRY}",
     ),
 )  # fmt: skip
 
@@ -156,7 +171,7 @@ def spark_errors(where: object, what: str = "", *, committing: bool = False) -> 
     except AutoloaderError:
         raise
     except Exception as error:
-        ours = translated(error, str(where), what)
+        ours = translated(error, where, what)
         if ours is None:
             raise
         if committing and not isinstance(ours, CommitConflict | CatalogRefused | TableNotFound | SparkRefused):
@@ -167,7 +182,7 @@ def spark_errors(where: object, what: str = "", *, committing: bool = False) -> 
         raise ours from error
 
 
-def translated(error: Exception, where: str, what: str = "") -> AutoloaderError | None:
+def translated(error: Exception, where: object, what: str = "") -> AutoloaderError | None:
     """Ours for one of theirs; None for what is a fault of the program."""
     if isinstance(error, ImportError):
         missing = error.name or str(error)
@@ -175,7 +190,19 @@ def translated(error: Exception, where: str, what: str = "") -> AutoloaderError 
     if not _is_theirs(error):
         return None
     said = Said.by(error)
-    return _of_cluster(said, where) or _of_work(said, where, what or where)
+    found = _of_cluster(said, str(where)) or _of_work(said, str(where), what)
+    found.hint = hint_for(where, found.hint)
+    return found
+
+
+def hint_for(where: object, hint: str) -> str:
+    """The hint with the name of the cluster that an endpoint is of, so that its command can be typed."""
+    name = getattr(where, "name", "")
+    return (
+        hint.replace("clusters test NAME", f"clusters test {name}").replace("add NAME URL", f"add {name} {where}")
+        if name
+        else hint
+    )
 
 
 def _is_theirs(error: Exception) -> bool:
@@ -214,7 +241,19 @@ def _of_cluster(said: Said, where: str) -> AutoloaderError | None:
 def _of_work(said: Said, where: str, what: str) -> AutoloaderError:
     for pattern, kind, text, hint in _KINDS:
         if any(map(pattern.search, (said.word, *said.java))):
-            return kind(text.format(what=what, said=said.sentence), hint=hint)
+            missing = _CATALOG.search(said.sentence) if kind is CatalogError else None
+            if missing:
+                return _no_catalog(where, missing[1])
+            return kind(text.format(what=what or where, said=said.sentence), hint=hint)
     # What only the plan is wrong with is a SparkError: it would be as wrong for fewer files.
     kind = SparkJobFailed if _JOB in said.java else SparkError
-    return kind(f"Spark at {where} could not do it ({what}): {said.sentence}.", hint="Its own log says more.")
+    on = f" ({what})" if what else ""
+    return kind(f"Spark at {where} could not do it{on}: {said.sentence}.", hint="Its own log says more.")
+
+
+def _no_catalog(where: str, name: str) -> CatalogError:
+    return CatalogError(
+        f"There is no catalog {name!r} on the cluster at {where}.",
+        hint=f"Start its server with the settings of spark.sql.catalog.{name} (docs/clusters.md), or load into one that"
+        " it has.",
+    )

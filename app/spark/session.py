@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from app.errors import AutoloaderError, SparkError, SparkSessionLost, SparkUnavailable
 from app.spark.endpoint import Endpoint
-from app.spark.faults import NEXT, VIEW, spark_errors, translated
+from app.spark.faults import NEXT, VIEW, hint_for, spark_errors, translated
 from app.spark.files import FileAccess
 from app.spark.sql import identifier
 
@@ -256,13 +256,13 @@ def _why(endpoint: Endpoint, spark: ConnectSession, deadlines: Deadlines) -> Exc
     try:
         spark.client._analyze(method="spark_version")  # noqa: SLF001 - `version` of it as an attribute
     except Exception as error:  # noqa: BLE001 - translated below
-        found = translated(error, str(endpoint))
+        found = translated(error, endpoint)
         if found is not None and "Deadline" not in found.message:
             return found
     tls = "TLS" if endpoint.tls else "no TLS"
     return SparkUnavailable(
         f"Spark Connect service not reachable at {endpoint}: no answer as Spark Connect gives it (with {tls}).",
-        hint=NEXT,
+        hint=hint_for(endpoint, NEXT),
     )
 
 

@@ -106,9 +106,11 @@ class Attempt:
                     raise
                 self._add([outcome])
                 blamed += [outcome] if outcome.reason != spark_source.CHANGED else []
+        last = (blamed[-1].error or "").rstrip(".")
+        where = self.stage.session.endpoint
+        many = f"{len(blamed)} of {len(files)} files of a batch cannot be read by {where}; the last: "
         raise SparkJobFailed(
-            f"{len(blamed)} of {len(files)} files of a batch cannot be read by {self.stage.session.endpoint}; the last:"
-            f" {blamed[-1].error}.",
+            f"{last}." if len(files) == 1 else f"{many}{last}.",
             hint="Does the cluster reach the source?",
             reason=blamed[-1].reason,
         )

@@ -24,6 +24,7 @@ from app.ingest.engines.engine_table import EngineTable
 from app.ingest.formats.contract import RowColumns
 from app.ingest.formats.spark.words import FILE_FLAW
 from app.spark import VIEW, Session, identifier, spark_errors
+from app.spark.faults import TRY, hint_for
 from app.values import Batch, BatchFile, FileOutcome, FileState, SnapshotInfo
 
 STAGING = "write.wap.enabled"
@@ -128,7 +129,9 @@ class Stage:
         if counted != added:
             raise CatalogError(
                 f"Snapshot {snapshot.snapshot_id} of {self.table.name} added {added} rows, and shows {counted}.",
-                hint="Run again; if it stays so, look at the cluster's Iceberg version: autoloader clusters test NAME",
+                hint=hint_for(
+                    self.session.endpoint, f"Run again; if it stays so, look at the cluster's Iceberg version{TRY}"
+                ),
             )
         return found
 

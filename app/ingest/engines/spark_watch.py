@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from app.errors import AutoloaderError, SparkError, SparkUnavailable
-from app.spark import Session
-from app.spark.faults import NEXT
+from app.spark import Endpoint, Session
+from app.spark.faults import NEXT, hint_for
 
 _LOOK_SECONDS = 0.5  # between two looks whether the run has lost its right to go on
 _ASKED_IN_A_SILENCE = 4  # a question may wait behind others for longer than one of them
@@ -39,7 +39,7 @@ def watched(
         raise SparkUnavailable(
             f"Spark Connect service not reachable at {watch.given_up}: no sign of life for {silence_seconds:g} s, so"
             " the connection was given up. What it was doing may go on.",
-            hint=NEXT,
+            hint=hint_for(watch.given_up, NEXT),
         ) from error
     finally:
         watch.done.set()
@@ -47,7 +47,7 @@ def watched(
 
 
 class _Watch:
-    """`given_up` is the address of a server that fell silent."""
+    """`given_up` is a server that fell silent."""
 
     def __init__(
         self, current: Callable[[], Session | None], tag: str, silence_seconds: float, unwanted: Callable[[], bool]
@@ -57,7 +57,7 @@ class _Watch:
         self.silence_seconds = silence_seconds
         self.unwanted = unwanted
         self.done = threading.Event()
-        self.given_up = ""
+        self.given_up: Endpoint | None = None
 
     def run(self) -> None:
         pause = self.silence_seconds / _ASKED_IN_A_SILENCE
@@ -76,6 +76,6 @@ class _Watch:
             if session.answers(pause):
                 heard = time.monotonic()
             elif time.monotonic() - heard >= self.silence_seconds and not self.done.is_set():
-                self.given_up = str(session.endpoint)
+                self.given_up = session.endpoint
                 session.close()
                 return

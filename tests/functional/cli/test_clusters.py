@@ -35,7 +35,8 @@ def test_a_name_that_is_taken_needs_replace(cli):
     cli("clusters", "add", "big", URL, "--secret", f"token={SECRET}")
 
     assert cli("clusters", "add", "big", URL).err == (
-        "Error: There is a cluster 'big' already.\nNext: Choose another name, or replace that one.\n"
+        "Error: There is a cluster 'big' already.\n"
+        "Next: Choose another name, or change that one: --replace, with its secrets again.\n"
     )
     assert cli("clusters", "add", "big", "sc://other:1", "--replace").code == 0
     seen = cli("clusters", "show", "big", "--json").answer
@@ -52,6 +53,56 @@ def test_removing_asks_and_then_it_is_gone(cli):
     )
 
 
+def test_who_removes_a_cluster_that_is_not_there_is_asked_nothing(cli):
+    assert cli("clusters", "remove", "bgi").err == (
+        "Error: There is no cluster 'bgi'.\nNext: See: autoloader clusters list\n"
+    )
+
+
+def test_a_load_may_name_the_cluster_of_its_large_batches(cli, landing):
+    cli("clusters", "add", "big", URL, "--catalog", "lake")
+
+    refused = cli("load", str(landing), "shop.orders", "--engine", "auto", "--format", "jsonl")
+    named = cli("load", str(landing), "shop.orders", "--engine", "auto", "--cluster", "big", "--format", "jsonl")
+
+    assert refused.err.endswith(
+        "Next: Name one, as `cluster` (of load: --cluster NAME); see: autoloader clusters list\n"
+    )
+    assert named.err.startswith(
+        "Error: The catalog local is in a file of this machine: the cluster big cannot use it.\n"
+    )
+    assert "by its name before the table's: lake.shop.orders. " in named.err
+    assert "autoloader connections add lake catalog -o type=cluster -o cluster=big" in named.err
+    cli("connections", "add", "lake", "catalog", "-o", "type=cluster", "-o", "cluster=big")
+    again = cli("load", str(landing), "shop.orders", "--engine", "big", "--format", "jsonl")
+    assert again.err.endswith("by its name before the table's: lake.shop.orders\n")
+
+
+def test_a_catalog_of_a_cluster_that_is_not_there_says_how_either_is_mended(cli, landing):
+    cli("connections", "add", "lake", "catalog", "-o", "type=cluster", "-o", "cluster=bgi")
+
+    refused = cli("load", str(landing), "lake.shop.orders", "--engine", "big", "--format", "jsonl")
+
+    assert refused.err == (
+        "Error: The catalog lake is reached by the cluster bgi alone, and there is no such cluster.\n"
+        "Next: Add it: autoloader clusters add bgi sc://host:port --catalog lake; or name another: autoloader"
+        " connections add lake catalog -o type=cluster -o cluster=NAME --replace\n"
+    )
+
+
+def test_a_connect_that_fails_names_the_cluster_to_try(cli, landing):
+    (landing / "1.jsonl").write_text('{"id": 1}\n', encoding="utf-8")
+    cli("clusters", "add", "big", "sc://127.0.0.1:9", "--catalog", "lake")
+    cli("connections", "add", "lake", "catalog", "-o", "type=cluster", "-o", "cluster=big")
+
+    failed = cli(
+        "load", str(landing), "lake.shop.orders", "--engine", "big", "--schema", "id bigint", "--format", "jsonl"
+    )
+
+    assert failed.code == 1
+    assert failed.err.endswith("autoloader clusters test big\n")
+
+
 def test_a_cluster_that_is_away_ends_with_code_1(cli):
     cli("clusters", "add", "big", "sc://127.0.0.1:9")
 
@@ -59,7 +110,9 @@ def test_a_cluster_that_is_away_ends_with_code_1(cli):
 
     assert tried.code == 1
     assert re.search(
-        r"^reach +broken +127\.0\.0\.1:9 cannot be reached: Connection refused\.$", tried.out, re.MULTILINE
+        r"^reach +broken +127\.0\.0\.1:9 cannot be reached: Connection refused\. Does the server run, .*\?$",
+        tried.out,
+        re.MULTILINE,
     )
 
 

@@ -24,7 +24,14 @@ PAGES = [
     ),
 ]
 _BLOCK = re.compile(r"^```(?:bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_ELSEWHERE = ("--watch", "s3://", "connections", "prod.")  # need a person, a store or a catalog
+_ELSEWHERE = (
+    "--watch",
+    "s3://",
+    "connections",
+    "prod.",
+    "clusters",
+    "lake.",
+)  # need a person, a store, a catalog, Spark
 
 
 def commands(page):

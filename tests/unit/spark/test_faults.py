@@ -20,7 +20,7 @@ from app.errors import (
     TableNotFound,
 )
 from app.log import register_secret
-from app.spark import spark_errors
+from app.spark import Endpoint, spark_errors
 
 CANARY = "canary-7f3a9c2e5b"
 WHERE = "sc://spark:15002"
@@ -95,6 +95,49 @@ def test_a_cluster_without_the_library_for_a_store_is_told_where_to_see_what_it_
 
     assert str(raised.value).startswith("The cluster lacks a library (lake.a.b): ")
     assert raised.value.hint.endswith("autoloader clusters test NAME")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[REQUIRES_SINGLE_PART_NAMESPACE] spark_catalog requires a single-part namespace, but got `far`.`shop`.",
+        "[REQUIRES_SINGLE_PART_NAMESPACE] a single-part namespace, but got identifier `far`.`s`.",
+        "[CATALOG_NOT_FOUND] The catalog `far` not found.",
+    ],
+)
+def test_a_catalog_that_the_cluster_lacks_is_named_with_its_setting(said):
+    with pytest.raises(CatalogError) as raised, spark_errors(WHERE, "far.shop.orders"):
+        raise SparkConnectGrpcException(said)
+
+    assert raised.value.message == f"There is no catalog 'far' on the cluster at {WHERE}."
+    assert "spark.sql.catalog.far" in raised.value.hint
+
+
+def test_the_next_step_names_the_cluster_where_it_is_known():
+    big = Endpoint("spark", 15002, name="big")
+    with pytest.raises(SparkUnavailable) as away, spark_errors(big):
+        raise SparkConnectGrpcException(rpc("UNAVAILABLE", "failed to connect"))
+    with pytest.raises(SparkRefused) as refused, spark_errors(big):
+        raise SparkConnectGrpcException(rpc("UNAUTHENTICATED", "no"))
+
+    assert away.value.hint.endswith(": autoloader clusters test big")
+    assert refused.value.hint.endswith(": autoloader clusters add big sc://spark:15002 --replace --secret token")
+
+
+def test_of_a_failed_job_the_tasks_own_words_are_told():
+    job = (
+        "(org.apache.spark.SparkException) Job aborted due to stage failure: Task 0 in stage 183.0 failed 1 times, most"
+        " recent failure: Lost task 0.0 in stage 183.0 (TID 188) (10.0.0.2 executor driver):"
+        " org.apache.spark.SparkException: Encountered error while reading file file:/data/a.gz. Details:\n\tat a.b"
+        "\nCaused by: java.io.IOException: incorrect header check\n\tat c.d(E:2)\n"
+    )
+    with pytest.raises(SparkJobFailed) as raised, spark_errors(WHERE):
+        raise SparkConnectGrpcException(job)
+
+    assert raised.value.message == (
+        f"Spark at {WHERE} could not do it: Encountered error while reading file file:/data/a.gz:"
+        " java.io.IOException: incorrect header check."
+    )
 
 
 def test_a_trace_of_the_server_is_left_out():

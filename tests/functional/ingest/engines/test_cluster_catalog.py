@@ -160,7 +160,7 @@ def test_what_the_cluster_cannot_do_for_such_a_catalog_is_refused_with_the_next_
     for given in ({}, {"engine": "auto", "cluster": CLUSTER}):
         with pytest.raises(InvalidInput, match=f"reached by the cluster {CLUSTER} alone") as refused:
             far.load(far.server.table("never"), **given)
-        assert refused.value.hint == f"Set engine: {CLUSTER}"
+        assert refused.value.hint == f"Set engine: {CLUSTER} (of load: --engine {CLUSTER})"
     with pytest.raises(InvalidInput, match=r"Column u of .* is of the type uuid: a cluster cannot make it"):
         far.on_spark("never", columns={"columns": "u uuid"})
     with pytest.raises(InvalidInput, match="needs the name of the cluster"):
