@@ -39,6 +39,7 @@ AutoloaderError
 ├── CatalogError                                                           502
 │   ├── CatalogUnavailable       retry helps
 │   ├── CatalogRefused           credentials that are wrong, expired, or may not
+│   ├── CatalogNotFound          the cluster has none of that name
 │   ├── TableNotFound
 │   ├── TableChanged             dropped, recreated, or its columns changed type
 │   ├── CommitConflict           main moved; look, then try again
@@ -272,6 +273,12 @@ class CatalogRefused(CatalogError):
     """The catalog or the warehouse's storage does not let us: right again once the credentials are."""
 
     code = "catalog-refused"
+
+
+class CatalogNotFound(CatalogError):
+    """A cluster knows no catalog of that name."""
+
+    code = "catalog-not-found"
 
 
 class TableNotFound(CatalogError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from app.errors import (
     AutoloaderError,
     CatalogError,
+    CatalogNotFound,
     CatalogRefused,
     CatalogUnavailable,
     CommitConflict,
@@ -251,8 +252,8 @@ def _of_work(said: Said, where: str, what: str) -> AutoloaderError:
     return kind(f"Spark at {where} could not do it{on}: {said.sentence}.", hint="Its own log says more.")
 
 
-def _no_catalog(where: str, name: str) -> CatalogError:
-    return CatalogError(
+def _no_catalog(where: str, name: str) -> CatalogNotFound:
+    return CatalogNotFound(
         f"There is no catalog {name!r} on the cluster at {where}.",
         hint=f"Start its server with the settings of spark.sql.catalog.{name} (docs/clusters.md), or load into one that"
         " it has.",

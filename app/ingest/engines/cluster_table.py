@@ -26,6 +26,7 @@ from app.catalog.widen import missing_paths
 from app.datatypes import Column, TableSchema
 from app.errors import (
     CatalogError,
+    CatalogNotFound,
     CatalogUnavailable,
     CommitConflict,
     CommitUnknown,
@@ -44,7 +45,7 @@ _LOOK_SECONDS = 120.0
 _CHANGE_SECONDS = 900.0
 _ATTEMPTS = 5
 _MOST_EXPIRED = 1_000
-_SESSION_CATALOG, _NO_TABLE = "spark_catalog", "REQUIRES_SINGLE_PART_NAMESPACE"
+_SESSION_CATALOG = "spark_catalog"
 _STAGED_AS = "spark.wap.id"
 # S3's addresses as Iceberg writes them, and as Hadoop's library is called where nobody has named it for them.
 _ALIASES = {"s3": "s3a", "s3n": "s3a"}
@@ -250,9 +251,9 @@ class ClusterTable:
         """The table's metadata files, the newest last."""
         try:
             found = self._ask(f"SELECT file FROM {self._target}.metadata_log_entries", session)
-        except CatalogError as error:
+        except CatalogNotFound as error:
             # Of a table that is not Iceberg's, Spark's own catalog takes the table's name for a namespace.
-            if self.name.catalog != _SESSION_CATALOG or _NO_TABLE not in error.message:
+            if self.name.catalog != _SESSION_CATALOG:
                 raise
             raise TableNotFound(f"There is no Iceberg table {self.name}.", hint="Look at the name.") from error
         return [row["file"] for row in found]
