@@ -115,9 +115,9 @@ def landed_between(session: Session, ingestion_ids: Sequence[UUID], since: datet
 
 
 def loaded_by(session: Session, ingestion_id: UUID, engine: str, *, since: datetime) -> bool:
-    """Whether the engine has loaded files of the ingestion since then."""
+    """Whether the engine has loaded files of the ingestion after that."""
     query = select(Batch.id).where(Batch.ingestion_id == ingestion_id, _LANDED, Batch.engine == engine)
-    late = query.where(Batch.settled_at >= since, Batch.loaded_count > 0)
+    late = query.where(Batch.settled_at > since, Batch.loaded_count > 0)
     return session.execute(late.limit(1)).first() is not None
 
 

@@ -41,19 +41,25 @@ class BatchEnds:
     def narrow_down(self, engine: Engine, batch: Batch, cluster: str, error: SparkJobFailed) -> BatchReport:
         """The batch's job fails on the cluster, which names no file: halve it until the file stands alone.
 
-        That one fails once the cluster has loaded others since, or if it failed before; until that is known it waits.
+        That one fails once the cluster has loaded others since, or if its job failed before; until that is known it
+        waits, and so it does where many files failed in a row.
         Raises SparkJobFailed when too much has failed to look on.
         """
         if batch.file_count > 1:
             self.ctx.suspects.halve(cluster, error)
             return self.break_up(engine, batch, error.message)
-        if self.ctx.suspects.is_able(cluster) or self.ledger.is_to_blame(batch, cluster):
-            self.ctx.suspects.blame(error)
+        if self._is_to_blame(batch, cluster):
+            self.ctx.suspects.blame(cluster, error)
             return self.blame(engine, batch, error)
         self.ledger.answered(batch)
         path = self.ledger.files(batch)[0].path
         self.ctx.suspects.add(cluster, Suspect(batch, path, error))
         return BatchReport(batch.id, batch.state, waits=f"{error.message} Is it {path}? The others are tried first.")
+
+    def _is_to_blame(self, batch: Batch, cluster: str) -> bool:
+        if self.ctx.suspects.is_doubtful(cluster):
+            return False
+        return self.ctx.suspects.is_able(cluster) or self.ledger.is_to_blame(batch, cluster)
 
     def loaded(self, engine: Engine, cluster: str) -> None:
         """The cluster has just loaded a batch: those files that failed a job of their own there are to blame."""

@@ -58,11 +58,11 @@ class BatchLedger:
             return files.of_batch(session, batch.id)
 
     def is_to_blame(self, batch: Batch, cluster: str) -> bool:
-        """Whether, when the job of a claimed batch of one file fails on the cluster, it is known to be that file: it
-        failed before, or the cluster has loaded another batch of the ingestion since this one was made.
+        """Whether, when the job of a claimed batch of one file fails on the cluster, it is known to be that file: its
+        job failed before, or the cluster has loaded another batch of the ingestion since this one was made.
         """
         with self.ctx.lease.transaction() as session:
-            if max(files.attempts_of(session, batch.id).values()) > 1:
+            if files.failed_before(session, batch.id, ledger.JOB_FAILED):
                 return True
             made = self._row(session, batch.id).created_at
             return batches.loaded_by(session, self.ctx.ingestion.id, cluster, since=made)

@@ -1,7 +1,8 @@
 """Files that stand alone in a batch whose job fails on a cluster.
 
 A failed job says little: it may be the file, a full disk, or a cluster without memory. The file is to blame once the
-cluster has loaded something else in the same run; until then nobody is, and a run does not look for ever.
+cluster has loaded something else in the same run; until then nobody is, and a run does not look for ever. A cluster
+may run full in the midst of a run: what it loaded then says less with each file that fails after it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from app.services.engine_rule import EMBEDDED
 from app.values import Batch, BatchState
 
 _MOST_ALONE = 3  # of them in a run that has loaded nothing
+_MOST_IN_A_ROW = 5  # that are to blame for what the cluster loaded before them
 _MOST_HALVINGS = 20  # in such a run: enough to come from a million files to one
 _MOST_FAILED = 100  # jobs in a run, whatever else it loads: the next run goes on
 
@@ -42,17 +44,24 @@ class Suspects:
     """Of one run, by cluster."""
 
     _able: set[str] = field(default_factory=set)
+    _blamed: dict[str, int] = field(default_factory=dict)  # since the cluster last loaded something in this run
     _alone: dict[str, list[Suspect]] = field(default_factory=dict)
     _halvings: dict[str, int] = field(default_factory=dict)
     _failed: int = 0
 
     def is_able(self, cluster: str) -> bool:
-        """Whether the cluster has loaded something in this run."""
-        return cluster in self._able
+        """Whether the cluster has loaded something in this run, and not failed again and again since."""
+        return cluster in self._able and not self.is_doubtful(cluster)
+
+    def is_doubtful(self, cluster: str) -> bool:
+        """Whether so many files were to blame in a row that what it loaded before speaks against no further one."""
+        return self._blamed.get(cluster, 0) >= _MOST_IN_A_ROW
 
     def loaded(self, cluster: str) -> list[Suspect]:
         """Note that it has; answers those who are to blame now, each once."""
         self._able.add(cluster)
+        self._blamed[cluster] = 0
+        self._halvings.pop(cluster, None)
         return self._alone.pop(cluster, [])
 
     def halve(self, cluster: str, error: SparkJobFailed) -> None:
@@ -69,8 +78,9 @@ class Suspects:
         if len(alone) >= _MOST_ALONE:
             self.require_none()
 
-    def blame(self, error: SparkJobFailed) -> None:
+    def blame(self, cluster: str, error: SparkJobFailed) -> None:
         """Count a job that failed over a file. Raises SparkJobFailed when the run has looked long enough."""
+        self._blamed[cluster] = self._blamed.get(cluster, 0) + 1
         self._count(error)
 
     def require_none(self) -> None:

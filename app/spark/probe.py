@@ -215,7 +215,7 @@ def _published(session: Session, catalog: str, namespace: str, name: str) -> str
     if session.rows(f"SELECT _file FROM {table}", name):
         raise _Missing("A row that was staged is seen at once: the catalog ignores spark.wap.id. Loads need it.")
     (staged,) = session.rows(f"SELECT snapshot_id FROM {table}.snapshots", name)
-    pick = f"CALL {identifier(catalog)}.system.cherrypick_snapshot({literal(f'{namespace}.{name}')}, {staged[0]}L)"
+    pick = f"CALL {identifier(catalog)}.system.cherrypick_snapshot({literal(table)}, {staged[0]}L)"
     session.rows(pick, name)
     if len(session.rows(f"SELECT _file FROM {table}", name)) != 1:
         raise _Missing("A row that was published is not seen. Loads need it.")

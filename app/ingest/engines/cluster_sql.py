@@ -26,8 +26,8 @@ def target(name: TableName) -> str:
 
 
 def argument(name: TableName) -> str:
-    """The table as procedures of its catalog take it."""
-    return literal(f"{identifier(name.namespace)}.{identifier(name.table)}")
+    """The table as procedures take it: with its catalog, for a namespace may have the name of one."""
+    return literal(target(name))
 
 
 def make_namespace(name: TableName) -> str:

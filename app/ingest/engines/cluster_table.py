@@ -47,6 +47,7 @@ _ATTEMPTS = 5
 _MOST_EXPIRED = 1_000
 _SESSION_CATALOG = "spark_catalog"
 _STAGED_AS = "spark.wap.id"
+_REF_AGE = "history.expire.max-ref-age-ms"
 # S3's addresses as Iceberg writes them, and as Hadoop's library is called where nobody has named it for them.
 _ALIASES = {"s3": "s3a", "s3n": "s3a"}
 
@@ -202,10 +203,11 @@ class ClusterTable:
         return self._expire(seen, staged.left_behind(seen, older_than)[:limit])
 
     def _expire(self, seen: ClusterLook, doomed: Sequence[int]) -> int:
-        """Answers how many were asked to go. A table that is kept from it, or that has an age of its own for one of
-        its branches, by which the procedure would take more, is left alone.
+        """Answers how many were asked to go. A table that is kept from it, or that has an age of its own for branches
+        and tags, or for one of them, by which the procedure would take more, is left alone.
         """
         aged = any(ref.max_snapshot_age_ms or ref.max_ref_age_ms for ref in seen.metadata.refs.values())
+        aged = aged or _REF_AGE in seen.properties
         if not doomed or aged or seen.properties.get("gc.enabled", "true").lower() == "false":
             return 0
         self._ask(cluster_sql.expire(self.name, doomed), committing=True, seconds=_CHANGE_SECONDS)

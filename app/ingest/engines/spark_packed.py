@@ -1,28 +1,30 @@
 """Packed files that Spark would read without a word although they are broken: it looks for blocks of bzip2 wherever
-they are, and takes bytes before, behind and instead of them for nothing.
+they are, and takes bytes before, behind and between them, a block whose begin is damaged too, for nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from app.errors import FileMissing, SourceAccessDenied
+from app.ingest.engines.bzip2_marks import flaw_of
 from app.ingest.engines.spark_source import not_there
 from app.schemas.ingestion import FormatShape
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState
 
-_AT_ONCE = 16
-_FIRST, _LAST = 10, 11  # bytes that are looked at
+_AT_ONCE = 8
+_CHUNK = 4 * 1024 * 1024
+_FIRST, _LAST = 10, 11  # bytes that are looked at before all others are fetched
 # A stream begins with its name and block size, then a block or, in an empty one, its end.
 _BEGINS = re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)")
 _END, _END_BITS, _SUM_BITS = 0x177245385090, 48, 32  # what a checksum follows, then less than a byte of nothing
 
 
 def unsound(store: Store, files: Iterable[BatchFile], shape: FormatShape) -> Sequence[FileOutcome]:
-    """Outcomes of bzip2 files that do not begin and end as such. Two small reads a file; others are not looked at."""
+    """Outcomes of bzip2 files that are not whole: each is read once, and none unpacked. Others are not looked at."""
     packed = [file for file in files if shape.type != "parquet" and file.path.endswith(".bz2")]
     if not packed:
         return ()
@@ -34,13 +36,19 @@ def _outcome(store: Store, file: BatchFile) -> FileOutcome | None:
     try:
         first = store.read(file.path, 0, min(_FIRST, file.size))
         last = store.read(file.path, max(0, file.size - _LAST), min(_LAST, file.size))
+        if not _BEGINS.match(first):
+            return _broken(file, "undecodable", "is not a bzip2 stream")
+        if not ends_a_stream(last):
+            return _broken(file, "truncated", "is cut, or has something behind its bzip2 stream")
+        flaw = flaw_of(_chunks(store, file))
     except (FileMissing, SourceAccessDenied) as error:
         return not_there(file, error)
-    if not _BEGINS.match(first):
-        return _broken(file, "undecodable", "is not a bzip2 stream")
-    if not ends_a_stream(last):
-        return _broken(file, "truncated", "is cut, or has something behind its bzip2 stream")
-    return None
+    return _broken(file, "undecodable", flaw) if flaw else None
+
+
+def _chunks(store: Store, file: BatchFile) -> Iterator[bytes]:
+    for begin in range(0, file.size, _CHUNK):
+        yield store.read(file.path, begin, min(_CHUNK, file.size - begin))
 
 
 def ends_a_stream(last: bytes) -> bool:

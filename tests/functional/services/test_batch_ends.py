@@ -112,6 +112,46 @@ def test_files_that_were_not_tried_yet_come_before_those_that_failed_alone(world
     assert world.states() == ALL_OF_THEM | {f"/d/{number}": "FAILED" for number in range(4)}
 
 
+def one_each(new_world, count: int) -> World:
+    """Files that make a batch each."""
+    made: World = new_world(config={"engine": "lakehouse"})
+    made.settings = made.settings.model_copy(update={"batch_max_files": 1})
+    for number in range(count):
+        made.deliver(f"/d/{number:02}", FakeFile())
+    return made
+
+
+def test_a_cluster_that_runs_full_in_the_midst_of_a_run_costs_few_files_an_attempt(new_world):
+    world, jobs = one_each(new_world, 30), []
+
+    def runs_full(point: str) -> None:
+        if point == "write":
+            jobs.append(point)
+            if len(jobs) > 1:
+                raise FULL
+
+    with pytest.raises(SparkJobFailed, match=r"no space left.*it may be the cluster"):
+        world.run(runs_full)
+    assert len(jobs) < 15, "what loaded before says less with each job that fails after it"
+    assert world.counts()["FAILED"] == 5
+    world.run()
+    assert world.counts() == {"SUCCESS": 30}
+    world.check_healed()
+
+
+def test_a_file_that_failed_for_another_reason_is_not_to_blame_for_a_cluster_that_can_do_nothing(new_world):
+    world = one_each(new_world, 2)
+    for file in world.source.values():
+        file.failing = 1
+    world.run()
+    assert world.counts() == {"FAILED": 2}
+    for _ in range(5):
+        assert isinstance(world.survive(writes(FULL)[0]), SparkJobFailed)
+    world.run()
+    assert world.counts() == {"SUCCESS": 2}
+    world.check_healed()
+
+
 def test_a_batch_that_takes_the_cluster_down_again_and_again_is_halved(world):
     world.source["/d/5"].takes_down = True
     for run in range(40):

@@ -69,6 +69,17 @@ _CUT_LATE = Difference(
 )
 _MORE_BEHIND = Difference("a `.bz2` file with something behind its stream", "its reason is `truncated`")
 
+
+def _without_a_block() -> bytes:
+    """Lines in three blocks, the second of which no reader finds: its begin is damaged."""
+    mark = format(0x314159265359, "048b")
+    whole = bz2.compress(b"".join(b'{"id": %d}\n' % number for number in range(20_000)), 1)
+    bits = f"{int.from_bytes(whole):0{8 * len(whole)}b}"
+    changed, at = bytearray(whole), bits.index(mark, bits.index(mark) + 1)
+    changed[at // 8] ^= 0x80 >> at % 8
+    return bytes(changed)
+
+
 _LINES: dict[str, File] = {
     "good.jsonl": '{"id": 1, "s": "x", "d": 1.5}\n{"id": 2, "s": "é 😀", "d": 2}\n',
     "misfit.jsonl": '{"id": "one", "s": 1.10, "d": true}\n{"id": 3.0, "s": {"a": [1.50, "😀"]}, "d": 1e400}\n',
@@ -293,6 +304,8 @@ GROUPS: tuple[Group, ...] = (
             "late.jsonl.bz2": bz2.compress(_TEN)[:-5],
             "none.jsonl.bz2": _TEN,
             "more.jsonl.bz2": bz2.compress(_TEN) + _TEN,
+            "between.jsonl.bz2": bz2.compress(_TEN) + _TEN + bz2.compress(_TEN),
+            "block.jsonl.bz2": _without_a_block(),
         },
         {"late.jsonl.gz": _CUT_LATE, "more.jsonl.bz2": _MORE_BEHIND},
     ),

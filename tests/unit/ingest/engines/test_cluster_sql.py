@@ -50,7 +50,7 @@ def test_what_a_nested_column_lacks_is_added_by_its_whole_path():
 
 def test_only_the_named_snapshots_are_expired_and_none_by_its_age():
     assert cluster_sql.expire(NAME, [1, 2]) == (
-        "CALL `far`.system.expire_snapshots(table => '`db`.`t`', older_than => TIMESTAMP'1970-01-01 00:00:00',"
+        "CALL `far`.system.expire_snapshots(table => '`far`.`db`.`t`', older_than => TIMESTAMP'1970-01-01 00:00:00',"
         " snapshot_ids => array(1L, 2L))"
     )
 
