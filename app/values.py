@@ -139,8 +139,9 @@ class Batch:
     """A fixed, stored set of files that becomes one commit.
 
     `table_uuid` and `base_snapshot_id` are what the first claim saw (a `None` base with a UUID: the
-    table had no snapshot); both are `None` before it. `claims` counts how often the batch was claimed. `engine_job` is
-    what the last claimant's engine gave for its successor, to stop what it may have left at work; `engine` is its name.
+    table had no snapshot); both are `None` before it. `claims` counts how often the batch was claimed, `unanswered` how
+    many of the last of them in a row were never heard of again. `engine_job` is what the last claimant's engine gave
+    for its successor, to stop what it may have left at work; `engine` is its name.
     """
 
     id: UUID
@@ -156,6 +157,7 @@ class Batch:
     parent_id: UUID | None = None
     engine_job: str | None = None
     engine: str | None = None
+    unanswered: int = 0
 
 
 # --- what an engine did ----------------------------------------------------------------------

@@ -178,4 +178,5 @@ def as_value(batch: Batch) -> values.Batch:
         parent_id=batch.parent_id,
         engine_job=batch.engine_job,
         engine=batch.engine,
+        unanswered=batch.unanswered,
     )

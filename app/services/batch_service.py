@@ -86,7 +86,7 @@ class BatchService:
             self._interrupt(batch)
             landing = self._still_there(batch, self._look(batch))
             if landing.kind is not LandingKind.NOT_LANDED:
-                return self._follow(batch, landing)
+                return self._loaded(batch, self._follow(batch, landing))
             # A single file is the whole suspect: it gets more chances than a batch that can be halved.
             if unanswered >= self.ctx.max_attempts * (1 if batch.file_count > 1 else 2):
                 return self._doubt(batch, unanswered)
@@ -157,9 +157,12 @@ class BatchService:
             if report.state is BatchState.SETTLED and report.snapshot_id is not None:
                 return report  # another attempt had landed it: nothing is refused any more
             raise refused.error from None
-        report = self._follow(batch, landing, outcomes)
-        if outcomes is not None and report.files[FileState.SUCCESS]:
-            self.ends.loaded(self.engine, str(batch.engine))
+        return self._loaded(batch, self._follow(batch, landing, outcomes))
+
+    def _loaded(self, batch: Batch, report: BatchReport) -> BatchReport:
+        """What the batch came to; its engine has loaded something, where it did."""
+        if batch.engine and report.files[FileState.SUCCESS]:
+            self.ends.loaded(self.engine, batch.engine)
         return report
 
     def _write_and_publish(

@@ -295,12 +295,12 @@ class RunService:
         `goes_on`: what waits after an early stop is for another run, asked for at once; not if this one landed nothing,
         as the next would not either. Without `upkeep` the table's history is left as it is.
         """
-        ctx.suspects.require_none()
         ctx.progress.step("finish")
         if ctx.put_off.batches > 1:
             ctx.progress.note(ctx.put_off.sentence)
         if upkeep:
             upkeep_service.expire(ctx)
+        ctx.suspects.require_none()
         with ctx.lease.transaction() as session:
             summary = metrics.summarize(session, ctx, stopped_early=stopped_early or bool(ctx.put_off.batches))
             run = runs.by_id(session, ctx.run_id)

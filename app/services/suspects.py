@@ -21,12 +21,15 @@ _MOST_FAILED = 100  # jobs in a run, whatever else it loads: the next run goes o
 
 
 def last_those_alone(batches: Iterable[Batch]) -> tuple[list[Batch], list[Batch]]:
-    """The batches, and apart from them single files that a cluster did not get through, the least tried first."""
+    """The batches, and apart from them single files that a cluster did not get through, the least tried first.
+
+    One attempt without an answer tells nothing: its process was killed, and it may have landed.
+    """
     rest: list[Batch] = []
     alone: list[Batch] = []
     for batch in batches:
         tried = batch.state is BatchState.CLAIMED and batch.file_count == 1 and batch.engine not in {None, EMBEDDED}
-        (alone if tried else rest).append(batch)
+        (alone if tried and batch.unanswered != 1 else rest).append(batch)
     return rest, sorted(alone, key=lambda batch: batch.claims)
 
 

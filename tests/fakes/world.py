@@ -177,7 +177,7 @@ class World:
 
     def heal(self) -> None:
         """Run without faults until nothing waits; stops where a person must decide."""
-        for _ in range(30):
+        for _ in range(60):
             self.look_around()
             try:
                 summary = self.run()

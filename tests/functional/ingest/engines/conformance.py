@@ -67,6 +67,7 @@ _TEN = b"".join(b'{"id": %d}\n' % number for number in range(10))
 _CUT_LATE = Difference(
     "a `.gz` file that lacks nothing but the end of its last bytes", "it fails as `job-failed`, and is tried again"
 )
+_FAR_OFFSET = Difference("a moment more than 18 hours from UTC (`+19:00`)", "it is rescued")
 _MORE_BEHIND = Difference("a `.bz2` file with something behind its stream", "its reason is `truncated`")
 
 
@@ -309,7 +310,12 @@ GROUPS: tuple[Group, ...] = (
         },
         {"late.jsonl.gz": _CUT_LATE, "more.jsonl.bz2": _MORE_BEHIND},
     ),
-    Group("lines_typed", {"columns": {"columns": _TYPED, "on_new_columns": "rescue"}}, _TYPES),
+    Group(
+        "lines_typed",
+        {"columns": {"columns": _TYPED, "on_new_columns": "rescue"}},
+        {**_TYPES, "offset.jsonl": '{"tz": "2026-01-31 12:30:00+19:00"}\n'},
+        {"offset.jsonl": _FAR_OFFSET},
+    ),
     Group(
         "lines_formats",
         {
