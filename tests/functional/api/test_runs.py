@@ -144,7 +144,7 @@ def _plan(database, ingestion_id, run_id):
 
 def _settle_one(database, ingestion_id, run_id):
     with database.session_scope() as session:
-        first = batches.by_id(session, batches.unfinished(session, ingestion_id)[0][0])
+        first = batches.by_id(session, batches.unfinished(session, ingestion_id)[0].id)
         first.state, first.outcome, first.settled_run_id = BatchState.SETTLED.value, "landed", run_id
         first.claimed_at, first.settled_at = NOON + timedelta(hours=3), NOON + timedelta(hours=4)
         first.loaded_count, first.row_count, first.rejected_count, first.rescued_count = 3, 300, 2, 0
