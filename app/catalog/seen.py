@@ -15,7 +15,7 @@ from app.catalog.names import TableName
 from app.catalog.objects import Objects
 from app.catalog.partitions import is_partitioned_by, partition_texts
 from app.catalog.schema import from_iceberg
-from app.errors import CatalogError
+from app.errors import CatalogError, LandingIncomplete
 from app.values import Lineage, TableState
 
 _PACKED = b"\x1f\x8b"
@@ -107,4 +107,14 @@ def parse_metadata(name: TableName, data: bytes) -> TableMetadata:
         raise CatalogError(
             f"The metadata of table {name} cannot be read: {said}.",
             hint="Is it of a version of Iceberg's format that we do not know?",
+        ) from error
+
+
+def unpacked(path: str, data: bytes) -> str:
+    """The text of a small packed file beside a table. Raises LandingIncomplete for what is broken."""
+    try:
+        return gzip.decompress(data).decode()
+    except (OSError, EOFError, ValueError) as error:
+        raise LandingIncomplete(
+            f"The file {path} cannot be read: {error}.", hint="Do not change receipts by hand."
         ) from error

@@ -24,10 +24,10 @@ from app.catalog.faults import reading
 from app.catalog.names import TableName, parse_table_name
 from app.catalog.partitions import parse_partitions
 from app.catalog.schema import to_iceberg
-from app.catalog.seen import Held
+from app.catalog.seen import Held, unpacked
 from app.catalog.widen import widen
 from app.datatypes import Column, TableSchema
-from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput, LandingIncomplete, TableNotFound
+from app.errors import CatalogUnavailable, CommitConflict, CommitUnknown, InvalidInput, TableNotFound
 from app.values import Lineage, SnapshotInfo, TableState
 
 _SCHEMA_ATTEMPTS = 20
@@ -195,13 +195,7 @@ class Table:
 
     def read_text(self, path: str) -> str:
         """What `write_text` wrote. Raises FileMissing, and LandingIncomplete for what is broken."""
-        data = self.look().objects.read(path)
-        try:
-            return gzip.decompress(data).decode()
-        except (OSError, EOFError, ValueError) as error:
-            raise LandingIncomplete(
-                f"The file {path} cannot be read: {error}.", hint="Do not change receipts by hand."
-            ) from error
+        return unpacked(path, self.look().objects.read(path))
 
 
 @dataclass(frozen=True)

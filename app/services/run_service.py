@@ -201,11 +201,11 @@ class RunService:
             if waiting and ctx.ingestion.table_uuid is None and ctx.ingestion.schema is None:
                 ctx.ingestion = SchemaService(self.database, self.settings).learn(ctx)
                 ctx.engine.schema = ctx.ingestion.schema
-            todo = [*map(_planned, old), *self._cut(ctx), *map(_planned, alone)]
-            if todo:
+            planned = [*map(_planned, old), *self._cut(ctx), *map(_planned, alone)]
+            if planned:
                 self._tell_of_table(ctx)
         failpoints.hit("planned")
-        return Plan(tuple(i for i, _, _ in todo), sum(n for _, n, _ in todo), sum(b for _, _, b in todo))
+        return Plan(tuple(i for i, _, _ in planned), sum(n for _, n, _ in planned), sum(b for _, _, b in planned))
 
     def _tell_of_table(self, ctx: RunContext) -> None:
         """What a person should know of the table before it is loaded. Told where something is loaded: once in a run."""

@@ -17,7 +17,7 @@ from app.ingest.formats.spark.text import type_sql
 from app.spark import identifier, literal
 
 _FUNCTIONS = {"year": "years", "month": "months", "day": "days", "hour": "hours"}
-_TYPES = {"timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP_LTZ"}
+_TYPES = {"timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP_LTZ", "uuid": "STRING"}
 
 
 def target(name: TableName) -> str:
@@ -90,14 +90,8 @@ def _kinds(kind: DataType) -> set[str]:
 
 
 def _type(kind: DataType) -> str:
-    """As `type_sql`, but what TIMESTAMP means is said, and not left to the session; inside types as well."""
-    if kind.name == "struct":
-        return f"STRUCT<{', '.join(f'{identifier(m.name)}: {_type(m.type)}' for m in kind.fields)}>"
-    if kind.name == "array" and kind.element:
-        return f"ARRAY<{_type(kind.element.type)}>"
-    if kind.name == "map" and kind.key and kind.element:
-        return f"MAP<{_type(kind.key.type)}, {_type(kind.element.type)}>"
-    return _TYPES.get(kind.name) or type_sql(kind)
+    """What TIMESTAMP means is said, and not left to the session."""
+    return type_sql(kind, _TYPES)
 
 
 def _empty(column: Column) -> str:

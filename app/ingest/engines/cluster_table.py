@@ -8,7 +8,6 @@ which Iceberg refuses by the batch's id, and all others may come late or twice.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pyiceberg.table.metadata import TableMetadata
 from app.catalog import staged
 from app.catalog.expire import expirable
 from app.catalog.names import TableName
-from app.catalog.seen import Seen, parse_metadata
+from app.catalog.seen import Seen, parse_metadata, unpacked
 from app.catalog.table import NEW_TABLE
 from app.catalog.widen import missing_paths
 from app.datatypes import Column, TableSchema
@@ -31,7 +30,6 @@ from app.errors import (
     CommitConflict,
     CommitUnknown,
     FileMissing,
-    LandingIncomplete,
     SourceAccessDenied,
     SparkError,
     TableNotFound,
@@ -226,13 +224,7 @@ class ClusterTable:
         raise self._unreadable(path)
 
     def read_text(self, path: str) -> str:
-        data = self._content(path, self.session())
-        try:
-            return gzip.decompress(data).decode()
-        except (OSError, EOFError, ValueError) as error:
-            raise LandingIncomplete(
-                f"The file {path} cannot be read: {error}.", hint="Do not change receipts by hand."
-            ) from error
+        return unpacked(path, self._content(path, self.session()))
 
     def _content(self, path: str, session: Session) -> bytes:
         """Of a file, or of the files of a folder. Raises FileMissing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.datatypes import DataType
 from app.spark import identifier, literal
 
@@ -13,17 +15,17 @@ def text_sql(text: str) -> str:
     return literal(text)
 
 
-def type_sql(kind: DataType) -> str:
-    """The type as Spark writes it. A UUID is text to Spark; `time` it does not have."""
+def type_sql(kind: DataType, names: Mapping[str, str] = _TYPES) -> str:
+    """The type as Spark writes it, `names`: those it calls otherwise. A UUID is text to it; it has no `time`."""
     if kind.name == "decimal":
         return f"DECIMAL({kind.precision},{kind.scale})"
     if kind.name == "struct":
-        return f"STRUCT<{', '.join(f'{identifier(m.name)}: {type_sql(m.type)}' for m in kind.fields)}>"
+        return f"STRUCT<{', '.join(f'{identifier(m.name)}: {type_sql(m.type, names)}' for m in kind.fields)}>"
     if kind.name == "array" and kind.element:
-        return f"ARRAY<{type_sql(kind.element.type)}>"
+        return f"ARRAY<{type_sql(kind.element.type, names)}>"
     if kind.name == "map" and kind.key and kind.element:
-        return f"MAP<{type_sql(kind.key.type)}, {type_sql(kind.element.type)}>"
-    return _TYPES.get(kind.name, kind.name.upper())
+        return f"MAP<{type_sql(kind.key.type, names)}, {type_sql(kind.element.type, names)}>"
+    return names.get(kind.name, kind.name.upper())
 
 
 def bound(value: str, name: str, body: str) -> str:
