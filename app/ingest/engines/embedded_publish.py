@@ -182,7 +182,11 @@ def _rejects_are_in(look: Look, batch: Batch, file: RejectFile) -> bool:
 def until_answered(
     table: Looked[AnySeen_co], batch: Batch, attempts: int, once: Callable[[AnySeen_co], Made]
 ) -> Landing | tuple[Made, AnySeen_co]:
-    """Look and try `once`, again and again; the table's answer, or what `once` made and what it was put upon."""
+    """Look and try `once`, again and again; the table's answer, or what `once` made and what it was put upon.
+
+    After a refusal the next try comes at once, each second time: somebody has just committed, and if it is one writer
+    that never rests, there is no better moment until its next commit. The pauses in between are for a crowd.
+    """
     refused: CommitConflict | CommitUnknown | None = None
     lost: CommitUnknown | None = None
     for attempt in range(attempts):
@@ -194,9 +198,11 @@ def until_answered(
             return once(look), look
         except CommitConflict as error:
             refused = error
+            if attempt % 2:
+                pause(attempt // 2)
         except CommitUnknown as error:
             refused = lost = error
-        pause(attempt)
+            pause(attempt)
     landing = decide(look_again(table, attempts).lineage, batch)
     if landing.kind is not LandingKind.NOT_LANDED:
         return landing

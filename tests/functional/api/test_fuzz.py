@@ -89,8 +89,6 @@ def _known(served, landing):
     }
 
 
-# The server's threads, in this process, draw their pauses by `random` whenever they like.
-@pytest.mark.filterwarnings("ignore:Do not use the .random. module:hypothesis.errors.HypothesisDeprecationWarning")
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_no_call_meets_a_fault_or_an_answer_that_is_not_documented(fuzzed, name, mode):
