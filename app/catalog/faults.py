@@ -107,7 +107,10 @@ def committing(what: str) -> Iterator[None]:
     except AutoloaderError:
         raise
     except CommitFailedException as error:
-        raise CommitConflict(f"{what} was changed by another commit: {_sentence(error)}.") from error
+        raise CommitConflict(
+            f"{what} was changed by another commit: {_sentence(error)}.",
+            hint="Nothing was lost; run again. If it happens often, set COMMIT_ATTEMPTS higher.",
+        ) from error
     except (NoSuchTableError, NoSuchNamespaceError) as error:
         raise TableNotFound(f"Table {what} does not exist any more.") from error
     except (BadRequestError, *_REFUSED) as error:
