@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import costs
+
+COSTS = "costs-"  # results that begin so are a section of their own
 _LIBRARIES = ("duckdb", "pyiceberg", "pyarrow", "obstore")
 
 
@@ -66,10 +69,13 @@ def page(results: dict[str, Result], order: list[str], scale: float, rounds: int
         "",
         "| what | product | baseline | result | bar | |",
         "|---|---|---|---|---|---|",
-        *(_line(results[name]) for name in order if name in results),
+        *(_line(results[name]) for name in order if name in results and not name.startswith(COSTS)),
         "",
         "`s`: seconds. Memory is the peak of the sum over all processes, shared pages counted once.",
     ]
+    checks = {item.what: item.details for name, item in results.items() if name.startswith(COSTS)}
+    if checks:
+        lines += ["", *costs.page(checks)[:-1]]
     extra = [
         f"- {item.name}: measured {item.measured_at}, {_details(item)}" for item in map(results.get, order) if item
     ]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import inputs, known, product, report, seaweed, spark_load
+from benchmarks import costs, inputs, known, product, report, seaweed, spark_load
 from benchmarks.inputs import Input
 from benchmarks.measure import CommandFailed, Measured, alternate, run
 
@@ -30,6 +30,7 @@ SPARK_BARS = {
     "spark-small": 2.5, "spark-many": 2.5, "spark-ndjson": 2.5, "spark-drift": 2.5, "spark-csv": 1.3,
     "spark-parquet": 1.3,
 }  # fmt: skip
+COSTS = ("large-ndjson", "csv")
 FETCH_BAR = 1.3
 NO_NEWS_BAR = 1.5
 NO_NEWS_MEMORY_MB = 500
@@ -128,6 +129,23 @@ def _warm(source: Input) -> None:
         with file.open("rb") as data:
             while data.read(8 * MIB):
                 pass
+
+
+def measure_costs(bench: Bench, name: str) -> None:
+    """Of all rounds the least counts, because what disturbs only adds."""
+    source = bench.input(name)
+    _warm(source)
+    seconds = dict.fromkeys([*costs.STEPS, costs.WHOLE], float("inf"))
+    with bench.scratch(f"costs-{name}") as scratch:
+        for _ in range(bench.rounds):
+            for step in costs.STEPS:
+                command = [sys.executable, "-m", "benchmarks.costs", step, source.kind, str(source.folder)]
+                found = run(command, {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}).answer
+                seconds[step] = min(seconds[step], float(str(found["cpu"])))
+            whole = costs.of_children(lambda: product.fresh_load(str(source.folder), scratch / "home", source.rows))
+            seconds[costs.WHOLE] = min(seconds[costs.WHOLE], whole)
+    ratio = seconds[costs.WHOLE] / seconds["bare"]
+    bench.keep(report.result(f"costs-{name}", source.text, ratio, None, seconds))
 
 
 # --- S3 --------------------------------------------------------------------------------------
@@ -241,6 +259,7 @@ def _expect(measured: Measured, name: str, count: int) -> Measured:
 MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     **{name: (lambda bench, name=name: measure_load(bench, name)) for name in LOAD_BARS},  # type: ignore[misc]
     "memory": measure_memory,
+    **{f"costs-{name}": (lambda bench, name=name: measure_costs(bench, name)) for name in COSTS},  # type: ignore[misc]
     "objects": measure_fetch,
     "no-news-100000": lambda bench: measure_no_news(bench, 100_000),
     "no-news-1000000": lambda bench: measure_no_news(bench, 1_000_000),
