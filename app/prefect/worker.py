@@ -32,6 +32,7 @@ from app.services.run_records import KILLED
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.responses import WorkerFlowRunResponse
 
 _GRACE_SECONDS = 60.0  # past the flow's own timeout, which ends it in order
 _DRAIN_SECONDS = 10.0  # a run that was told to stop has so long; then it is killed
@@ -72,6 +73,8 @@ class AutoloaderWorker(BaseWorker[RunConfiguration, Any, RunResult]):
         self._forkserver = Forkserver()
         self._active: dict[UUID, _Active] = {}
         self._away = False
+        self._asking = anyio.Lock()
+        self._more_waiting = False
         self.draining = False
 
     async def __aenter__(self) -> Self:
@@ -176,14 +179,33 @@ class AutoloaderWorker(BaseWorker[RunConfiguration, Any, RunResult]):
             message = "Its worker was stopped; the run goes on with the next one."
             await propose_state(self.client, AwaitingRetry(message=message), flow_run_id=flow_run.id)
 
-    # --- while the server is away
+    # --- the next runs
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """One look at a time: what an earlier one has begun must not come again from a later answer."""
         found: list[FlowRun] = []
-        if not self.draining:
-            async with self._weathering():
-                found = await super().get_and_submit_flow_runs()
+        async with self._asking:
+            if not self.draining:
+                async with self._weathering():
+                    found = await super().get_and_submit_flow_runs()
         return found
+
+    async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
+        begun = await super()._submit_scheduled_flow_runs(flow_run_response)
+        self._more_waiting = len(begun) < len(flow_run_response)
+        return begun
+
+    def _release_limit_slot(self, flow_run_id: UUID) -> None:
+        super()._release_limit_slot(flow_run_id)
+        if self._more_waiting and not self.draining and self._runs_task_group is not None:
+            self._runs_task_group.start_soon(self._fill_slot)
+
+    async def _fill_slot(self) -> None:
+        """A place that is free while runs wait is not left empty until the next look is due."""
+        with suppress(httpx.HTTPError):  # that look meets it too, and tells
+            await self.get_and_submit_flow_runs()
+
+    # --- while the server is away
 
     async def sync_with_backend(self) -> None:
         async with self._weathering():

@@ -9,8 +9,10 @@ import sys
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.states import Cancelling
 
+from app.prefect.pools import POOL_TYPE
 from tests.functional.prefect.place import flow_run, until
 from tests.functional.prefect.workers import (
     are_gone,
@@ -74,6 +76,20 @@ def test_a_run_that_is_cancelled_in_prefect_ends_cancelled_here_too(place, share
     assert ended(triggered.id).kind == "CANCELLED"
     [record] = place.runs()
     assert (record.state, record.error_code) == ("CANCELLED", "interrupted")
+
+
+def test_a_place_that_becomes_free_while_runs_wait_is_taken_before_the_next_look_is_due(place, tmp_path):
+    place.deliver("a.jsonl")
+    place.prepare()
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="narrow-pool", type=POOL_TYPE))
+        client.create_work_queue(name="autoloader-default", work_pool_name="narrow-pool")
+    deployed = deploy(place, "narrow-pool")
+    waiting = [deployed.trigger().id for _ in range(3)]
+    until(lambda: all(flow_run(one).kind == "SCHEDULED" for one in waiting), what="the runs in their queue")
+
+    with warm_worker("narrow-pool", tmp_path / "log", {"PREFECT_WORKER_QUERY_SECONDS": "86400"}, "--limit", "1"):
+        assert [ended(one).kind for one in waiting] == ["COMPLETED"] * 3
 
 
 @pytest.mark.kill
