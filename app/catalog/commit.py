@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as Loaded
 from pyiceberg.table import Transaction
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import (
     AssertCurrentSchemaId,
@@ -31,6 +32,30 @@ from app.values import SnapshotInfo
 _SQL = "pyiceberg.catalog.sql"
 
 
+class Staging(Transaction):
+    """Holds what is to be sent. Nothing of it is public but by `begin`."""
+
+    _changed: tuple[int, TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The metadata with the changes so far, to be read only.
+
+        The library copies all of it, each snapshot of the table's history included, whenever it is asked; to stage one
+        append it asks fourteen times. With 2,000 snapshots that took 6 s, in which others were faster than we.
+        """
+        if not self._updates:
+            return self._table.metadata
+        if self._changed is None or self._changed[0] != len(self._updates):
+            self._changed = len(self._updates), super().table_metadata
+        return self._changed[1]
+
+
+def begin(seen: Loaded) -> Transaction:
+    """A transaction upon exactly what was looked at, for `send`."""
+    return Staging(seen)
+
+
 def append(seen: Loaded, files: Sequence[DataFile], properties: Mapping[str, str]) -> SnapshotInfo:
     """Append the files as one snapshot with `properties` in its summary, if the table is still as `seen`.
 
@@ -39,7 +64,7 @@ def append(seen: Loaded, files: Sequence[DataFile], properties: Mapping[str, str
     """
     name = ".".join(seen.name())
     with reading(name):
-        transaction = seen.transaction()
+        transaction = begin(seen)
         update = transaction.update_snapshot(snapshot_properties=dict(properties)).fast_append()
         for file in files:
             update.append_data_file(file)

@@ -27,7 +27,7 @@ def expire(seen: Loaded, protected: Collection[int | None], older_than: datetime
     if not doomed:
         return 0
     with reading(".".join(seen.name())):
-        transaction = seen.transaction()
+        transaction = commit.begin(seen)
         transaction._apply((RemoveSnapshotsUpdate(snapshot_ids=doomed),))  # noqa: SLF001  # the public way commits
     commit.send(seen, transaction)
     return len(doomed)

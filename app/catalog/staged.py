@@ -87,7 +87,7 @@ def _old(metadata: TableMetadata, before: float) -> Iterator[int]:
 def _forget(seen: Loaded, snapshot_ids: list[int]) -> None:
     """One attempt, against exactly what was looked at: had one of them become main's head, it is refused."""
     with reading(".".join(seen.name())):
-        transaction = seen.transaction()
+        transaction = commit.begin(seen)
         transaction._apply((RemoveSnapshotsUpdate(snapshot_ids=snapshot_ids),))  # noqa: SLF001  # as in `expire`
     commit.send(seen, transaction)
 

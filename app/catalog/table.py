@@ -141,7 +141,7 @@ class Table:
         lost: CommitUnknown | CommitConflict | None = None
         for _ in range(_SCHEMA_ATTEMPTS):
             seen = self.look()
-            transaction = seen.loaded.transaction()
+            transaction = commit.begin(seen.loaded)
             if not widen(transaction, seen.state.schema, columns):
                 return seen.state
             try:
@@ -160,7 +160,7 @@ class Table:
             lacking = {name: value for name, value in properties.items() if seen.properties.get(name) != value}
             if not lacking:
                 return attempt > 0
-            transaction = seen.loaded.transaction()
+            transaction = commit.begin(seen.loaded)
             transaction.set_properties(lacking)
             try:
                 commit.send(seen.loaded, transaction)

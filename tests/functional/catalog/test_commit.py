@@ -38,6 +38,27 @@ def test_an_empty_append_makes_a_snapshot_on_an_empty_table_and_on_a_full_one(ta
     assert [row["id"] for row in rows(table)] == [1]
 
 
+def test_the_history_is_copied_a_few_times_a_commit_and_not_whenever_the_library_asks_for_it(
+    table, writer, rows, monkeypatch
+):
+    writer.append(table, [{"id": 1}])
+    look = table.look()
+    files = writer.land(look, [{"id": 2}])
+    copies = []
+    kind = type(look.loaded.metadata)
+    copied = kind.model_copy
+
+    def counted(self, **given):
+        copies.extend([1] if given.get("deep") else [])
+        return copied(self, **given)
+
+    monkeypatch.setattr(kind, "model_copy", counted)
+    look.append(files, {})
+
+    assert 0 < len(copies) <= 3
+    assert sorted(row["id"] for row in rows(table)) == [1, 2]
+
+
 @pytest.mark.parametrize("properties", [{}, RETRIES])
 def test_a_commit_upon_a_stale_look_is_refused_whatever_the_table_says_about_retries(catalog, writer, rows, properties):
     catalog.create("db.busy", parse_schema("id bigint"), properties=properties)
