@@ -1,6 +1,7 @@
 """The bare tools, each in a process of its own, as the product is.
 
     python -m benchmarks.baselines load KIND FOLDER OUT        fastest query → Parquet → one commit
+    python -m benchmarks.baselines append HOME FILE            the file's rows by PyIceberg's own append
     python -m benchmarks.baselines list URL                    bare listing
     python -m benchmarks.baselines fetch URL                   bare fetch of every object
 
@@ -112,6 +113,18 @@ def commit(file: Path, out: Path) -> int:
     return int(metadata.num_rows)
 
 
+def append(home: str, file: str) -> dict[str, object]:
+    """Into `bench.rows` of the product's own catalog."""
+    import pyarrow.json as pa_json
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    begun = time.perf_counter()
+    catalog = SqlCatalog("local", uri=f"sqlite:///{home}/catalog.db", warehouse=f"file://{home}/warehouse")
+    rows = pa_json.read_json(file)
+    catalog.load_table("bench.rows").append(rows)
+    return {"rows": rows.num_rows, "seconds": time.perf_counter() - begun}
+
+
 # --- S3 --------------------------------------------------------------------------------------
 
 
@@ -154,7 +167,7 @@ def fetch(url: str, at_once: int = 32) -> dict[str, object]:
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
-    work: dict[str, Any] = {"load": load, "list": list_, "fetch": fetch}
+    work: dict[str, Any] = {"load": load, "append": append, "list": list_, "fetch": fetch}
     print(json.dumps(work[name](*arguments)), flush=True)
     os._exit(0)  # a reader thread of the object store may still hold the interpreter
 

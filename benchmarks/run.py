@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import costs, inputs, known, product, report, seaweed, spark_load
+from benchmarks import costs, history, inputs, known, product, report, seaweed, spark_load
 from benchmarks.inputs import Input
 from benchmarks.measure import CommandFailed, Measured, alternate, run
 
@@ -129,6 +129,27 @@ def _warm(source: Input) -> None:
         with file.open("rb") as data:
             while data.read(8 * MIB):
                 pass
+
+
+def measure_history(bench: Bench) -> None:
+    """Each side's file is known to the product only where it is the product's turn: the other one is gone by then."""
+    snapshots = max(10, round(history.SNAPSHOTS * bench.scale))
+    with bench.scratch("history") as scratch:
+        table = history.History(scratch, snapshots)
+
+        def bare() -> Measured:
+            file = table.deliver()
+            measured = _expect(_bare("append", str(table.home), str(file)), "rows", 1)
+            file.unlink()
+            return measured
+
+        def ours() -> Measured:
+            table.deliver()
+            return product.load(str(table.landing), table.home, expected=1)
+
+        figures = alternate(bench.rounds, ours, bare)
+    what = f"one file of one row into a table with {snapshots:,} snapshots; beside PyIceberg's own append of it"
+    bench.keep(report.result("history", what, figures["ratio"], None, figures))
 
 
 def measure_costs(bench: Bench, name: str) -> None:
@@ -259,6 +280,7 @@ def _expect(measured: Measured, name: str, count: int) -> Measured:
 MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     **{name: (lambda bench, name=name: measure_load(bench, name)) for name in LOAD_BARS},  # type: ignore[misc]
     "memory": measure_memory,
+    "history": measure_history,
     **{f"costs-{name}": (lambda bench, name=name: measure_costs(bench, name)) for name in COSTS},  # type: ignore[misc]
     "objects": measure_fetch,
     "no-news-100000": lambda bench: measure_no_news(bench, 100_000),
