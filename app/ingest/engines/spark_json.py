@@ -21,7 +21,8 @@ from app.errors import FileMissing, SourceAccessDenied
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, format_options, parse_limits
 from app.ingest.engines.spark_begins import begins
-from app.ingest.engines.spark_limits import refused
+from app.ingest.engines.spark_frames import through
+from app.ingest.engines.spark_limits import WHOLE_BYTES, refused
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.base import Job, NewColumn, ReadJob
 from app.ingest.formats.contract import ParseFile, ParseLimits
@@ -35,7 +36,6 @@ from app.spark import Session
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
 
-WHOLE_BYTES = 16 * 1024 * 1024  # of a document, unpacked: one text in an executor's memory
 _TOO_LARGE = f"a document of more than {WHOLE_BYTES:,} bytes is too large for Spark"
 
 
@@ -76,11 +76,8 @@ class JsonDocumentsOnSpark:
         reader = session.spark.read.format("text").option("wholetext", "true")
         text = spark_source.text_of(check_encoding(self.shape.encoding))
         rows = spark_source.read(session, files, reader, [text])
-        for layer in ElementLayers(self.schema, self.settings.max_record_bytes, formats_of(self.shape)).layers(
-            spark_rows.PATH
-        ):
-            rows = rows.selectExpr(*layer)
-        return rows
+        elements = ElementLayers(self.schema, self.settings.max_record_bytes, formats_of(self.shape))
+        return through(elements.layers(spark_rows.PATH), rows)
 
     def records(self) -> Mapping[int, int]:
         return {}
