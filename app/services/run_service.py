@@ -17,7 +17,7 @@ from app.ingest import discovery, ledger
 from app.ingest.ports import Clock, Progress, SilentProgress, SystemClock
 from app.log import bound, get_logger
 from app.repositories import ingestions, runs
-from app.services import lease_service, metrics, rerun_service, run_records, upkeep_service, wiring
+from app.services import lease_service, metrics, rerun_service, run_records, sources, upkeep_service, wiring
 from app.services.batch_ledger import BatchReport
 from app.services.batch_service import BatchService
 from app.services.context import STOPS, IngestionInfo, RunContext, Stops
@@ -73,31 +73,39 @@ class RunService:
             ingestion = self._ingestion(ingestion_id)  # the owner before us may have learned schema and table
             run_id = self._record_start(lease, ingestion, run_id, trigger, external_key)
             try:
-                with (
-                    bound(run_id=str(run_id), ingestion_id=str(ingestion_id)),
-                    wiring.opened_sandbox(self.settings) as sandbox,
-                    ExitStack() as opened,
-                ):
-                    with self.database.read_scope() as session:
-                        require_engine(session, ingestion.tenant_id, ingestion.shape, ingestion.table_name)
-                    mine = wiring.ForRun(run_id, lease.lost.is_set)
-                    engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox, run=mine)
-                    yield RunContext(
-                        database=self.database,
-                        settings=self.settings,
-                        ingestion=ingestion,
-                        run_id=run_id,
-                        lease=lease,
-                        open_engine=lambda name: opened.enter_context(engine(name=name)),
-                        sandbox=sandbox,
-                        progress=progress,
-                        clock=self.clock,
-                        stops=self.stops,
-                    )
+                with self._opened(ingestion, run_id, lease, progress) as ctx:
+                    yield ctx
             except BaseException as error:
                 if not isinstance(error, LeaseLost):  # its successor writes
                     self._end(lease, run_id, run_records.ending_of(error, self.stops))
                 raise
+
+    @contextmanager
+    def _opened(
+        self, ingestion: IngestionInfo, run_id: UUID, lease: lease_service.HeldLease, progress: Progress
+    ) -> Iterator[RunContext]:
+        """What the run works with, closed with the block. Raises InvalidInput for an engine that cannot be."""
+        with (
+            bound(run_id=str(run_id), ingestion_id=str(ingestion.id)),
+            wiring.opened_sandbox(self.settings) as sandbox,
+            ExitStack() as opened,
+        ):
+            with self.database.read_scope() as session:
+                require_engine(session, ingestion.tenant_id, ingestion.shape, ingestion.table_name)
+            mine = wiring.ForRun(run_id, lease.lost.is_set)
+            engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox, run=mine)
+            yield RunContext(
+                database=self.database,
+                settings=self.settings,
+                ingestion=ingestion,
+                run_id=run_id,
+                lease=lease,
+                open_engine=lambda name: opened.enter_context(engine(name=name)),
+                sandbox=sandbox,
+                progress=progress,
+                clock=self.clock,
+                stops=self.stops,
+            )
 
     def _ingestion(self, ingestion_id: UUID) -> IngestionInfo:
         with self.database.session_scope() as session:
@@ -140,9 +148,9 @@ class RunService:
         ctx.progress.step("discover")
         with (
             metrics.timed(ctx.seconds, "discover"),
-            wiring.opened_source(self.database, self.settings, ctx.ingestion) as store,
+            sources.opened_source(self.database, self.settings, ctx.ingestion) as store,
         ):
-            rules = wiring.rules_of(self.settings, ctx.ingestion.shape.source)
+            rules = sources.rules_of(self.settings, ctx.ingestion.shape.source)
             made = ctx.ingestion.created_at
             pages = discovery.discover(store, rules, now=self.clock.now(), created_at=made, wait=self._wait)
             for page in pages:
@@ -213,7 +221,9 @@ class RunService:
             summary = metrics.summarize(session, ctx, stopped_early=stopped_early or bool(ctx.put_off.batches))
             run = runs.by_id(session, ctx.run_id)
             if run is None:
-                raise NotFound(f"Run {ctx.run_id} vanished.")
+                raise NotFound(
+                    f"Run {ctx.run_id} vanished from the ledger.", hint="Was the database put back? Run again."
+                )
             run.state, run.finished_at, run.metrics = summary.state.value, self.clock.now(), summary.metrics
             if ctx.put_off.first is not None:
                 run.error_code, run.error = ctx.put_off.first.code, ctx.put_off.sentence
