@@ -38,7 +38,7 @@ from app.ingest.formats.streams import BadFile, read_chunks
 from app.schemas.ingestion import FormatShape
 from app.spark import Session, spark_errors
 from app.storage import Store
-from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
+from app.values import BatchFile, FileOutcome, SnapshotInfo
 
 _MOST = 17 * 1024 * 1024  # of a packed file: more than WHOLE_BYTES, however badly it is packed
 _SAMPLE = 10_000  # values of each new column that tell its type
@@ -99,12 +99,11 @@ class CsvOnSpark:
         except BadFile as bad:
             if bad.reason == "empty" and file.size > WHOLE_BYTES:  # only of what was looked at
                 return refused(file, _NO_LINES)
-            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+            return spark_source.flawed(file, bad)
         except (FileMissing, SourceAccessDenied) as error:
             return spark_source.not_there(file, error)
         except OSError as error:
-            sentence = f"{file.path} cannot be read: {error.strerror}."
-            return FileOutcome(file.file_id, FileState.FAILED, reason="missing", error=sentence)
+            return spark_source.not_readable(file, error)
         if not large:
             self._parts[file.file_id] = _Part(names, head.skip)
         elif head.skip > 1 or not head.plain:

@@ -34,7 +34,7 @@ from app.ingest.formats.strict_text import TextFormats
 from app.schemas.ingestion import FormatShape
 from app.spark import Session
 from app.storage import Store
-from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
+from app.values import BatchFile, FileOutcome, SnapshotInfo
 
 _TOO_LARGE = f"a document of more than {WHOLE_BYTES:,} bytes is too large for Spark"
 
@@ -69,7 +69,7 @@ class JsonDocumentsOnSpark:
         except (FileMissing, SourceAccessDenied) as error:
             return spark_source.not_there(file, error)
         except BadFile as bad:
-            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+            return spark_source.flawed(file, bad)
         return None
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:

@@ -56,13 +56,11 @@ class ParquetOnSpark:
                 there = ParseFile(file.file_id, file.path, str(local), file.size, "none")
                 footer, fields = read_footer(str(local), there, self.limits), list(pq.read_schema(local))
         except BadFile as bad:
-            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+            return spark_source.flawed(file, bad)
         except (FileMissing, SourceAccessDenied) as error:
             return spark_source.not_there(file, error)
         except OSError as error:
-            return FileOutcome(
-                file.file_id, FileState.FAILED, reason="missing", error=f"{file.path}: {error.strerror}."
-            )
+            return spark_source.not_readable(file, error)
         columns = []
         for one in fields:
             kind = known_type(one.type)
