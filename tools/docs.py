@@ -6,8 +6,7 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from enum import Enum
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from pydantic_core import PydanticUndefined
 from app import errors
 from app.config import Settings
 from app.schemas.ingestion import IngestionShape
-from tools import api_page, spark_page
+from tools import api_page, cli_page, spark_page
+from tools.markdown import page, table
 
 ROOT = Path(__file__).resolve().parents[1]
-_NOTE = "<!-- Written by `make docs` from the code; change the code instead. -->"
 
 
 def main() -> int:
@@ -55,11 +54,11 @@ def configuration() -> str:
         [f"`{name.upper()}`", _default(field.get_default(call_default_factory=True)), str(field.description)]
         for name, field in Settings.model_fields.items()
     ]
-    return _page(
+    return page(
         "Configuration",
         "Settings are read from the environment, then from a file `.env` in the working folder; names have no prefix,"
         "\nand their case does not matter. Sizes are bytes, durations seconds, unless a name says otherwise.",
-        _table(["setting", "default", "what it does"], rows),
+        table(["setting", "default", "what it does"], rows),
     )
 
 
@@ -87,7 +86,7 @@ def ingestion() -> str:
     for name, field in schema["properties"].items():
         if reference := _reference(field):
             parts.append(f"## `{name}`\n\n{_shape(name, schema['$defs'][reference])}")
-    return _page(
+    return page(
         "The shape of an ingestion",
         "What `autoloader apply -f ingestion.yaml` reads. A field that is not listed is refused.",
         "\n\n".join(parts),
@@ -102,7 +101,7 @@ def _shape(part: str, schema: dict[str, Any]) -> str:
         if not (part == "" and _reference(field))
     ]
     text = str(schema.get("description", "")).split("\n\n", maxsplit=1)[0].replace("\n", " ")
-    return f"{text}\n\n{_table(['field', 'type', 'default', 'what it says'], rows)}".strip()
+    return f"{text}\n\n{table(['field', 'type', 'default', 'what it says'], rows)}".strip()
 
 
 def _reference(field: dict[str, Any]) -> str:
@@ -148,11 +147,11 @@ def errors_page() -> str:
         for item in sorted(classes, key=lambda item: item.code)
     ]
     tree = inspect.cleandoc(errors.__doc__ or "").partition("\n\n")[2]
-    return _page(
+    return page(
         "Errors",
         "Each error has a message (what happened), a hint (the next step) and a code that stays the same. With `--json`"
         "\nall three are in the answer.",
-        f"```text\n{tree}\n```\n\n{_table(['code', 'HTTP', 'trying again can help', ''], rows)}",
+        f"```text\n{tree}\n```\n\n{table(['code', 'HTTP', 'trying again can help', ''], rows)}",
     )
 
 
@@ -175,12 +174,12 @@ def reasons() -> str:
 
     ledger = [[f"`{name}`", reason.meaning, reason.next_step] for name, reason in REASONS.items()]
     left_out = [[f"`{name}`", meaning] for name, meaning in discovery.REASONS.items()]
-    return _page(
+    return page(
         "Why a file is not loaded",
         "`autoloader files show FILE` tells the reason of one file; `autoloader runs show` counts them.",
-        f"## Files of the ledger\n\n{_table(['reason', 'what happened', 'what to do'], ledger)}\n\n"
+        f"## Files of the ledger\n\n{table(['reason', 'what happened', 'what to do'], ledger)}\n\n"
         "## Left out by a rule\n\nSuch objects are counted in each run. Only empty ones are in the ledger; when a rule"
-        f"\nchanges, the others are simply new.\n\n{_table(['reason', 'what it says'], left_out)}",
+        f"\nchanges, the others are simply new.\n\n{table(['reason', 'what it says'], left_out)}",
     )
 
 
@@ -191,7 +190,7 @@ def states() -> str:
     """The tables of transitions, drawn."""
     from app.values import BATCH_TRANSITIONS, FILE_TRANSITIONS
 
-    return _page(
+    return page(
         "States",
         "What a file and a batch may become. Every other move is refused: by the ledger's SQL for files, before the"
         "\nledger is written for batches. What the states mean stands in [concepts](../concepts.md).",
@@ -214,126 +213,19 @@ def _diagram(first: str, transitions: Mapping[Any, frozenset[Any]]) -> str:
     return "\n".join(["```mermaid", *lines, "```"])
 
 
-# --- the command line ------------------------------------------------------------------------
-
-
-def command_line() -> str:
-    """Every command with its arguments and options, as the program knows them."""
-    import typer.main
-
-    from app.cli.main import app
-
-    root = typer.main.get_command(app)
-    parts = [_before_the_command(root), _exit_codes()]
-    parts += [part for path, command in _commands("autoloader", root) for part in _command(path, command)]
-    return _page("Command line", f"{_help(root.help)}\n\n{_MANNERS}", "\n\n".join(parts))
-
-
-_MANNERS = """\
-Every command answers with text, or with one JSON document on standard output when `--json` is given; then nothing else
-is there, and an error is a document too: `{"error": code, "message": …, "hint": …}`. Notes and progress go to standard
-error, bars only when it is a terminal. `--debug`, anywhere, shows where an error came from. Ctrl-C and SIGTERM end a
-run in order: it becomes `CANCELLED`, and the next one goes on where it stopped; a second signal kills at once.
-
-In JSON, integers beyond 2^53 are texts: ids of files and snapshots have 62 bits, which jq and JavaScript would round.
-Give them back as they came. `load --watch --json` writes one document a line for each run (NDJSON)."""
-
-
-def _before_the_command(root: Any) -> str:
-    """What stands between `autoloader` and the command."""
-    shell = {"help", "install_completion", "show_completion"}
-    known = [item for item in root.params if item.name not in shell]
-    table = _table(["", "default", ""], [_parameter(item) for item in known])
-    return f"## Before the command\n\n{_SERVER}\n\n{table}"
-
-
-_SERVER = """\
-Commands work on the ledger of this machine, or, with a server, by its REST API: the same commands, the same output, the
-same errors and exit codes. `table …`, `db upgrade`, `demo`, `up`, `api`, `worker` and `prefect …` are for one machine
-alone. How they differ: [the REST API, from the command line](../api.md#from-the-command-line)."""
-
-
-def _exit_codes() -> str:
-    from app.cli.exits import MEANING
-
-    rows = [[f"`{code.value}`", meaning] for code, meaning in MEANING.items()]
-    return f"## Exit codes\n\n{_table(['code', 'meaning'], rows)}"
-
-
-def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
-    children = getattr(command, "commands", None)
-    if children is None:
-        yield path, command
-        return
-    for name, child in children.items():
-        if not child.hidden:
-            yield from _commands(f"{path} {name}", child)
-
-
-def _command(path: str, command: Any) -> Iterator[str]:
-    known = [item for item in command.params if item.name != "help" and not getattr(item, "hidden", False)]
-    arguments = [item for item in known if not _is_option(item)]
-    usage = [path, *map(_placeholder, arguments), *(["[OPTIONS]"] if len(known) > len(arguments) else [])]
-    yield f"## `{path}`"
-    yield f"```text\n{' '.join(usage)}\n```"
-    yield _help(command.help)
-    if known:
-        yield _table(["", "default", ""], [_parameter(item) for item in known])
-
-
-def _is_option(item: Any) -> bool:
-    return bool(item.opts[0].startswith("-"))
-
-
-def _placeholder(item: Any) -> str:
-    word = item.metavar or str(item.name).upper()
-    return word if item.required else f"[{word}]"
-
-
-def _parameter(item: Any) -> list[str]:
-    value = f" {item.metavar}" if item.metavar else ""
-    names = ", ".join(f"`{name}{value}`" for name in (*item.opts, *item.secondary_opts))
-    text = _help(item.help)
-    kind = item.type_descriptor.annotation
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        text += f" One of {', '.join(f'`{choice.value}`' for choice in kind)}."
-    default = "" if item.default in (None, False, "") or callable(item.default) else f"`{item.default}`"
-    return [names if _is_option(item) else f"`{_placeholder(item)}`", default, text]
-
-
-def _help(text: str | None) -> str:
-    return inspect.cleandoc(text or "").replace("\b", "").replace("\f", "").strip()
-
-
-# --- Markdown --------------------------------------------------------------------------------
-
-
-def _page(title: str, introduction: str, body: str) -> str:
-    return f"{_NOTE}\n\n# {title}\n\n{introduction}\n\n{body}\n"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [
-        head,
-        ["---"] * len(head),
-        *([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def rest_api() -> str:
     """Every call of the REST API, with what it takes and answers."""
-    return _page("REST API", api_page.INTRODUCTION, api_page.body())
+    return page("REST API", api_page.INTRODUCTION, api_page.body())
 
 
 def spark_engine() -> str:
     """What the engines do otherwise; the rest of the page is written by hand."""
-    return spark_page.page(ROOT / "docs" / "spark-engine.md", _table)
+    return spark_page.page(ROOT / "docs" / "spark-engine.md")
 
 
 PAGES: dict[str, Callable[[], str]] = {
     "reference/api.md": rest_api,
-    "reference/cli.md": command_line,
+    "reference/cli.md": cli_page.command_line,
     "reference/configuration.md": configuration,
     "reference/errors.md": errors_page,
     "reference/ingestion.md": ingestion,

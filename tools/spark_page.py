@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.functional.ingest.engines.conformance import REFUSALS, differences
+from tools.markdown import table
 
 _BEGIN = "<!-- From here to the end: written by `make docs` from the conformance suite; change its marks instead. -->"
 _HEAD = "## What Spark does otherwise"
@@ -14,7 +14,7 @@ Both engines load the files of one suite, format by format and option by option,
 rejects and states of files are compared. What is not the same stands here, and the suite fails when it is the same."""
 
 
-def page(path: Path, table: Callable[[list[str], list[list[str]]], str]) -> str:
+def page(path: Path) -> str:
     """The page at `path` with that part written anew."""
     before = path.read_text(encoding="utf-8").partition(_BEGIN)[0]
     refused = "; ".join(dict.fromkeys(refusal.shown for refusal in REFUSALS))

@@ -37,7 +37,10 @@ def describe_file(
     paths = parquet_path_to_id_mapping(inside)
     unknown = sorted(path for path, field_id in paths.items() if field_id not in plan)
     if unknown:
-        raise CatalogError(f"{location}: the table has no columns for {', '.join(unknown)}.")
+        raise CatalogError(
+            f"{location}: the table has no columns for {', '.join(unknown)}.",
+            hint="Were they dropped while the batch was written? Run again: it is written anew.",
+        )
     statistics = _statistics(footer, plan, paths)
     for field in metadata.schema().fields:
         nulls = statistics.null_value_counts.get(field.field_id, 0)

@@ -112,7 +112,10 @@ def committing(what: str) -> Iterator[None]:
             hint="Nothing was lost; run again. If it happens often, set COMMIT_ATTEMPTS higher.",
         ) from error
     except (NoSuchTableError, NoSuchNamespaceError) as error:
-        raise TableNotFound(f"Table {what} does not exist any more.") from error
+        raise TableNotFound(
+            f"Table {what} does not exist any more.",
+            hint="Was it dropped or renamed? Run again: the next run says how to go on.",
+        ) from error
     except (BadRequestError, *_REFUSED) as error:
         ours = CatalogError if isinstance(error, BadRequestError) else CatalogRefused
         raise ours(

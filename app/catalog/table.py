@@ -49,7 +49,9 @@ class Catalog:
         """The table of that name, whether it exists or not. Raises InvalidInput for another catalog's."""
         parsed = parse_table_name(name, self.name) if isinstance(name, str) else name
         if parsed.catalog != self.name:
-            raise InvalidInput(f"{parsed} is not in the catalog {self.name}.")
+            raise InvalidInput(
+                f"{parsed} is not in the catalog {self.name}.", hint=f"Name it as {self.name}.{parsed.namespace}.…"
+            )
         return Table(self, parsed)
 
     def create(
@@ -148,7 +150,7 @@ class Table:
                 commit.send(seen.loaded, transaction)
             except (CommitConflict, CommitUnknown) as error:
                 lost = error  # the next look tells, and adding again what is there does nothing
-        raise lost or CommitConflict(f"The columns of {self.name} could not be changed.")
+        raise lost or CommitConflict(f"The columns of {self.name} could not be changed.", hint="Run again.")
 
     def require_properties(self, properties: Mapping[str, str]) -> bool:
         """Give the table these properties, in a commit of its own; answers whether it lacked one. Raises as
@@ -166,7 +168,7 @@ class Table:
                 commit.send(seen.loaded, transaction)
             except (CommitConflict, CommitUnknown) as error:
                 lost = error  # the next look tells
-        raise lost or CommitConflict(f"The properties of {self.name} could not be changed.")
+        raise lost or CommitConflict(f"The properties of {self.name} could not be changed.", hint="Run again.")
 
     def expire(self, protected: Collection[int | None], older_than: datetime, limit: int = 1_000) -> int:
         """Forget main's old snapshots; answers how many. See `app.catalog.expire`."""

@@ -12,7 +12,7 @@ from app.cli.opening import backend
 from app.cli.options import Json, Yes
 from app.cli.output import Output
 from app.cli.secret_options import Secrets, secret_pair
-from app.cli.shape_options import pairs
+from app.cli.shape_texts import pairs
 from app.cli.text import moment, safe, shell
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from app.services.connection_service import ConnectionService
     from app.services.estimate_service import Estimate
     from app.services.explain_service import Explanation
-    from app.services.file_service import FileService, FileView
+    from app.services.file_service import FileService
+    from app.services.file_view import FileView
     from app.services.health_service import Check, ProbeStep
     from app.services.ingestion_service import IngestionService
     from app.services.load_service import Prepared

@@ -19,7 +19,8 @@ from app.values import FileState
 if TYPE_CHECKING:
     from app.cli.opening import Backend
     from app.services.explain_service import Explanation
-    from app.services.file_service import FileView, Moved
+    from app.services.file_service import Moved
+    from app.services.file_view import FileView
 
 app = typer.Typer(no_args_is_help=True, help="Files: list, show where one is and why, retry, skip, forget.")
 

@@ -19,7 +19,7 @@ from app.errors import InvalidInput
 
 if TYPE_CHECKING:
     from app.cli.opening import Backend
-    from app.services.ingestion_service import IngestionView
+    from app.services.ingestion_view import IngestionView
     from app.services.resolve_service import Evidence
 
 app = typer.Typer(no_args_is_help=True, help="Ingestions: list, show, estimate, run, pause, resume, …")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from app.cli.opening import Backend
     from app.services.context import IngestionInfo
-    from app.services.ingestion_service import IngestionView
+    from app.services.ingestion_view import IngestionView
     from app.services.metrics import RunSummary
 
     Known = IngestionInfo | IngestionView

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from app.errors import InvalidInput
+from app.cli import shape_texts
+from app.cli.shape_option import ShapeOption
 
 
 class FormatName(StrEnum):
@@ -49,103 +46,6 @@ class OnError(StrEnum):
     FAIL = "fail"
 
 
-# --- how a text becomes a field's value ------------------------------------------------------
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _moment(value: str) -> str:
-    """A time of ISO 8601; without a zone it is this machine's."""
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise InvalidInput(f"{value!r} is not a time.", hint="Write for example 2026-01-31T00:00:00Z.") from error
-    return (found if found.tzinfo else found.astimezone()).isoformat()
-
-
-def _start(value: str) -> str:
-    return value if value in {"everything", "now"} else _moment(value)
-
-
-def _character(value: str) -> str:
-    return "\t" if value in {"\\t", "tab"} else value
-
-
-def _parted(values: Sequence[str]) -> list[str]:
-    """`day(at), bucket(16, id)` → two; a comma inside brackets parts nothing."""
-    found: list[str] = []
-    for value in values:
-        depth, part = 0, ""
-        for char in value:
-            depth += (char == "(") - (char == ")")
-            if char == "," and depth == 0:
-                found.append(part.strip())
-                part = ""
-            else:
-                part += char
-        found.append(part.strip())
-    return [part for part in found if part]
-
-
-def pairs(values: Iterable[str]) -> dict[str, str]:
-    """`KEY=VALUE` texts as a mapping. Raises InvalidInput."""
-    found: dict[str, str] = {}
-    for value in values:
-        key, sign, rest = value.partition("=")
-        if not sign or not key.strip():
-            raise InvalidInput(f"{key!r} is not KEY=VALUE.", hint="Write for example region=eu-central-1.")
-        found[key.strip()] = rest
-    return found
-
-
-def _row_columns(values: Sequence[str]) -> dict[str, str | None]:
-    return {key: value or None for key, value in pairs(values).items()}
-
-
-# --- the options -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ShapeOption:
-    """`field` is its place in IngestionShape; `read` makes the field's value of what was typed.
-
-    An empty text gives the field its default again, unless `empty_means_something`.
-    """
-
-    flags: str
-    field: str
-    kind: Any
-    help: str
-    metavar: str | None = None
-    read: Callable[[Any], Any] = _same
-    empty_means_something: bool = False
-
-    @property
-    def unsets(self) -> bool:
-        """Whether an empty text takes back what was said before."""
-        return self.kind in {str, list[str]} and not self.empty_means_something
-
-    def value_of(self, typed: Any) -> Any:
-        """The field's value."""
-        if self.unsets and typed in ("", [""]):
-            return _default(self.field)
-        return self.read(typed.value if isinstance(typed, StrEnum) else typed)
-
-    @property
-    def name(self) -> str:
-        return self.flags.split("/")[0].removeprefix("--").replace("-", "_")
-
-    @property
-    def parameter(self) -> inspect.Parameter:
-        text = f"{self.help} '' unsets it." if self.unsets else self.help
-        option = typer.Option(self.flags, metavar=self.metavar, help=text)
-        return inspect.Parameter(
-            self.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[self.kind | None, option]
-        )
-
-
 OPTIONS: tuple[ShapeOption, ...] = (
     ShapeOption("--connection", "source.connection", str, "Connection with the store's options and secret.", "NAME"),
     ShapeOption(
@@ -170,7 +70,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         str,
         "Only files modified at or after this time.",
         "TIME",
-        _moment,
+        shape_texts.moment,
     ),
     ShapeOption(
         "--modified-before",
@@ -178,7 +78,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         str,
         "Only files modified before this time.",
         "TIME",
-        _moment,
+        shape_texts.moment,
     ),
     ShapeOption(
         "--min-age",
@@ -194,14 +94,16 @@ OPTIONS: tuple[ShapeOption, ...] = (
         str,
         "`everything`, `now` (only what comes after the ingestion was made), or a time.",
         "START",
-        _start,
+        shape_texts.start,
     ),
     ShapeOption(
         "--format", "format.type", FormatName, "Inferred once from the names of the files when it is not given."
     ),
     ShapeOption("--compression", "format.compression", Compression, "`auto`: by the ending of the file's name."),
     ShapeOption("--header/--no-header", "format.header", bool, "CSV: whether the first line holds the names."),
-    ShapeOption("--delimiter", "format.delimiter", str, "CSV: between fields; `tab` for a tab.", "CHAR", _character),
+    ShapeOption(
+        "--delimiter", "format.delimiter", str, "CSV: between fields; `tab` for a tab.", "CHAR", shape_texts.character
+    ),
     ShapeOption(
         "--quote", "format.quote", str, "CSV: around fields; empty for none.", "CHAR", empty_means_something=True
     ),
@@ -237,7 +139,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         list[str],
         "Partition of a new table: col, day(at), bucket(16, id), truncate(4, name).",
         "FIELDS",
-        _parted,
+        shape_texts.parted,
     ),
     ShapeOption(
         "--property",
@@ -245,7 +147,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         list[str],
         "Iceberg property of a new table; may be repeated.",
         "KEY=VALUE",
-        pairs,
+        shape_texts.pairs,
         empty_means_something=True,
     ),
     ShapeOption(
@@ -254,7 +156,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         list[str],
         "Name of a column added to each row (file_id, source_file, ingested_at, rescued_data); empty: switched off.",
         "KEY=NAME",
-        _row_columns,
+        shape_texts.row_columns,
         empty_means_something=True,
     ),
     ShapeOption(
@@ -363,16 +265,6 @@ def shape_options(*parts: str) -> Callable[[Callable[..., Any]], Callable[..., A
         return wrapped
 
     return decorate
-
-
-def _default(field: str) -> Any:
-    from app.schemas.ingestion import IngestionShape
-
-    model: Any = IngestionShape
-    *parts, last = field.split(".")
-    for part in parts:
-        model = model.model_fields[part].annotation
-    return model.model_fields[last].get_default()
 
 
 def _put(given: dict[str, Any], field: str, value: Any) -> None:

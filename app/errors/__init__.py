@@ -73,331 +73,71 @@ Interrupted                      Ctrl-C or SIGTERM                         499
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from app.errors.asked import AlreadyUp as AlreadyUp
+from app.errors.asked import CallInProgress as CallInProgress
+from app.errors.asked import ConfigUnreadable as ConfigUnreadable
+from app.errors.asked import Conflict as Conflict
+from app.errors.asked import IllegalTransition as IllegalTransition
+from app.errors.asked import IngestionBlocked as IngestionBlocked
+from app.errors.asked import InvalidInput as InvalidInput
+from app.errors.asked import InvalidSchemaText as InvalidSchemaText
+from app.errors.asked import InvalidTableName as InvalidTableName
+from app.errors.asked import KeyReused as KeyReused
+from app.errors.asked import LeaseHeld as LeaseHeld
+from app.errors.asked import NotConfirmed as NotConfirmed
+from app.errors.asked import NotFound as NotFound
+from app.errors.asked import NotOffered as NotOffered
+from app.errors.asked import PortTaken as PortTaken
+from app.errors.asked import StaleRevision as StaleRevision
+from app.errors.calls import CallRefused as CallRefused
+from app.errors.calls import CallTooLarge as CallTooLarge
+from app.errors.calls import CrossSite as CrossSite
+from app.errors.calls import MalformedCall as MalformedCall
+from app.errors.calls import MethodNotAllowed as MethodNotAllowed
+from app.errors.calls import NotAuthenticated as NotAuthenticated
+from app.errors.calls import TooBusy as TooBusy
+from app.errors.calls import UnsupportedMediaType as UnsupportedMediaType
+from app.errors.calls import WrongHost as WrongHost
+from app.errors.data import CatalogError as CatalogError
+from app.errors.data import CatalogNotFound as CatalogNotFound
+from app.errors.data import CatalogRefused as CatalogRefused
+from app.errors.data import CatalogUnavailable as CatalogUnavailable
+from app.errors.data import CommitConflict as CommitConflict
+from app.errors.data import CommitUnknown as CommitUnknown
+from app.errors.data import FileChanged as FileChanged
+from app.errors.data import FileMissing as FileMissing
+from app.errors.data import LandingIncomplete as LandingIncomplete
+from app.errors.data import SourceAccessDenied as SourceAccessDenied
+from app.errors.data import SourceError as SourceError
+from app.errors.data import SourceNotFound as SourceNotFound
+from app.errors.data import SourceUnavailable as SourceUnavailable
+from app.errors.data import TableChanged as TableChanged
+from app.errors.data import TableNotFound as TableNotFound
 from app.errors.root import AutoloaderError as AutoloaderError
 from app.errors.root import Interrupted as Interrupted
+from app.errors.servers import NotAutoloader as NotAutoloader
+from app.errors.servers import PrefectError as PrefectError
+from app.errors.servers import PrefectRefused as PrefectRefused
+from app.errors.servers import PrefectUnavailable as PrefectUnavailable
+from app.errors.servers import QueueError as QueueError
+from app.errors.servers import QueueRefused as QueueRefused
+from app.errors.servers import QueueUnavailable as QueueUnavailable
+from app.errors.servers import ServerError as ServerError
+from app.errors.servers import ServerUnavailable as ServerUnavailable
+from app.errors.servers import VersionMismatch as VersionMismatch
 from app.errors.spark import SparkError as SparkError
 from app.errors.spark import SparkInterrupted as SparkInterrupted
 from app.errors.spark import SparkJobFailed as SparkJobFailed
 from app.errors.spark import SparkRefused as SparkRefused
 from app.errors.spark import SparkSessionLost as SparkSessionLost
 from app.errors.spark import SparkUnavailable as SparkUnavailable
-
-
-class InvalidInput(AutoloaderError):
-    """`fields` say which parts are wrong, where that is known: the place of each, and what is wrong with it."""
-
-    code = "invalid-input"
-    status_code = 422
-
-    def __init__(
-        self, message: str, *, hint: str = "", fields: Sequence[tuple[tuple[str | int, ...], str]] = ()
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.fields = tuple(fields)
-
-
-class InvalidSchemaText(InvalidInput):
-    code = "invalid-schema-text"
-
-
-class InvalidTableName(InvalidInput):
-    code = "invalid-table-name"
-
-
-class ConfigUnreadable(InvalidInput):
-    code = "config-unreadable"
-
-
-class KeyReused(InvalidInput):
-    code = "idempotency-key-reused"
-
-
-class NotFound(AutoloaderError):
-    code = "not-found"
-    status_code = 404
-
-
-class Conflict(AutoloaderError):
-    code = "conflict"
-    status_code = 409
-
-
-class AlreadyUp(Conflict):
-    code = "already-up"
-
-
-class PortTaken(Conflict):
-    code = "port-taken"
-
-
-class LeaseHeld(Conflict):
-    """Another run of the ingestion is active; `seconds_left` until its lease runs out at the latest."""
-
-    code = "lease-held"
-    retryable = True
-
-    def __init__(self, message: str, *, hint: str = "", seconds_left: float = 0.0) -> None:
-        super().__init__(message, hint=hint)
-        self.seconds_left = seconds_left
-
-
-class IllegalTransition(Conflict):
-    code = "illegal-transition"
-
-
-class IngestionBlocked(Conflict):
-    code = "ingestion-blocked"
-
-
-class CallInProgress(Conflict):
-    code = "call-in-progress"
-    retryable = True
-
-
-class NotConfirmed(Conflict):
-    code = "not-confirmed"
-
-
-class NotOffered(Conflict):
-    code = "not-offered"
-
-
-class StaleRevision(Conflict):
-    code = "stale-revision"
-    status_code = 412
-
-
-class CallRefused(AutoloaderError):
-    code = "call-refused"
-    status_code = 400
-
-
-class MalformedCall(CallRefused):
-    code = "malformed-call"
-
-
-class NotAuthenticated(CallRefused):
-    code = "not-authenticated"
-    status_code = 401
-
-
-class CrossSite(CallRefused):
-    code = "cross-site"
-    status_code = 403
-
-
-class MethodNotAllowed(CallRefused):
-    code = "method-not-allowed"
-    status_code = 405
-
-
-class CallTooLarge(CallRefused):
-    code = "call-too-large"
-    status_code = 413
-
-
-class UnsupportedMediaType(CallRefused):
-    code = "unsupported-media-type"
-    status_code = 415
-
-
-class WrongHost(CallRefused):
-    code = "wrong-host"
-    status_code = 421
-
-
-class TooBusy(CallRefused):
-    code = "too-busy"
-    status_code = 429
-    retryable = True
-
-
-class LeaseLost(AutoloaderError):
-    code = "lease-lost"
-    status_code = 409
-
-
-class DatabaseError(AutoloaderError):
-    code = "database"
-    status_code = 503
-
-
-class DatabaseUnavailable(DatabaseError):
-    code = "database-unavailable"
-    retryable = True
-
-
-class DatabaseNotMigrated(DatabaseError):
-    code = "database-not-migrated"
-
-
-class SourceError(AutoloaderError):
-    code = "source"
-    status_code = 502
-
-
-class SourceNotFound(SourceError):
-    code = "source-not-found"
-
-
-class SourceAccessDenied(SourceError):
-    code = "source-access-denied"
-
-
-class SourceUnavailable(SourceError):
-    code = "source-unavailable"
-    retryable = True
-
-
-class FileMissing(SourceError):
-    code = "file-missing"
-
-
-class FileChanged(SourceError):
-    code = "file-changed"
-
-
-class CatalogError(AutoloaderError):
-    code = "catalog"
-    status_code = 502
-
-
-class CatalogUnavailable(CatalogError):
-    code = "catalog-unavailable"
-    retryable = True
-
-
-class CatalogRefused(CatalogError):
-    """The catalog or the warehouse's storage does not let us: right again once the credentials are."""
-
-    code = "catalog-refused"
-
-
-class CatalogNotFound(CatalogError):
-    """A cluster knows no catalog of that name."""
-
-    code = "catalog-not-found"
-
-
-class TableNotFound(CatalogError):
-    code = "table-not-found"
-    status_code = 404
-
-
-class TableChanged(CatalogError):
-    code = "table-changed"
-    status_code = 409
-
-
-class CommitConflict(CatalogError):
-    code = "commit-conflict"
-    retryable = True
-
-
-class CommitUnknown(CatalogError):
-    """The outcome of a commit is not known: nobody may write again, or delete its files, before looking."""
-
-    code = "commit-unknown"
-
-
-class LandingIncomplete(CatalogError):
-    """What a landed batch left beside the table is gone or broken for good: only a person can end the batch.
-
-    Raised only where that is certain. Everything else that keeps us from reading it may be mended.
-    """
-
-    code = "landing-incomplete"
-    status_code = 409
-
-
-class QueueError(AutoloaderError):
-    code = "queue"
-    status_code = 502
-
-
-class QueueUnavailable(QueueError):
-    code = "queue-unavailable"
-    status_code = 503
-    retryable = True
-
-
-class QueueRefused(QueueError):
-    code = "queue-refused"
-
-
-class PrefectError(AutoloaderError):
-    code = "prefect"
-    status_code = 502
-
-
-class PrefectUnavailable(PrefectError):
-    code = "prefect-unavailable"
-    status_code = 503
-    retryable = True
-
-
-class PrefectRefused(PrefectError):
-    """`answer` is the HTTP status that Prefect gave; 0 where there was none."""
-
-    code = "prefect-refused"
-
-    def __init__(self, message: str, *, hint: str = "", answer: int = 0) -> None:
-        super().__init__(message, hint=hint)
-        self.answer = answer
-
-
-class ServerError(AutoloaderError):
-    code = "server"
-    status_code = 502
-
-
-class ServerUnavailable(ServerError):
-    """`sent` tells whether the call may have reached the server, and so may have had its effect."""
-
-    code = "server-unavailable"
-    status_code = 503
-    retryable = True
-
-    def __init__(self, message: str, *, hint: str = "", sent: bool = True) -> None:
-        super().__init__(message, hint=hint)
-        self.sent = sent
-
-
-class NotAutoloader(ServerError):
-    code = "not-an-autoloader"
-
-
-class VersionMismatch(ServerError):
-    code = "version-mismatch"
-
-
-class SchemaChangeRefused(AutoloaderError):
-    code = "schema-change-refused"
-    status_code = 409
-
-
-class TooManyErrors(AutoloaderError):
-    code = "too-many-errors"
-    status_code = 409
-
-
-class ParserDied(AutoloaderError):
-    """The child that parses was killed or hit a limit; which file did it is not known."""
-
-    code = "parser-died"
-
-
-class PreloadFailed(AutoloaderError):
-    """A worker that cannot import the flow would fail each run: it does not begin."""
-
-    code = "preload-failed"
-
-
-class PartFailed(AutoloaderError):
-    code = "part-failed"
-
-
-class SecretUnreadable(AutoloaderError):
-    code = "secret-unreadable"
+from app.errors.work import DatabaseError as DatabaseError
+from app.errors.work import DatabaseNotMigrated as DatabaseNotMigrated
+from app.errors.work import DatabaseUnavailable as DatabaseUnavailable
+from app.errors.work import LeaseLost as LeaseLost
+from app.errors.work import ParserDied as ParserDied
+from app.errors.work import PartFailed as PartFailed
+from app.errors.work import PreloadFailed as PreloadFailed
+from app.errors.work import SchemaChangeRefused as SchemaChangeRefused
+from app.errors.work import SecretUnreadable as SecretUnreadable
+from app.errors.work import TooManyErrors as TooManyErrors

@@ -55,7 +55,9 @@ def require_file_move(path: str, old: FileState, new: FileState) -> None:
 def require_batch_move(batch_id: UUID, old: BatchState, new: BatchState) -> None:
     """Raise IllegalTransition unless a batch may go from `old` to `new`."""
     if new not in BATCH_TRANSITIONS[old]:
-        raise IllegalTransition(f"Batch {batch_id} is {old}; it cannot become {new}.")
+        raise IllegalTransition(
+            f"Batch {batch_id} is {old}; it cannot become {new}.", hint="Run again: the next run looks where it is."
+        )
 
 
 # --- recording a page ------------------------------------------------------------------------

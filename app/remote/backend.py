@@ -21,7 +21,7 @@ from app.remote.ingestions import RemoteIngestions
 from app.remote.runs import RemoteRuns
 from app.services.estimate_service import Estimate
 from app.services.explain_service import Explanation
-from app.services.file_service import FileView
+from app.services.file_view import FileView
 from app.services.health_service import Check
 from app.services.metrics import RunSummary
 from app.services.preview_service import Preview

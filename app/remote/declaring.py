@@ -12,7 +12,7 @@ from app.remote.http import LONG, Server
 from app.remote.ingestions import RemoteIngestions
 from app.remote.looking import address_of
 from app.services.apply_service import Action, FieldChange
-from app.services.ingestion_service import IngestionView
+from app.services.ingestion_view import IngestionView
 
 _MOST_BYTES = 900 * 1024  # a call of the API takes 1 MiB, with the quotes and escapes of JSON
 

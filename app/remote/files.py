@@ -10,7 +10,8 @@ from app.remote.http import LONG, Server
 from app.remote.ingestions import RemoteIngestions
 from app.services import file_service
 from app.services.explain_service import Explanation
-from app.services.file_service import FileView, Moved
+from app.services.file_service import Moved
+from app.services.file_view import FileView
 
 _LONGEST = 2048  # characters of a name
 

@@ -10,7 +10,7 @@ from app.errors import NotFound
 from app.remote.http import LONG, Server
 from app.schemas.ingestion import IngestionShape
 from app.services.apply_service import written_with_columns
-from app.services.ingestion_service import IngestionView
+from app.services.ingestion_view import IngestionView
 
 _LONGEST = 200  # characters of a name
 _SEEN = "See: autoloader ingestions list"

@@ -24,6 +24,9 @@ def remove(session: Session, ids: Sequence[int]) -> int:
         loaded = ProcessedFile.state == FileState.SUCCESS.value
         gone = changed_rows(session, delete(ProcessedFile).where(ProcessedFile.id.in_(chunk), ~loaded))
         if gone != len(chunk):
-            raise IllegalTransition(f"{len(chunk) - gone} of these files are loaded; they cannot be forgotten.")
+            raise IllegalTransition(
+                f"{len(chunk) - gone} of these files are loaded; they cannot be forgotten.",
+                hint="See which: autoloader files list --state SUCCESS",
+            )
         removed += gone
     return removed

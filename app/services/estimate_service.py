@@ -15,7 +15,7 @@ from app.ingest import discovery, ledger, planning
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT, Run
 from app.repositories import files, run_queries
-from app.services import wiring
+from app.services import sources
 from app.services.context import IngestionInfo
 from app.services.deployment_spec import work_queue
 from app.services.engine_rule import Choice, Rule
@@ -146,9 +146,9 @@ class _Listing:
 
     def look(self, clock: Clock, until: float) -> bool:
         """Whether the listing came to its end in time."""
-        rules = wiring.rules_of(self.settings, self.info.shape.source)
+        rules = sources.rules_of(self.settings, self.info.shape.source)
         on_change = self.info.shape.policies.on_change
-        with wiring.opened_source(self.database, self.settings, self.info) as store:
+        with sources.opened_source(self.database, self.settings, self.info) as store:
             pages = discovery.discover(store, rules, now=clock.now(), created_at=self.info.created_at)
             for page in pages:
                 with self.database.read_scope() as session:

@@ -10,7 +10,7 @@ from app.errors import AutoloaderError, FileMissing, InvalidInput
 from app.ingest import discovery
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
-from app.services import file_names, wiring
+from app.services import file_names, sources
 from app.services.context import IngestionInfo
 from app.services.ingestion_service import IngestionService
 from app.storage import join, parse_address
@@ -52,13 +52,13 @@ class ExplainService:
         return there or answers
 
     def _explained(self, file: str, ingestion: IngestionInfo) -> Explanation | None:
-        rules = wiring.rules_of(self.settings, ingestion.shape.source)
+        rules = sources.rules_of(self.settings, ingestion.shape.source)
         base = parse_address(rules.url).base
         path, certain = _below(file, base)
         if path is None:
             return None
         try:
-            store = wiring.store_of(self.database, self.settings, ingestion.shape.source, ingestion.tenant_id)
+            store = sources.store_of(self.database, self.settings, ingestion.shape.source, ingestion.tenant_id)
             info = store.stat(path)
         except FileMissing:
             sentence = f"There is no such file below {base}."

@@ -19,7 +19,8 @@ from app.models import DEFAULT_TENANT, ProcessedFile
 from app.repositories import file_moves, file_queries, file_removal, ingestions
 from app.repositories.file_queries import FileFilter
 from app.services import lease_service
-from app.services.file_service import FileView, require_movable, view_of
+from app.services.file_service import require_movable
+from app.services.file_view import FileView, view_of
 from app.services.ingestion_query_service import IngestionQueryService
 from app.services.lease_service import HeldLease
 from app.values import FileState

@@ -14,7 +14,8 @@ from app.repositories import file_queries
 from app.repositories.file_queries import FileFilter
 from app.services import cursors
 from app.services.explain_service import ExplainService, Explanation
-from app.services.file_service import FileService, FileView, Moved, view_of
+from app.services.file_service import FileService, Moved
+from app.services.file_view import FileView, view_of
 from app.services.ingestion_query_service import IngestionQueryService
 from app.values import FileState
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from app.config import Settings
@@ -20,6 +19,7 @@ from app.models import DEFAULT_TENANT, ProcessedFile
 from app.repositories import batches, file_moves, file_removal, file_views, ingestions
 from app.repositories.file_views import FileQuery, Scope
 from app.services import file_names, lease_service
+from app.services.file_view import FileView, history_of, view_of
 from app.values import BatchState, FileState
 
 _MOST_MATCHES = 20
@@ -27,48 +27,6 @@ _SHOWN = 100  # files that a move of a whole state answers
 _HIGHEST_ID = 2**63 - 1
 _LONGEST_ID = len(str(_HIGHEST_ID))
 _ENDED = {BatchState.SETTLED, BatchState.SPENT}
-
-
-@dataclass(frozen=True, slots=True)
-class FileEventView:
-    """One thing that happened to a file after its discovery."""
-
-    at: datetime
-    state: str
-    reason: str | None
-    error: str | None
-    run_id: UUID | None
-    batch_id: UUID | None
-    snapshot_id: int | None
-    rows: int | None
-    rescued: int | None
-    rejected: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class FileView:
-    """One version of one file as the ledger has it. `history` is filled by `show` alone."""
-
-    id: int
-    ingestion: str
-    path: str
-    version: str
-    size: int
-    modified_at: datetime
-    state: str
-    reason: str | None
-    error: str | None
-    attempts: int
-    batch_id: UUID | None
-    batch_state: str | None
-    discovered_run_id: UUID
-    discovered_at: datetime
-    settled_at: datetime | None
-    rows: int | None
-    rescued: int | None
-    rejected: int | None
-    snapshot_id: int | None
-    history: tuple[FileEventView, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +183,7 @@ class FileService:
                 row,
                 names[row.ingestion_id],
                 states.get(row.batch_id) if row.batch_id else None,
-                _history(session, row.id) if history else (),
+                history_of(session, row.id) if history else (),
             )
             for row in rows
         ]
@@ -258,49 +216,3 @@ def require_movable(session: Session, row: ProcessedFile, target: FileState | No
         raise IllegalTransition(f"{row.path} waits for the next run already.", hint="Run the ingestion.")
     if target is not None:
         ledger.require_file_move(row.path, state, target)
-
-
-def _history(session: Session, file_id: int) -> tuple[FileEventView, ...]:
-    return tuple(
-        FileEventView(
-            at=event.at,
-            state=event.state,
-            reason=event.reason,
-            error=event.error,
-            run_id=event.run_id,
-            batch_id=event.batch_id,
-            snapshot_id=event.snapshot_id,
-            rows=event.row_count,
-            rescued=event.rescued_count,
-            rejected=event.rejected_count,
-        )
-        for event in file_views.history(session, file_id)
-    )
-
-
-def view_of(
-    row: ProcessedFile, ingestion: str, batch_state: str | None, history: tuple[FileEventView, ...] = ()
-) -> FileView:
-    """The row as people see it, in the ingestion of that name."""
-    return FileView(
-        id=row.id,
-        ingestion=ingestion,
-        path=row.path,
-        version=row.version,
-        size=row.size,
-        modified_at=row.modified_at,
-        state=row.state,
-        reason=row.reason,
-        error=row.error,
-        attempts=row.attempts,
-        batch_id=row.batch_id,
-        batch_state=batch_state,
-        discovered_run_id=row.discovered_run_id,
-        discovered_at=row.discovered_at,
-        settled_at=row.settled_at,
-        rows=row.row_count,
-        rescued=row.rescued_count,
-        rejected=row.rejected_count,
-        snapshot_id=row.snapshot_id,
-        history=history,
-    )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 from app.config import Settings
@@ -15,40 +13,18 @@ from app.ingest.discovery import split_source
 from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, Ingestion
 from app.repositories import batches, files, ingestions, runs
-from app.repositories.runs import LastRun
 from app.schemas.ingestion import IngestionShape
 from app.schemas.table_name import DEFAULT_CATALOG
-from app.services import connection_service, lease_service, overlap
+from app.services import connection_service, ingestion_rows, lease_service, overlap
 from app.services.connection_service import STORES
-from app.services.context import IngestionInfo, config_of, part_of, url_of
+from app.services.context import IngestionInfo, part_of, url_of
 from app.services.engine_choice import require_engine
+from app.services.ingestion_view import IngestionView, view_of
 from app.services.overlap import Wanted
 from app.services.shape_checks import require_name
 from app.storage import parse_address
-from app.values import SyncState
 
 LOCAL_CATALOG = DEFAULT_CATALOG
-
-
-@dataclass(frozen=True, slots=True)
-class IngestionView:
-    """An ingestion as people see it, with how its files stand."""
-
-    id: UUID
-    name: str
-    source_url: str
-    table_name: str
-    paused: bool
-    blocked: str | None  # the evidence, when a batch is UNKNOWN
-    schema_text: str | None
-    schema_evidence: list[dict[str, Any]]
-    config: dict[str, Any]
-    files: dict[str, int]
-    last_run_id: UUID | None
-    last_run_state: str | None
-    last_run_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
 
 
 class IngestionService:
@@ -88,8 +64,8 @@ class IngestionService:
         )
         row.created_at, row.deleted_at = wanted.now, None  # `start: now` means this creation
         row.paused = shape.paused
-        _fill(row, wanted)
-        _changed(row, wanted.now)
+        ingestion_rows.fill(row, wanted)
+        ingestion_rows.note_change(row, wanted.now)
         ingestions.add(session, row)
         return IngestionInfo.of(row)
 
@@ -106,11 +82,11 @@ class IngestionService:
                 " for its ledger says what of that source is in that table.",
                 hint="Make another ingestion for the other source or table.",
             )
-        _require_table_as_it_is(row, shape)
-        _require_clear_start(row, shape, wanted.now)
+        ingestion_rows.require_table_as_it_is(row, shape)
+        ingestion_rows.require_clear_start(row, shape, wanted.now)
         overlap.refuse_change(session, replace(wanted, created_at=row.created_at), row)
-        _fill(row, wanted)
-        _changed(row, wanted.now)
+        ingestion_rows.fill(row, wanted)
+        ingestion_rows.note_change(row, wanted.now)
         ingestions.add(session, row)
         return IngestionInfo.of(row)
 
@@ -163,8 +139,8 @@ class IngestionService:
         with self.database.session_scope() as session:
             row = self._locked_row(session, name, revision)
             if row.paused != paused:  # said twice, it is one change
-                _set_paused(row, paused=paused)
-                _changed(row, self.clock.now())
+                ingestion_rows.set_paused(row, paused=paused)
+                ingestion_rows.note_change(row, self.clock.now())
             return IngestionInfo.of(row)
 
     def delete(self, name: str, *, revision: int | None = None, though_running: bool = False) -> None:
@@ -201,7 +177,7 @@ class IngestionService:
     def _deleted(self, session: Session, ingestion_id: UUID, revision: int | None) -> None:
         row = self._locked_row(session, str(ingestion_id), revision)
         row.deleted_at = self.clock.now()
-        _changed(row, row.deleted_at)
+        ingestion_rows.note_change(row, row.deleted_at)
 
     def _locked_row(self, session: Session, name_or_id: str, revision: int | None) -> Ingestion:
         """The row, for a change: until the transaction ends nobody else changes or deletes it."""
@@ -243,7 +219,7 @@ class IngestionService:
         ids = [row.id for row in rows]
         last_runs = {run.ingestion_id: run for run in runs.newest_of(session, ids)}
         blocked, counted = batches.evidence_of(session, ids), files.counts_of(session, ids)
-        return [_view(row, blocked.get(row.id), counted.get(row.id, {}), last_runs.get(row.id)) for row in rows]
+        return [view_of(row, blocked.get(row.id), counted.get(row.id, {}), last_runs.get(row.id)) for row in rows]
 
 
 def full_table_name(table: str) -> str:
@@ -269,91 +245,3 @@ def free_name(wanted: str, taken: Sequence[str]) -> str:
         number += 1
         name = f"{wanted}-{number}"
     return name
-
-
-def _require_clear_start(row: Ingestion, shape: IngestionShape, now: datetime) -> None:
-    """Raise Conflict for `start: now` of an ingestion that began otherwise: its now would be its creation, long ago."""
-    if shape.source.start == "now" and part_of(row, "source").get("start", "now") != "now":
-        raise Conflict(
-            f"{row.name} is there already, and `now` is the moment at which an ingestion is made"
-            f" ({row.created_at:%Y-%m-%dT%H:%M:%SZ}): it would not mean this moment.",
-            hint=f"To leave out what came before this moment, name it: --start {now:%Y-%m-%dT%H:%M:%SZ}",
-        )
-
-
-def _require_table_as_it_is(row: Ingestion, shape: IngestionShape) -> None:
-    """Raise Conflict for a change of what only a new table takes from the configuration, once there is the table."""
-    if row.table_uuid is None:
-        return
-    old, new = row.config, shape.model_dump(mode="json")
-    if "destination" not in old:  # it is no configuration any more: nobody can say what it was
-        return
-    told = [field for field in ("partition_by", "properties") if old["destination"][field] != new["destination"][field]]
-    # To say what was inferred, or to say nothing, changes nothing.
-    if new["columns"]["columns"] not in {old["columns"]["columns"], row.schema_text, None}:
-        told.append("columns")
-    if told:
-        raise Conflict(
-            f"The table {row.table_name} is there already: {' and '.join(told)} of {row.name} cannot be changed any"
-            " more, because only a new table is made by them.",
-            hint=f"Leave that as it is, or load into another table. See it: autoloader table show {row.table_name}",
-        )
-
-
-def _changed(row: Ingestion, now: datetime) -> None:
-    """One change more, which Prefect has not seen; committed with the change itself.
-
-    What is switched off stays so, however it is changed: it came there by a rollback, not by this person.
-    """
-    row.revision += 1
-    row.updated_at = now
-    if row.prefect_sync != SyncState.OFF.value or row.deleted_at is not None:
-        row.prefect_sync = SyncState.PENDING.value
-    row.prefect_sync_error = None
-    row.next_poll_at = now if _arrival(row).get("poll_seconds") and row.deleted_at is None else None
-
-
-def _arrival(row: Ingestion) -> Mapping[str, Any]:
-    return part_of(row, "arrival")
-
-
-def _set_paused(row: Ingestion, *, paused: bool) -> None:
-    """Whoever resumes it, however, wants a run where events tell of files: those that came meanwhile were dropped."""
-    if row.paused and not paused and _arrival(row):
-        row.rerun_wanted = True
-    row.paused = paused
-
-
-def _fill(row: Ingestion, wanted: Wanted) -> None:
-    """Bring the row to what is wanted; whether it is paused stays unless the shape speaks of it."""
-    shape, before = wanted.shape, row.config or {}
-    row.name = shape.name
-    row.source_url = wanted.base
-    row.table_name = wanted.table_name
-    row.config = shape.model_dump(mode="json", exclude={"paused"})
-    if "paused" in shape.model_fields_set:
-        _set_paused(row, paused=shape.paused)
-    if shape.columns.columns is not None:
-        row.schema_text = shape.columns.columns
-    elif row.table_uuid is None and before.get("columns", {}).get("columns") is not None:
-        row.schema_text = None  # they were given and are not any more: the first run infers them
-
-
-def _view(row: Ingestion, blocked: str | None, counted: dict[str, int], last: LastRun | None) -> IngestionView:
-    return IngestionView(
-        id=row.id,
-        name=row.name,
-        source_url=url_of(row),
-        table_name=row.table_name,
-        paused=row.paused,
-        blocked=blocked,
-        schema_text=row.schema_text,
-        schema_evidence=list(row.schema_evidence or ()),
-        config=config_of(row),
-        files=counted,
-        last_run_id=last.run_id if last else None,
-        last_run_state=last.state if last else None,
-        last_run_at=last.started_at if last else None,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )

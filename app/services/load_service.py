@@ -14,7 +14,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
 from app.repositories import files
 from app.schemas.ingestion import IngestionShape, SourceShape
-from app.services import shape_service, wiring
+from app.services import shape_service, sources, wiring
 from app.services.context import IngestionInfo
 from app.services.format_service import infer_format
 from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, free_name, full_table_name
@@ -75,9 +75,9 @@ class LoadService:
         if wiring.cluster_alone_of(self.database, self.settings, whole, self.tenant_id) is None:
             with wiring.catalog_of(self.database, self.settings, whole, self.tenant_id):
                 pass
-        store = wiring.store_of(self.database, self.settings, shape.source, self.tenant_id)
+        store = sources.store_of(self.database, self.settings, shape.source, self.tenant_id)
         if typed is None:
-            rules = wiring.rules_of(self.settings, _without_times(shape.source))
+            rules = sources.rules_of(self.settings, _without_times(shape.source))
             found = infer_format(store, rules, self.clock.now())
             notes.append(f"Format {found.name}: {found.because}.")
             wanted = shape_service.merged(wanted, {"format": {"type": found.name}})
@@ -92,7 +92,7 @@ class LoadService:
         """Raise InvalidInput for a partition by a column that the files do not have; an empty source tells nothing."""
         if not shape.destination.partition_by or shape.columns.columns:
             return  # nothing to look for, or judged with the shape
-        rules = wiring.rules_of(self.settings, _without_times(shape.source))
+        rules = sources.rules_of(self.settings, _without_times(shape.source))
         schema = PreviewService(self.database, self.settings, self.clock, self.tenant_id).schema(shape, store, rules)
         if schema is not None:
             require_partitions(shape, with_row_columns(shape, schema))
@@ -142,9 +142,9 @@ class LoadService:
 
     def has_work(self, ingestion: IngestionInfo) -> bool:
         """Whether a listing of the source shows something that the ledger does not have. Changes nothing."""
-        rules = wiring.rules_of(self.settings, ingestion.shape.source)
+        rules = sources.rules_of(self.settings, ingestion.shape.source)
         on_change = ingestion.shape.policies.on_change
-        with wiring.opened_source(self.database, self.settings, ingestion) as store:
+        with sources.opened_source(self.database, self.settings, ingestion) as store:
             for page in discovery.discover(store, rules, now=self.clock.now(), created_at=ingestion.created_at):
                 with self.database.read_scope() as session:
                     counts = ledger.RecordCounts()

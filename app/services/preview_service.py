@@ -16,7 +16,7 @@ from app.ingest.formats.contract import Evidence, Outlier, ParsedFile
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
 from app.schemas.ingestion import IngestionShape
-from app.services import shape_service, wiring
+from app.services import shape_service, sources, wiring
 from app.services.format_service import infer_format
 from app.services.schema_service import SchemaService
 from app.storage import Store
@@ -70,8 +70,8 @@ class PreviewService:
         )
         typed = wanted["format"].get("type")
         shape = shape_service.shape_of(wanted if typed else {**wanted, "format": {"type": "jsonl"}})
-        store = wiring.store_of(self.database, self.settings, shape.source, self.tenant_id)
-        rules = wiring.rules_of(self.settings, shape.source)
+        store = sources.store_of(self.database, self.settings, shape.source, self.tenant_id)
+        rules = sources.rules_of(self.settings, shape.source)
         because = "as given"
         if typed is None:
             guess = infer_format(store, rules, self.clock.now())

@@ -89,7 +89,10 @@ class ResolveService:
             ledger = BatchLedger(ctx)
             batch, _ = ledger.load(batch_id)
             if batch.state is not BatchState.UNKNOWN:
-                raise Conflict(f"Batch {batch_id} is {batch.state}, not UNKNOWN: there is nothing to decide.")
+                raise Conflict(
+                    f"Batch {batch_id} is {batch.state}, not UNKNOWN: there is nothing to decide.",
+                    hint=f"See what waits for you: autoloader ingestions show {name}",
+                )
             report = self._landed(ctx, ledger, batch) if landed else self._not_landed(ctx, ledger, batch)
             self._end(ctx)
             return report
@@ -153,7 +156,7 @@ class ResolveService:
             with ctx.lease.transaction() as session:
                 row = ingestions.by_id(session, ctx.ingestion.id)
                 if row is None:
-                    raise NotFound(f"There is no ingestion {name!r}.")
+                    raise NotFound(f"There is no ingestion {name!r}.", hint="See: autoloader ingestions list")
                 row.table_uuid = uuid
             self._end(ctx)
             return uuid

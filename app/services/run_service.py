@@ -5,40 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid4
 
 from app import failpoints
 from app.config import Settings
-from app.database import Database, Session
-from app.errors import AutoloaderError, Conflict, IngestionBlocked, LeaseLost, NotFound
-from app.ingest import discovery, ledger, planning
+from app.database import Database
+from app.errors import AutoloaderError, Conflict, LeaseLost, NotFound
+from app.ingest import discovery, ledger
 from app.ingest.ports import Clock, Progress, SilentProgress, SystemClock
 from app.log import bound, get_logger
-from app.models import Batch as BatchRow
-from app.repositories import batches, files, ingestions, runs
-from app.services import lease_service, metrics, rerun_service, run_records, upkeep_service, wiring
+from app.repositories import ingestions, runs
+from app.services import lease_service, metrics, rerun_service, run_records, sources, upkeep_service, wiring
 from app.services.batch_ledger import BatchReport
 from app.services.batch_service import BatchService
 from app.services.context import STOPS, IngestionInfo, RunContext, Stops
 from app.services.engine_choice import require_engine
-from app.services.schema_service import SchemaService
-from app.services.suspects import last_those_alone
-from app.values import Batch, BatchState, FileState, ListedPage, Trigger
+from app.services.plan_service import Plan, PlanService
+from app.values import ListedPage, Trigger
 
 log = get_logger(__name__)
-_WAITING_CHUNK = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The batches to process, unfinished ones of earlier runs first; files and bytes over all of them."""
-
-    batch_ids: tuple[UUID, ...]
-    file_count: int
-    byte_count: int
 
 
 class RunService:
@@ -86,31 +73,39 @@ class RunService:
             ingestion = self._ingestion(ingestion_id)  # the owner before us may have learned schema and table
             run_id = self._record_start(lease, ingestion, run_id, trigger, external_key)
             try:
-                with (
-                    bound(run_id=str(run_id), ingestion_id=str(ingestion_id)),
-                    wiring.opened_sandbox(self.settings) as sandbox,
-                    ExitStack() as opened,
-                ):
-                    with self.database.read_scope() as session:
-                        require_engine(session, ingestion.tenant_id, ingestion.shape, ingestion.table_name)
-                    mine = wiring.ForRun(run_id, lease.lost.is_set)
-                    engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox, run=mine)
-                    yield RunContext(
-                        database=self.database,
-                        settings=self.settings,
-                        ingestion=ingestion,
-                        run_id=run_id,
-                        lease=lease,
-                        open_engine=lambda name: opened.enter_context(engine(name=name)),
-                        sandbox=sandbox,
-                        progress=progress,
-                        clock=self.clock,
-                        stops=self.stops,
-                    )
+                with self._opened(ingestion, run_id, lease, progress) as ctx:
+                    yield ctx
             except BaseException as error:
                 if not isinstance(error, LeaseLost):  # its successor writes
                     self._end(lease, run_id, run_records.ending_of(error, self.stops))
                 raise
+
+    @contextmanager
+    def _opened(
+        self, ingestion: IngestionInfo, run_id: UUID, lease: lease_service.HeldLease, progress: Progress
+    ) -> Iterator[RunContext]:
+        """What the run works with, closed with the block. Raises InvalidInput for an engine that cannot be."""
+        with (
+            bound(run_id=str(run_id), ingestion_id=str(ingestion.id)),
+            wiring.opened_sandbox(self.settings) as sandbox,
+            ExitStack() as opened,
+        ):
+            with self.database.read_scope() as session:
+                require_engine(session, ingestion.tenant_id, ingestion.shape, ingestion.table_name)
+            mine = wiring.ForRun(run_id, lease.lost.is_set)
+            engine = partial(wiring.opened_engine, self.database, self.settings, ingestion, sandbox, run=mine)
+            yield RunContext(
+                database=self.database,
+                settings=self.settings,
+                ingestion=ingestion,
+                run_id=run_id,
+                lease=lease,
+                open_engine=lambda name: opened.enter_context(engine(name=name)),
+                sandbox=sandbox,
+                progress=progress,
+                clock=self.clock,
+                stops=self.stops,
+            )
 
     def _ingestion(self, ingestion_id: UUID) -> IngestionInfo:
         with self.database.session_scope() as session:
@@ -153,9 +148,9 @@ class RunService:
         ctx.progress.step("discover")
         with (
             metrics.timed(ctx.seconds, "discover"),
-            wiring.opened_source(self.database, self.settings, ctx.ingestion) as store,
+            sources.opened_source(self.database, self.settings, ctx.ingestion) as store,
         ):
-            rules = wiring.rules_of(self.settings, ctx.ingestion.shape.source)
+            rules = sources.rules_of(self.settings, ctx.ingestion.shape.source)
             made = ctx.ingestion.created_at
             pages = discovery.discover(store, rules, now=self.clock.now(), created_at=made, wait=self._wait)
             for page in pages:
@@ -194,88 +189,9 @@ class RunService:
         """
         ctx.progress.step("plan")
         with metrics.timed(ctx.seconds, "plan"):
-            self._refuse_blocked(ctx)
-            with ctx.lease.transaction() as session:
-                old, alone = last_those_alone(batches.unfinished(session, ctx.ingestion.id))
-                waiting = bool(files.waiting(session, ctx.ingestion.id, 0, 1))
-            if waiting and ctx.ingestion.table_uuid is None and ctx.ingestion.schema is None:
-                ctx.ingestion = SchemaService(self.database, self.settings).learn(ctx)
-                ctx.engine.schema = ctx.ingestion.schema
-            planned = [*map(_planned, old), *self._cut(ctx), *map(_planned, alone)]
-            if planned:
-                self._tell_of_table(ctx)
+            planned = PlanService(self.database, self.settings, self.clock).plan(ctx)
         failpoints.hit("planned")
-        return Plan(tuple(i for i, _, _ in planned), sum(n for _, n, _ in planned), sum(b for _, _, b in planned))
-
-    def _tell_of_table(self, ctx: RunContext) -> None:
-        """What a person should know of the table before it is loaded. Told where something is loaded: once in a run."""
-        if warning := ctx.engine.retention_warning():
-            log.warning("the table's own retention is short", warning=warning)
-            ctx.progress.note(warning)
-        # Later runs meet a table that the ingestion has loaded: then it was told.
-        if ctx.ingestion.table_uuid is None and (ignored := ctx.engine.ignored_settings()):
-            ctx.progress.note(ignored)
-
-    def _refuse_blocked(self, ctx: RunContext) -> None:
-        name = ctx.ingestion.name
-        with ctx.lease.transaction() as session:
-            unknown = batches.unknown(session, ctx.ingestion.id)
-            changed = files.count_with_reason(session, ctx.ingestion.id, FileState.QUARANTINED, ledger.ON_CHANGE_FAIL)
-        if unknown:
-            raise IngestionBlocked(
-                f"{name} is blocked: nobody can tell whether batch {unknown[0].id} is in the table. {unknown[0].error}",
-                hint=f"See the evidence and decide: autoloader ingestions resolve {name}",
-            )
-        if changed:
-            raise Conflict(
-                f"{'1 file' if changed == 1 else f'{changed:,} files'} of {name} changed after loading,"
-                " and it says on_change: fail.",
-                hint=f"See them: autoloader files list {name} --state QUARANTINED;"
-                " then `files retry` loads the new version too, `files skip` leaves it out.",
-            )
-
-    def _cut(self, ctx: RunContext) -> list[tuple[UUID, int, int]]:
-        policies = ctx.ingestion.shape.policies
-        made: list[tuple[UUID, int, int]] = []
-        cuts = planning.cut(
-            self._waiting(ctx),
-            policies.batch_max_files or self.settings.batch_max_files,
-            policies.batch_max_bytes or self.settings.batch_max_bytes,
-        )
-        for cut in cuts:
-            with ctx.lease.transaction() as session:
-                stored = self._store_batch(session, ctx, cut)
-            if stored is not None:
-                made.append(stored)
-        return made
-
-    def _store_batch(self, session: Session, ctx: RunContext, cut: planning.Cut) -> tuple[UUID, int, int] | None:
-        """A batch of those files of the cut that still wait: it was made from what was read before. None: no one."""
-        count, size = files.waiting_between(session, ctx.ingestion.id, cut.first, cut.last)
-        if not count:
-            return None
-        batch = BatchRow(
-            id=uuid4(),
-            ingestion_id=ctx.ingestion.id,
-            run_id=ctx.run_id,
-            state=BatchState.PLANNED.value,
-            file_count=count,
-            byte_count=size,
-            created_at=self.clock.now(),
-        )
-        batches.add(session, batch)
-        files.assign(session, ctx.ingestion.id, batch.id, cut.first, cut.last)
-        return batch.id, count, size
-
-    def _waiting(self, ctx: RunContext) -> Iterator[tuple[int, int]]:
-        after = 0
-        while True:
-            with self.database.session_scope() as session:
-                chunk = files.waiting(session, ctx.ingestion.id, after, _WAITING_CHUNK)
-            if not chunk:
-                return
-            yield from chunk
-            after = chunk[-1][0]
+        return planned
 
     # --- process -----------------------------------------------------------------------------
 
@@ -305,7 +221,9 @@ class RunService:
             summary = metrics.summarize(session, ctx, stopped_early=stopped_early or bool(ctx.put_off.batches))
             run = runs.by_id(session, ctx.run_id)
             if run is None:
-                raise NotFound(f"Run {ctx.run_id} vanished.")
+                raise NotFound(
+                    f"Run {ctx.run_id} vanished from the ledger.", hint="Was the database put back? Run again."
+                )
             run.state, run.finished_at, run.metrics = summary.state.value, self.clock.now(), summary.metrics
             if ctx.put_off.first is not None:
                 run.error_code, run.error = ctx.put_off.first.code, ctx.put_off.sentence
@@ -326,7 +244,3 @@ class RunService:
                 run_records.end(session, run_id, ending, self.clock.now())
         except AutoloaderError as second:
             log.warning("the run's end could not be stored; the next run will", error=str(second))
-
-
-def _planned(batch: Batch) -> tuple[UUID, int, int]:
-    return batch.id, batch.file_count, batch.byte_count

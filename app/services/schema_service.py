@@ -14,7 +14,7 @@ from app.ingest.engines.sandbox import Sandbox
 from app.ingest.formats.contract import InferRequest, InferResult
 from app.repositories import files, ingestions
 from app.schemas.ingestion import FormatShape
-from app.services import wiring
+from app.services import sources
 from app.services.context import IngestionInfo, RunContext
 from app.spool import scratch
 from app.storage import Store
@@ -38,7 +38,7 @@ class SchemaService:
         ctx.progress.note("Reading a sample to infer the schema.")
         with self.database.session_scope() as session:
             sample = files.sample_waiting(session, ctx.ingestion.id, self.settings.inference_max_files)
-        with wiring.opened_source(self.database, self.settings, ctx.ingestion) as store:
+        with sources.opened_source(self.database, self.settings, ctx.ingestion) as store:
             result = self.infer(store, sample, ctx.ingestion.shape.format, ctx.sandbox)
         if ctx.ingestion.shape.format.delimiter is None:
             _refuse_doubtful(result)
@@ -61,7 +61,7 @@ class SchemaService:
         Files that are gone or cannot be fetched are left out; those that cannot be read are in `problems`.
         """
         with scratch(self.settings.home / "spool") as folder:
-            found = wiring.local_sample(self.settings, store, sample, shape, folder)
+            found = sources.local_sample(self.settings, store, sample, shape, folder)
             request = InferRequest(
                 files=tuple(found),
                 format=shape.type,

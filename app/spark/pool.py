@@ -6,8 +6,6 @@ import atexit
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from app.errors import AutoloaderError, SparkUnavailable
 from app.log import get_logger
@@ -34,24 +32,12 @@ class SessionPool:
         self._idle: defaultdict[Endpoint, list[tuple[float, Session]]] = defaultdict(list)
         self._closed = False
 
-    @contextmanager
-    def session(self, endpoint: Endpoint, name: str, *tags: str) -> Iterator[Session]:
-        """A session that nobody else uses meanwhile; operations of this thread carry the tags.
-
-        One that was lent before comes with no settings of then; one that the server has lost is made anew. After an
-        error it is not used again. Raises SparkUnavailable when none was given back in time, and as `connect` does.
-        """
-        session = self.take(endpoint, name)
-        good = False
-        try:
-            with session.tagged(*tags):
-                yield session
-            good = True
-        finally:
-            self.give_back(session, good=good)
-
     def take(self, endpoint: Endpoint, name: str) -> Session:
-        """As `session`, until `give_back`."""
+        """A session that nobody else uses until `give_back`.
+
+        One that was lent before comes with no settings of then; one that the server has lost is made anew. Raises
+        SparkUnavailable when none was given back in time, and as `connect` does.
+        """
         self._wait(endpoint)
         try:
             return self._known(endpoint, name) or connect(endpoint, name)

@@ -166,7 +166,9 @@ def _listed(entry: os.DirEntry[str], counts: Counter[str]) -> ObjectInfo | None:
             other = "unreadable" if error.errno == errno.EACCES else "not-a-file"
             counts["symlink" if entry.is_symlink() else other] += 1
             return None
-        raise SourceUnavailable(f"{entry.path} could not be looked at: {error.strerror}.") from error
+        raise SourceUnavailable(
+            f"{entry.path} could not be looked at: {error.strerror}.", hint="Is the disk or share healthy? Run again."
+        ) from error
     if not stat_module.S_ISREG(found.st_mode):
         counts["not-a-file"] += 1
         return None

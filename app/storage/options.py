@@ -132,7 +132,7 @@ def _boolean(name: str, value: str) -> bool:
     text = str(value).strip().lower()
     if text not in _TRUE | _FALSE:
         message = f"{name} is {value!r}; it must be true or false."
-        raise InvalidInput(message)
+        raise InvalidInput(message, hint=f"Write {name}=true or {name}=false.")
     return text in _TRUE
 
 

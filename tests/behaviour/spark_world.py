@@ -46,6 +46,12 @@ def spark_world(zygote: Zygote, folder: Path, server: SparkServer, name: str = "
     return made
 
 
+def deliver(world: World) -> None:
+    """One batch of two files, with a record that no parser takes."""
+    world.deliver("first.jsonl", 20, bad=1)
+    world.deliver("second.jsonl", 20)
+
+
 def move_cluster(world: World, server: SparkServer) -> None:
     """The cluster is at another server from now on: nobody reaches what goes on at the former one."""
     database = Database(world.settings().database_address)

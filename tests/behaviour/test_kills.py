@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from app.failpoints import NAMES
+from tests.behaviour.workers import heal_with_a_third_file, kill_at
 from tests.behaviour.world import World, assert_all_there_once
 
 pytestmark = pytest.mark.kill
@@ -30,13 +31,8 @@ def test_killed_at_a_point_the_next_run_makes_it_right(world: World, point: str)
         world.deliver("later.jsonl", 20, extra="later")
     if point in AFTER:
         assert world.run(AFTER[point]).code == -signal.SIGKILL
-    killed = world.run(f"{point}=kill")
-    assert killed.code == -signal.SIGKILL, killed.err
-
-    world.deliver("third.jsonl", 20)
-    healed = world.run()
-    assert healed.code == 0, healed.err
-    assert_all_there_once(world)
+    kill_at(world, point)
+    heal_with_a_third_file(world)
 
 
 def test_after_a_kill_and_a_healing_a_third_run_finds_nothing_to_do(world: World) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.test_two_workers import race, run_when_the_lease_has_run_out, wait_until_stopped, wake
+from tests.behaviour.workers import race, run_when_the_lease_has_run_out, wait_until_stopped, wake
 from tests.behaviour.world import World, assert_all_there_once
 
 pytestmark = pytest.mark.soak

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.spark_world import AT_CLUSTER, EMBEDDED, spark_world
-from tests.behaviour.test_two_workers import run_when_the_lease_has_run_out, wait_until_stopped, wake
+from tests.behaviour.spark_world import AT_CLUSTER, EMBEDDED, deliver, spark_world
+from tests.behaviour.workers import heal_with_a_third_file, kill_at, overtake, wait_until_stopped, wake
 from tests.behaviour.world import World, assert_all_there_once
 from tests.services.spark.server import SparkServer
 
@@ -21,22 +21,13 @@ def world(zygote, tmp_path: Path, spark_server: SparkServer) -> World:
     return spark_world(zygote, tmp_path, spark_server)
 
 
-def deliver(world: World) -> None:
-    world.deliver("first.jsonl", 20, bad=1)
-    world.deliver("second.jsonl", 20)
-
-
 @pytest.mark.parametrize(
     "point", ["claimed", "half-written", "written", "before-commit", "commit-landed", "before-settle", "before-rejects"]
 )
 def test_killed_at_a_point_the_next_run_makes_it_right(world: World, point: str) -> None:
     deliver(world)
-    killed = world.run(f"{point}=kill")
-    assert killed.code == -signal.SIGKILL, killed.err
-    world.deliver("third.jsonl", 20)
-    healed = world.run()
-    assert healed.code == 0, healed.err
-    assert_all_there_once(world)
+    kill_at(world, point)
+    heal_with_a_third_file(world)
 
 
 @pytest.mark.parametrize(
@@ -46,16 +37,7 @@ def test_a_worker_that_wakes_after_another_loaded_its_batch_publishes_nothing(
     world: World, point: str, successor: tuple[str, ...]
 ) -> None:
     deliver(world)
-    first = world.start(f"{point}=stop")
-    wait_until_stopped(first)
-    world.more_options = successor
-    second = run_when_the_lease_has_run_out(world)
-    assert second.code == 0, second.err
-    assert_all_there_once(world)
-    woken = wake(first)
-    assert woken.code == 1, woken.err
-    assert "lease-lost" in woken.out
-    assert_all_there_once(world)
+    overtake(world, point, *successor)
 
 
 def test_what_a_dead_worker_staged_is_not_published_beside_the_retry(world: World) -> None:

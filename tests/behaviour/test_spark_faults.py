@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.behaviour.spark_world import all_reached, at_work, data_files, run_states, spark_world
-from tests.behaviour.test_two_workers import race
+from tests.behaviour.workers import race
 from tests.behaviour.world import World, assert_all_there_once
 from tests.behaviour.zygote import Forked, Ran
 from tests.services.spark.killable import KillableSpark

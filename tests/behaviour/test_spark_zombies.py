@@ -21,7 +21,7 @@ from tests.behaviour.spark_world import (
     staged,
     until,
 )
-from tests.behaviour.test_two_workers import run_when_the_lease_has_run_out, wait_until_stopped, wake
+from tests.behaviour.workers import run_when_the_lease_has_run_out, wait_until_stopped, wake
 from tests.behaviour.world import World, assert_all_there_once
 from tests.services.spark.killable import KillableSpark
 from tests.services.spark.server import SparkServer

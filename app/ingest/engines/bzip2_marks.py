@@ -47,7 +47,7 @@ def flaw_of(chunks: Iterable[bytes]) -> str:
     """What is wrong with the file of these pieces, as the end of a sentence; empty where all its blocks are there."""
     marks, size = _marks(chunks)
     begin, first, combined = 0, True, 0
-    for mark in sorted(marks, key=lambda one: one.at):
+    for mark in marks:
         if first and not (mark.headed and mark.at == (begin + _HEAD_BYTES) * _BYTE):
             return "has something else between its bzip2 streams, or lacks a part of one"
         first = False
@@ -60,16 +60,17 @@ def flaw_of(chunks: Iterable[bytes]) -> str:
     return "" if first and begin == size else "is cut, or has something behind its bzip2 stream"
 
 
-def _marks(chunks: Iterable[bytes]) -> tuple[set[_Mark], int]:
-    """All marks, and how many bytes there are."""
-    marks: set[_Mark] = set()
+def _marks(chunks: Iterable[bytes]) -> tuple[list[_Mark], int]:
+    """All marks in their order, and how many bytes there are."""
+    marks: dict[int, _Mark] = {}
     kept, size = b"", 0
     for chunk in chunks:
         data = kept + chunk
-        marks |= set(_within(data, size - len(kept)))
+        for mark in _within(data, size - len(kept)):
+            marks.setdefault(mark.at, mark)  # found again in what is kept, it may be without the head before it
         size += len(chunk)
         kept = data[-_KEPT:]
-    return marks, size
+    return [marks[at] for at in sorted(marks)], size
 
 
 def _within(data: bytes, offset: int) -> Iterator[_Mark]:

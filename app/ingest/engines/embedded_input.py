@@ -70,7 +70,10 @@ def row_columns(shape: RowColumnsShape, table: TableSchema) -> RowColumns:
         found[key] = (column.name, column.field_id) if column and column.field_id is not None else None
     file_id = found["file_id"]
     if file_id is None:
-        raise InvalidInput("row_columns.file_id cannot be switched off.")
+        raise InvalidInput(
+            "row_columns.file_id cannot be switched off.",
+            hint="Give it another name, or leave it out: the ledger finds the rows of a file by it.",
+        )
     return RowColumns(file_id, found["source_file"], found["ingested_at"], found["rescued_data"])
 
 

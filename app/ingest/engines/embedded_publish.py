@@ -111,7 +111,7 @@ def begin(table: EngineTable, attempts: int, *, always: bool = False) -> TableSt
         except (CommitConflict, CommitUnknown) as error:  # the next look tells; one more of them does no harm
             lost = error
             pause(attempt)
-    raise lost or CommitConflict(f"{table.name} took an empty snapshot, and does not show it.")
+    raise lost or CommitConflict(f"{table.name} took an empty snapshot, and does not show it.", hint="Run again.")
 
 
 def publish(table: Table, batch: Batch, staged: Staged, properties: Mapping[str, str], attempts: int) -> Landing:
@@ -206,7 +206,13 @@ def until_answered(
     landing = decide(look_again(table, attempts).lineage, batch)
     if landing.kind is not LandingKind.NOT_LANDED:
         return landing
-    raise lost or refused or CommitConflict(f"No attempt to commit to {table.name} was allowed.")
+    raise (
+        lost
+        or refused
+        or CommitConflict(
+            f"No attempt to commit to {table.name} was allowed.", hint="Set COMMIT_ATTEMPTS to 1 or more."
+        )
+    )
 
 
 def look_again(table: Looked[AnySeen_co], attempts: int) -> AnySeen_co:

@@ -16,7 +16,7 @@ from app.errors import AutoloaderError, CatalogError, FileMissing, SourceAccessD
 from app.ingest.engines import spark_packed, spark_rows, spark_source
 from app.ingest.engines.spark_clustering import clustered
 from app.ingest.engines.spark_formats import SparkFormat
-from app.ingest.engines.spark_limits import UNREADABLE, unreadable
+from app.ingest.engines.spark_limits import refused, unreadable
 from app.ingest.engines.spark_publish import SparkStaged
 from app.ingest.engines.spark_rejects import Rejected, Rejects
 from app.ingest.engines.spark_stage import STAGING, Count, Stage
@@ -167,8 +167,7 @@ class Attempt:
             if records is None and not count.rows + count.rejected:
                 silent.append(file)
         for file in spark_source.unseen(self.stage.session, silent):
-            sentence = f"{file.path}: Spark left it out without a word. Load it with engine: embedded."
-            self._add([FileOutcome(file.file_id, FileState.FAILED, reason=UNREADABLE, error=sentence)])
+            self._add([refused(file, "Spark left it out without a word")])
 
     def _skip_files(self, files: Sequence[BatchFile]) -> None:
         policies = self.shape.policies

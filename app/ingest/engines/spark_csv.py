@@ -22,7 +22,8 @@ from app.errors import FileMissing, SourceAccessDenied
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, format_options, parse_limits
 from app.ingest.engines.spark_begins import begins
-from app.ingest.engines.spark_limits import refused
+from app.ingest.engines.spark_frames import through, together
+from app.ingest.engines.spark_limits import WHOLE_BYTES, refused
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.contract import NewColumn, ParseFile
 from app.ingest.formats.csv import CSV, TSV, positional_names
@@ -37,10 +38,9 @@ from app.ingest.formats.streams import BadFile, read_chunks
 from app.schemas.ingestion import FormatShape
 from app.spark import Session, spark_errors
 from app.storage import Store
-from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
+from app.values import BatchFile, FileOutcome, SnapshotInfo
 
 _MOST = 17 * 1024 * 1024  # of a packed file: more than WHOLE_BYTES, however badly it is packed
-WHOLE_BYTES = 16 * 1024 * 1024  # a text of this size, cut into its fields, takes some hundred megabytes of an executor
 _SAMPLE = 10_000  # values of each new column that tell its type
 _NO_LINES = "it is too large to be read whole, and Spark cannot tell its first lines from the others"
 
@@ -99,12 +99,11 @@ class CsvOnSpark:
         except BadFile as bad:
             if bad.reason == "empty" and file.size > WHOLE_BYTES:  # only of what was looked at
                 return refused(file, _NO_LINES)
-            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+            return spark_source.flawed(file, bad)
         except (FileMissing, SourceAccessDenied) as error:
             return spark_source.not_there(file, error)
         except OSError as error:
-            sentence = f"{file.path} cannot be read: {error.strerror}."
-            return FileOutcome(file.file_id, FileState.FAILED, reason="missing", error=sentence)
+            return spark_source.not_readable(file, error)
         if not large:
             self._parts[file.file_id] = _Part(names, head.skip)
         elif head.skip > 1 or not head.plain:
@@ -156,14 +155,7 @@ class CsvOnSpark:
     # --- the rows
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        groups: dict[_Part, list[BatchFile]] = {}
-        for file in files:
-            groups.setdefault(self._parts[file.file_id], []).append(file)
-        whole = None
-        for part, some in groups.items():
-            rows = self._group(session, part, some)
-            whole = rows if whole is None else whole.union(rows)
-        return whole
+        return together(files, self._parts, lambda part, some: self._group(session, part, some))
 
     def _group(self, session: Session, part: _Part, files: Sequence[BatchFile]) -> Any:
         cutter = CsvCutter(self.dialect, self.settings.max_record_bytes)
@@ -174,11 +166,8 @@ class CsvOnSpark:
         rows = rows.selectExpr(*cutter.texts(keep))
         rows = rows.selectExpr(*(cutter.line(keep) if part.lines else cutter.whole(keep, part.skip)))
         rows = rows.where(cutter.is_record())
-        for layer in cutter.fields(len(part.names), whole=not part.lines):
-            rows = rows.selectExpr(*layer)
-        for layer in CsvRows(self.schema, part.names, self.dialect).layers(keep):
-            rows = rows.selectExpr(*layer)
-        return rows
+        rows = through(cutter.fields(len(part.names), whole=not part.lines), rows)
+        return through(CsvRows(self.schema, part.names, self.dialect).layers(keep), rows)
 
     def records(self) -> Mapping[int, int]:
         return {}

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import pyarrow.parquet as pq
-
 from app.config import Settings
-from app.datatypes import Column, TableSchema, can_be_named
-from app.errors import FileMissing, SourceAccessDenied
-from app.ingest.engines import spark_rows, spark_source
-from app.ingest.engines.embedded_input import compression_of, parse_limits
+from app.datatypes import TableSchema
+from app.ingest.engines.embedded_input import parse_limits
 from app.ingest.engines.spark_csv import CsvOnSpark
-from app.ingest.engines.spark_footers import footer_of
-from app.ingest.engines.spark_json import JsonDocumentsOnSpark, columns_of, formats_of
-from app.ingest.engines.spark_limits import refused
+from app.ingest.engines.spark_json import JsonDocumentsOnSpark
+from app.ingest.engines.spark_lines import JsonLinesOnSpark
+from app.ingest.engines.spark_parquet import ParquetOnSpark
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.base import NewColumn
-from app.ingest.formats.contract import ParseFile, ParseLimits
-from app.ingest.formats.parquet_footer import read_footer
-from app.ingest.formats.spark import parquet
-from app.ingest.formats.spark.arrow_types import known_type
-from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
-from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
-from app.ingest.formats.spark.text import type_sql
-from app.ingest.formats.streams import BadFile, check_encoding
 from app.schemas.ingestion import FormatShape
-from app.spark import Session, identifier, spark_errors
+from app.spark import Session
 from app.storage import Store
-from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
-
-_SAMPLED_FILES, _SAMPLED_RECORDS, _MOSTLY = 3, 1_000, 0.9
-_AT_ONCE = 16  # footers, which are mostly waited for
+from app.values import BatchFile, FileOutcome, SnapshotInfo
 
 
 class SparkFormat(Protocol):
@@ -61,130 +44,3 @@ def format_on_spark(shape: FormatShape, schema: TableSchema, store: Store, setti
     if shape.type in {"csv", "tsv"}:
         return CsvOnSpark(schema, store, shape, settings)
     return JsonDocumentsOnSpark(schema, store, shape, settings)
-
-
-@dataclass(frozen=True, slots=True)
-class JsonLinesOnSpark:
-    schema: TableSchema
-    shape: FormatShape
-    max_record_bytes: int
-
-    def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
-        del session, files
-        return []
-
-    def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        layers = RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape))
-        if layers.quick and not self._mostly_clean(session, files[:_SAMPLED_FILES], layers.quick):
-            layers = RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape), quick=False)
-        return _through(layers.layers(keep=spark_rows.PATH), self._lines(session, files))
-
-    def _lines(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        text = spark_source.text_of(check_encoding(self.shape.encoding))
-        return spark_source.read(session, files, session.spark.read.format("text"), [text], IS_RECORD)
-
-    def _mostly_clean(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords) -> bool:
-        """By some records. A wrong guess costs nothing but time."""
-        some = _through(quick.layers(), self._lines(session, files).limit(_SAMPLED_RECORDS))
-        with spark_errors(session.endpoint):
-            told = some.selectExpr(f"avg(CAST({CLEAN} AS INT)) AS share").collect()
-        return float(told[0]["share"] or 0) >= _MOSTLY
-
-    def records(self) -> Mapping[int, int]:
-        return {}
-
-    def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
-        return columns_of(self.schema, self.shape, stage, snapshot)
-
-
-@dataclass(slots=True)
-class ParquetOnSpark:
-    """Files are grouped by their columns: each group is read as what it is, and all of them in one job."""
-
-    schema: TableSchema
-    store: Store
-    shape: FormatShape
-    limits: ParseLimits
-    _columns: dict[int, tuple[Column, ...]] = field(default_factory=dict)
-    _records: dict[int, int] = field(default_factory=dict)
-
-    def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
-        del session
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="footer") as pool:
-            return [outcome for outcome in pool.map(self._looked, files) if outcome is not None]
-
-    def _looked(self, file: BatchFile) -> FileOutcome | None:
-        if compression_of(file.path, self.shape) != "none":
-            return refused(file, "Spark reads Parquet files as they are, not packed ones")
-        try:
-            with footer_of(self.store, file) as local:
-                there = ParseFile(file.file_id, file.path, str(local), file.size, "none")
-                footer, fields = read_footer(str(local), there, self.limits), list(pq.read_schema(local))
-        except BadFile as bad:
-            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
-        except (FileMissing, SourceAccessDenied) as error:
-            return spark_source.not_there(file, error)
-        except OSError as error:
-            return FileOutcome(
-                file.file_id, FileState.FAILED, reason="missing", error=f"{file.path}: {error.strerror}."
-            )
-        columns = []
-        for one in fields:
-            kind = known_type(one.type)
-            if kind is None and str(one.type) != "null":
-                return refused(file, f"Spark does not read its column {one.name} ({one.type}) as it is")
-            if kind is not None:
-                columns.append(Column(one.name, kind))
-        return self._judged(file, columns, footer.rows)
-
-    def _judged(self, file: BatchFile, columns: Sequence[Column], rows: int) -> FileOutcome | None:
-        names = {column.name for column in columns}
-        if self.schema.names and not names & set(self.schema.names):
-            shown = ", ".join(column.name for column in columns[:5])[:200]
-            sentence = f"{file.path} has none of the table's columns; it has: {shown}."
-            return FileOutcome(file.file_id, FileState.FAILED, reason="not-this-format", error=sentence)
-        if len(names) < len(columns):
-            return refused(file, "two of its columns have one name")
-        pair = parquet.unknown_pair(self.schema, columns)
-        if pair:
-            return refused(file, f"Spark does not take its column {pair}")
-        self._columns[file.file_id], self._records[file.file_id] = tuple(columns), rows
-        return None
-
-    def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        groups: dict[tuple[Column, ...], list[BatchFile]] = {}
-        for file in files:
-            groups.setdefault(self._columns[file.file_id], []).append(file)
-        whole = None
-        for columns, some in groups.items():
-            part = self._group(session, columns, some)
-            whole = part if whole is None else whole.union(part)
-        return whole
-
-    def _group(self, session: Session, columns: tuple[Column, ...], files: Sequence[BatchFile]) -> Any:
-        declared = ", ".join(f"{identifier(column.name)} {type_sql(column.type)}" for column in columns)
-        reader = session.spark.read.format("parquet").schema(declared)
-        named = [f"{identifier(column.name)} AS c{place}" for place, column in enumerate(columns)]
-        rows = spark_source.read(session, files, reader, named)
-        return _through(parquet.layers(self.schema, columns, spark_rows.PATH), rows)
-
-    def records(self) -> Mapping[int, int]:
-        return self._records
-
-    def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
-        """With the types that the files give them, where a row has a value."""
-        lowered = {name.lower() for name in self.schema.names}
-        samples = stage.samples(snapshot, 1, "key, file_id").to_pylist()
-        found = []
-        for row in sorted(samples, key=lambda one: int(one["file_id"])):
-            for column in self._columns[row["file_id"]]:
-                rescued = f'"{column.name}":' in row["rescued"]
-                if rescued and column.name.lower() not in lowered and can_be_named(column.name):
-                    found.append(NewColumn(column, row["file_id"], ""))
-        return found
-
-
-def _through(layers: Sequence[Sequence[str]], rows: Any) -> Any:
-    for layer in layers:
-        rows = rows.selectExpr(*layer)
-    return rows

@@ -21,7 +21,8 @@ from app.errors import FileMissing, SourceAccessDenied
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, format_options, parse_limits
 from app.ingest.engines.spark_begins import begins
-from app.ingest.engines.spark_limits import refused
+from app.ingest.engines.spark_frames import through
+from app.ingest.engines.spark_limits import WHOLE_BYTES, refused
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.base import Job, NewColumn, ReadJob
 from app.ingest.formats.contract import ParseFile, ParseLimits
@@ -33,9 +34,8 @@ from app.ingest.formats.strict_text import TextFormats
 from app.schemas.ingestion import FormatShape
 from app.spark import Session
 from app.storage import Store
-from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
+from app.values import BatchFile, FileOutcome, SnapshotInfo
 
-WHOLE_BYTES = 16 * 1024 * 1024  # of a document, unpacked: one text in an executor's memory
 _TOO_LARGE = f"a document of more than {WHOLE_BYTES:,} bytes is too large for Spark"
 
 
@@ -69,18 +69,15 @@ class JsonDocumentsOnSpark:
         except (FileMissing, SourceAccessDenied) as error:
             return spark_source.not_there(file, error)
         except BadFile as bad:
-            return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
+            return spark_source.flawed(file, bad)
         return None
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
         reader = session.spark.read.format("text").option("wholetext", "true")
         text = spark_source.text_of(check_encoding(self.shape.encoding))
         rows = spark_source.read(session, files, reader, [text])
-        for layer in ElementLayers(self.schema, self.settings.max_record_bytes, formats_of(self.shape)).layers(
-            spark_rows.PATH
-        ):
-            rows = rows.selectExpr(*layer)
-        return rows
+        elements = ElementLayers(self.schema, self.settings.max_record_bytes, formats_of(self.shape))
+        return through(elements.layers(spark_rows.PATH), rows)
 
     def records(self) -> Mapping[int, int]:
         return {}

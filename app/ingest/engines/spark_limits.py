@@ -14,8 +14,9 @@ from app.schemas.ingestion import FormatShape, IngestionShape
 from app.storage import is_plain
 from app.values import BatchFile, FileOutcome, FileState
 
-UNREADABLE = "not-on-spark"
+_UNREADABLE = "not-on-spark"
 HINT = "Load it with engine: embedded."
+WHOLE_BYTES = 16 * 1024 * 1024  # unpacked: such a text, cut into its parts, takes some hundred megabytes of an executor
 _UNPACKED = {".gz": "gzip", ".bz2": "bz2", "": "none"}  # by the endings that Hadoop knows
 _DECODED = (".gz", ".bz2")
 _FOREIGN = frozenset({".zst", ".zstd", ".deflate", ".snappy", ".lz4", ".gzip", ".lzo", ".z"})
@@ -96,4 +97,4 @@ def _unpacked(name: str) -> str:
 
 def refused(file: BatchFile, why: str) -> FileOutcome:
     """The outcome of a file that Spark does not load as the embedded engine does."""
-    return FileOutcome(file.file_id, FileState.FAILED, reason=UNREADABLE, error=f"{file.path}: {why}. {HINT}")
+    return FileOutcome(file.file_id, FileState.FAILED, reason=_UNREADABLE, error=f"{file.path}: {why}. {HINT}")

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from app.errors import AutoloaderError, FileMissing, SourceAccessDenied
 from app.ingest.engines.spark_rows import PATH
 from app.ingest.formats.spark.words import FILE
+from app.ingest.formats.streams import BadFile
 from app.spark import FileAccess, Session, spark_errors
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState
@@ -141,6 +142,17 @@ def _checked(store: Store, file: BatchFile) -> FileOutcome | None:
 def not_there(file: BatchFile, error: FileMissing | SourceAccessDenied) -> FileOutcome:
     reason = "missing" if isinstance(error, FileMissing) else "denied"
     return FileOutcome(file.file_id, FileState.FAILED, reason=reason, error=error.message)
+
+
+def not_readable(file: BatchFile, error: OSError) -> FileOutcome:
+    """Of a file whose begin, or end, this machine cannot read."""
+    sentence = f"{file.path} cannot be read: {error.strerror}."
+    return FileOutcome(file.file_id, FileState.FAILED, reason="missing", error=sentence)
+
+
+def flawed(file: BatchFile, bad: BadFile) -> FileOutcome:
+    """Of a file whose own content says why it is not loaded."""
+    return FileOutcome(file.file_id, FileState(bad.state), reason=bad.reason, error=bad.error)
 
 
 def _changed(file: BatchFile) -> FileOutcome:

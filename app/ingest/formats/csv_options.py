@@ -82,14 +82,23 @@ def _character(options: Mapping[str, object], key: str, default: str, *, empty: 
     text = default if value is None else str(value)
     text = "\t" if text == "\\t" else text
     if (text or not empty) and (len(text) != 1 or text in "\r\n\0"):
-        raise InvalidInput(f"The option {key} is {text!r}; it must be one character, not a line end.")
+        raise InvalidInput(
+            f"The option {key} is {text!r}; it must be one character, not a line end.",
+            hint="Leave it out for the default, or write for example ; or \\t.",
+        )
     return text
 
 
 def _distinct(dialect: CsvDialect) -> None:
     if dialect.delimiter in {dialect.quote, dialect.escape}:
-        raise InvalidInput(f"The delimiter is the same character as the quote or the escape, {dialect.delimiter!r}.")
+        raise InvalidInput(
+            f"The delimiter is the same character as the quote or the escape, {dialect.delimiter!r}.",
+            hint="Give delimiter and quote (and escape) a character each.",
+        )
     if dialect.comment and (
         dialect.comment[0] in {dialect.quote, dialect.delimiter} or set(dialect.comment) & set("\r\n")
     ):
-        raise InvalidInput(f"The comment text {dialect.comment!r} cannot begin with the quote or the delimiter.")
+        raise InvalidInput(
+            f"The comment text {dialect.comment!r} cannot begin with the quote or the delimiter, or hold a line end.",
+            hint="Write what the lines begin with that are left out, for example #.",
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from app.services import metrics
+from app.services.plan_service import PlanService
 from app.services.run_service import RunService
 from tests.fakes.engine import FakeFile
 from tests.fakes.world import World
@@ -16,7 +17,7 @@ def fill(world: World, count: int) -> None:
     world.look_around()
 
 
-class Slow(RunService):
+class Slow(PlanService):
     """Between reading what waits and storing batches of it, some of it is left out."""
 
     leaves_out: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ def warnings(monkeypatch) -> list[str]:
     """What the steps of a run warn of in the log."""
     told: list[str] = []
     monkeypatch.setattr(
-        "app.services.run_service.log.warning", lambda event, **values: told.append(f"{event} {values}")
+        "app.services.plan_service.log.warning", lambda event, **values: told.append(f"{event} {values}")
     )
     return told
 

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 import typer.main
 
-from app.cli import shape_options
+from app.cli import shape_options, shape_texts
 from app.cli.exits import MEANING, Exit
 from app.cli.main import app, run
 from app.ingest import discovery, ledger
@@ -146,4 +146,4 @@ def test_the_version_is_printed(capsys):
     [(["day(at), bucket(16, id)"], ["day(at)", "bucket(16, id)"]), (["a", "b"], ["a", "b"]), ([" , a,"], ["a"])],
 )
 def test_partition_fields_are_parted_at_commas_outside_brackets(given, parted):
-    assert shape_options._parted(given) == parted
+    assert shape_texts.parted(given) == parted

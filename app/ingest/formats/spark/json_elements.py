@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from app.datatypes import TableSchema
 from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_records import RecordLayers
-from app.ingest.formats.spark.text import text_sql
+from app.ingest.formats.spark.text import FOREIGN, UNMARKED, text_sql
 from app.ingest.formats.spark.words import FILE, FILE_FLAW, RAW, REJECT, RESCUED
 from app.ingest.formats.strict_text import ISO, TextFormats
 
-_BYTES = "CAST(value AS BINARY)"
 _UNSOUND = f"{FILE_FLAW}FAILED:undecodable:It is not valid JSON."  # as a line it is no JSON, and no element is so
 
 
@@ -29,16 +28,14 @@ class ElementLayers:
 
     def layers(self, keep: str) -> list[list[str]]:
         """From `value`, FILE and `keep` to what `RecordLayers.layers` gives."""
-        text = "CASE WHEN startswith(value, '\\ufeff') THEN substring(value, 2) ELSE value END"
-        foreign = f"encode(decode({_BYTES}, 'UTF-8'), 'UTF-8') <> {_BYTES}"
-        unreadable = f"{foreign} OR {tagged.broken('t')} OR {tagged.lone_surrogate('t')}"
+        unreadable = f"{FOREIGN} OR {tagged.broken('t')} OR {tagged.lone_surrogate('t')}"
         elements = f"transform({tagged.items('d')}, e -> coalesce({tagged.json_of('e')}, 'null'))"
         one = f"array(coalesce({tagged.json_of('d')}, {text_sql(_UNSOUND)}))"
         each = f"CASE WHEN left(d, 1) = '[' THEN {elements} ELSE {one} END"
         ready = [f"v{place}" for place in range(len(self.schema))]
         reject = f"CASE WHEN {RAW} = {text_sql(_UNSOUND)} THEN {RAW} ELSE {REJECT} END AS {REJECT}"
         return [
-            [FILE, keep, "value", f"{text} AS t"],
+            [FILE, keep, "value", f"{UNMARKED} AS t"],
             [FILE, keep, f"CASE WHEN NOT ({unreadable}) THEN {tagged.tagged('t')} END AS tag"],
             [FILE, keep, f"{tagged.value_of('tag')} AS d"],
             [FILE, keep, f"explode({each}) AS value"],

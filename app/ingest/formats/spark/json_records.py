@@ -19,7 +19,7 @@ from app.ingest.formats.base import RAW_LIMIT
 from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
-from app.ingest.formats.spark.text import bound, joined, names_sql, text_sql, type_sql
+from app.ingest.formats.spark.text import BYTES, FOREIGN, UNMARKED, bound, joined, names_sql, text_sql, type_sql
 from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
 from app.ingest.formats.strict_text import ISO, TextFormats
 
@@ -124,7 +124,7 @@ class RecordLayers:
 
     def _steps(self) -> Iterator[tuple[str, str]]:
         """Each a name and an expression over the names before it."""
-        yield "t", "CASE WHEN startswith(value, '\\ufeff') THEN substring(value, 2) ELSE value END"
+        yield "t", UNMARKED
         yield "unreadable", self._unreadable()
         yield "tag", f"CASE WHEN unreadable IS NULL THEN {tagged.tagged('t')} END"
         yield "flaw", _FLAW
@@ -241,14 +241,13 @@ class RecordLayers:
 IS_RECORD = "(ascii(value) > 32 OR value RLIKE '[^ \\\\t\\\\r\\\\n]')"  # blank lines are none; few begin with a blank
 _EXACT = "exact"
 _MALFORMED = "malformed: the record is not valid JSON"
-_BYTES = "CAST(value AS BINARY)"
 # A rewritten text has a replacement character for what is not UTF-8, and for each one that was there.
 _FLAW = (
     f"CASE WHEN unreadable IS NOT NULL THEN unreadable WHEN instr(tag, '\\ufffd') > 0"
-    f" AND encode(decode({_BYTES}, 'UTF-8'), 'UTF-8') <> {_BYTES} THEN 'invalid-utf8: the record is not UTF-8' END"
+    f" AND {FOREIGN} THEN 'invalid-utf8: the record is not UTF-8' END"
 )
 _RESCUED = "CASE WHEN size(parts) > 0 THEN concat('{', array_join(parts, ','), '}') END"
-_TRIMMED = f"rtrim(decode({_BYTES}, 'UTF-8'))"  # what is not UTF-8 is replaced
+_TRIMMED = f"rtrim(decode({BYTES}, 'UTF-8'))"  # what is not UTF-8 is replaced
 _SHORT = f"left({_TRIMMED}, {RAW_LIMIT})"
 _RAW = (
     f"CASE WHEN reject IS NOT NULL THEN CASE WHEN octet_length({_SHORT}) > {RAW_LIMIT}"

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from app.datatypes import DataType
 from app.spark import identifier, literal
 
+# Over `value`, a text that Spark read: without a byte order mark; whether bytes of it were no UTF-8 (Spark keeps them).
+BYTES = "CAST(value AS BINARY)"
+UNMARKED = "CASE WHEN startswith(value, '\\ufeff') THEN substring(value, 2) ELSE value END"
+FOREIGN = f"encode(decode({BYTES}, 'UTF-8'), 'UTF-8') <> {BYTES}"
 _TYPES = {"timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP", "uuid": "STRING"}
 
 

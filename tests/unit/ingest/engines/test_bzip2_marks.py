@@ -46,6 +46,12 @@ def test_a_whole_file_of_one_stream_or_of_many_has_no_flaw_however_it_is_cut_int
         assert flaw_of(pieces(data, size)) == ""
 
 
+def test_a_stream_that_begins_just_before_the_end_of_a_piece_is_no_flaw():
+    one = bz2.compress(b"hello world\n" * 100)
+    data = one + bz2.compress(b"x" * 50) + one
+    assert [size for size in range(1, len(data) + 1) if flaw_of(pieces(data, size))] == []
+
+
 def test_the_end_of_a_stream_is_found_at_each_bit_it_may_begin_with():
     for length in range(60):
         stream = bz2.compress(random.Random(length).randbytes(length))

@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime
 
 from app.datatypes import parse_schema
+from app.ingest.engines.spark_frames import through
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
 from tests.functional.ingest.formats.test_jsonl_against_model import SCHEMA, random_line
 from tests.functional.ingest.formats.test_jsonl_values import FITS, MISFITS
@@ -32,9 +33,7 @@ def by_spark(session, path, schema):
     rows = (
         session.spark.read.format("text").load(str(path)).where(IS_RECORD).selectExpr("value", "1L AS file", "1 AS k")
     )
-    for layer in RecordLayers(schema, LIMITS.max_record_bytes).layers(keep="k"):
-        rows = rows.selectExpr(*layer)
-    found = rows.collect()
+    found = through(RecordLayers(schema, LIMITS.max_record_bytes).layers(keep="k"), rows).collect()
     values = [f"v{place}" for place in range(len(schema))]
     good = [[*(row[name] for name in values), row["rescued"]] for row in found if row["reject"] is None]
     bad = [[row["reject"], row["raw"]] for row in found if row["reject"] is not None]

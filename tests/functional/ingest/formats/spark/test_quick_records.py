@@ -7,6 +7,7 @@ import random
 import pytest
 
 from app.datatypes import parse_schema
+from app.ingest.engines.spark_frames import through
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
@@ -52,17 +53,14 @@ def read(session, path, schema, *, quick):
     rows = (
         session.spark.read.format("text").load(str(path)).where(IS_RECORD).selectExpr("value", "1L AS file", "1 AS k")
     )
-    for layer in RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick).layers(keep="k"):
-        rows = rows.selectExpr(*layer)
-    return sorted(shown(row) for row in rows.collect())
+    layers = RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick).layers(keep="k")
+    return sorted(shown(row) for row in through(layers, rows).collect())
 
 
 def taken(session, path, schema):
     """The lines that the quick way takes."""
     quick = QuickRecords.of(parse_schema(schema), LIMITS.max_record_bytes, TaggedValues())
-    rows = session.spark.read.format("text").load(str(path))
-    for layer in quick.layers():
-        rows = rows.selectExpr(*layer)
+    rows = through(quick.layers(), session.spark.read.format("text").load(str(path)))
     return [row["value"] for row in rows.where(CLEAN).collect()]
 
 
