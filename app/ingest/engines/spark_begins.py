@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from app.ingest.engines import own_disk
 from app.storage import Store
 from app.values import BatchFile
 
@@ -49,5 +50,6 @@ def _begin(store: Store, file: BatchFile, folder: Path, most: int, *, whole: boo
     if not whole and len(data) < file.size and data.count(b"\n") < _ENOUGH:
         data = store.read(file.path, 0, min(file.size, most))
     target = folder / f"begin-{file.file_id}"
-    target.write_bytes(data)
+    with own_disk.writing(folder):
+        target.write_bytes(data)
     return target

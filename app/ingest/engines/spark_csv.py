@@ -19,7 +19,7 @@ import duckdb
 from app.config import Settings
 from app.datatypes import TableSchema, can_be_named
 from app.errors import FileMissing, SourceAccessDenied
-from app.ingest.engines import spark_rows, spark_source
+from app.ingest.engines import own_disk, spark_rows, spark_source
 from app.ingest.engines.embedded_input import compression_of, format_options, parse_limits
 from app.ingest.engines.spark_begins import begins
 from app.ingest.engines.spark_frames import through, together
@@ -121,7 +121,9 @@ class CsvOnSpark:
         source = ParseFile(file.file_id, file.path, str(local), file.size, packed)
         with target.open("wb") as out:
             for chunk in read_chunks(source, parse_limits(self.settings), encoding):
-                size += out.write(chunk)
+                with own_disk.writing(folder):
+                    size += out.write(chunk)
+                    out.flush()
                 if size > WHOLE_BYTES:
                     break
         return target, (file.size if packed == "none" else size) > WHOLE_BYTES
