@@ -25,6 +25,7 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -176,13 +177,16 @@ def obey(order: Order) -> int:
 
 def _run(flow_run_id: str) -> int:
     """Be the run: Prefect's engine on the flow run."""
+    from prefect import flow_engine
     from prefect.engine import handle_engine_signals
-    from prefect.flow_engine import load_flow, load_flow_run, run_flow
 
+    # A run that is over would wait for the thread that tells Prefect of its life, which looks up once a second: its
+    # place on the worker is empty so long. The thread ends with this process; Prefect's asynchronous flows do the same.
+    flow_engine._send_heartbeats = partial(flow_engine._send_heartbeats, join_on_exit=False)  # noqa: SLF001
     try:
         with handle_engine_signals(UUID(flow_run_id)):
-            flow_run = load_flow_run(UUID(flow_run_id))
-            run_flow(load_flow(flow_run), flow_run=flow_run)
+            flow_run = flow_engine.load_flow_run(UUID(flow_run_id))
+            flow_engine.run_flow(flow_engine.load_flow(flow_run), flow_run=flow_run)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
