@@ -172,7 +172,7 @@ class World:
         todo = list(steps.plan(ctx).batch_ids)
         while todo:
             report = steps.process(ctx, todo.pop(0))
-            todo[:0] = report.children
+            todo[:0] = report.next
         return steps.finish(ctx)
 
     def heal(self) -> None:
