@@ -159,6 +159,25 @@ def test_two_attempts_at_one_batch_land_once_and_an_id_that_was_spent_never_does
     assert len(far.rows("once")) == len(far.rejects("once")) == 1
 
 
+def test_where_a_receipt_cannot_be_written_no_batch_is_halved_and_the_next_run_loads_it(far):
+    given = {"columns": {"columns": "id bigint"}}
+    far.put("0.jsonl", '{"id": 0}\n')
+    far.on_spark("full", **given)
+    receipts = far.server.warehouse / far.server.namespace / "full" / "autoloader"
+    receipts.rename(receipts.with_name("kept"))
+    receipts.write_text("no folder")
+    for number in (1, 2):
+        far.put(f"{number}.jsonl", f'{{"id": {number}}}\n')
+    with pytest.raises(CatalogError, match="no file of the source is to blame") as failed:
+        far.on_spark("full", **given)
+    assert failed.value.retryable
+    assert [state for _, state, *_ in far.files("full")] == ["SUCCESS", "PROCESSING", "PROCESSING"]
+    receipts.unlink()
+    receipts.with_name("kept").rename(receipts)
+    summary = far.on_spark("full", **given)
+    assert (summary.metrics["batches"], summary.metrics["rows"]) == (1, 2)
+
+
 def test_what_the_cluster_cannot_do_for_such_a_catalog_is_refused_with_the_next_step(far):
     far.put("1.jsonl", '{"id": 1}\n')
     name, connections = far.server.catalog, ConnectionService(far.database, far.settings)
