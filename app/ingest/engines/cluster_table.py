@@ -45,7 +45,7 @@ _CHANGE_SECONDS = 900.0
 _ATTEMPTS = 5
 _MOST_EXPIRED = 1_000
 _SESSION_CATALOG = "spark_catalog"
-_STAGED_AS = "spark.wap.id"
+_ELSEWHERE = ("spark.wap.id", "spark.wap.branch")  # what sends rows beside main, whoever set it
 _REF_AGE = "history.expire.max-ref-age-ms"
 # S3's addresses as Iceberg writes them, and as Hadoop's library is called where nobody has named it for them.
 _ALIASES = {"s3": "s3a", "s3n": "s3a"}
@@ -180,7 +180,7 @@ class ClusterTable:
         Not against what was looked at, and Iceberg itself tries again: for snapshots that may come late or twice.
         """
         session = self.session()
-        session.unset(_STAGED_AS)
+        session.unset(*_ELSEWHERE)
         with session.within(_CHANGE_SECONDS), spark_errors(session.endpoint, str(self.name), committing=True):
             writer = session.spark.sql(cluster_sql.nothing(schema)).writeTo(self._target)
             for key, value in properties.items():

@@ -16,6 +16,7 @@ from app.ingest import commit
 from app.ingest.engines import cluster_sql, spark_publish
 from app.ingest.engines.cluster_table import ClusterTable
 from app.ingest.engines.spark import SparkEngine
+from app.ingest.engines.spark_stage import STAGING
 from app.ingest.landing import ATTEMPT
 from app.services import wiring
 from app.services.cluster_service import ClusterService
@@ -233,6 +234,13 @@ def test_tables_of_iceberg_in_sparks_own_catalog_are_told_from_those_that_are_no
         made = ours.create(parse_schema("id bigint"), (), {})
         made.append_nothing({"autoloader.outcome": "begun"})
         assert [one.summary["autoloader.outcome"] for one in ours.lineage().ancestors] == ["begun"]
+        ours.require_properties({STAGING: "true"})
+        for left, outcome in (("spark.wap.branch", "spent"), ("spark.wap.id", "spent too")):
+            session.set({left: "elsewhere"})
+            ours.look().append_nothing({"autoloader.outcome": outcome})
+        found = ours.look()
+        assert {one.summary["autoloader.outcome"] for one in found.lineage.ancestors} == {"begun", "spent", "spent too"}
+        assert found.metadata.refs.keys() == {"main"}
         session.rows(f"CREATE TABLE {cluster_sql.target(plain.name)} (id INT) USING parquet")
         assert not plain.exists()
         with pytest.raises(CatalogError, match="The cluster cannot make table") as refused:
