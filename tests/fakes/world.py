@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Script = Callable[[str], None]
 
+OTHER = "/d/other-"  # how files are called that come so that a world can heal
+
 _WATCHED = {"file": "processed_files", "batch": "batches"}
 _WATCH = {
     "sqlite": """
@@ -186,7 +188,7 @@ class World:
             except TooManyErrors:
                 continue
             except SparkJobFailed:  # nobody knows that it is the file until another one is loaded
-                self.deliver(f"/d/other-{len(self.files())}", FakeFile())
+                self.deliver(f"{OTHER}{len(self.files())}", FakeFile())
                 continue
             if not summary.metrics["waiting"]:
                 return
