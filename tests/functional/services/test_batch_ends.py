@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import SparkJobFailed, SparkUnavailable
+from app.services.batch_ledger import BatchLedger
 from tests.fakes.engine import FakeFile
 from tests.fakes.world import World
 
@@ -193,6 +194,20 @@ def test_a_cluster_that_loads_one_file_in_each_run_and_then_runs_full_has_nobody
     world.run()
     assert world.counts() == {"SUCCESS": 20}
     world.check_healed()
+
+
+def test_what_a_cluster_loads_is_no_proof_against_a_file_that_another_one_is_to_load_now(new_world):
+    world = one_each(new_world, 2)
+    assert isinstance(world.survive(writes(FULL)[0]), SparkJobFailed)
+    with world.process() as ctx:
+        ledger, state = BatchLedger(ctx), world.table.look().state
+        ledger.others_loaded("lakehouse")
+        same, moved = [ledger.load(batch_id)[0] for batch_id in world.batches("CLAIMED")]
+        assert not ledger.is_to_blame(same), "not before it fails again"
+        ledger.claim(same, state, "lakehouse", None)
+        ledger.claim(moved, state, "another", None)
+        assert ledger.is_to_blame(same)
+        assert not ledger.is_to_blame(moved)
 
 
 def test_files_that_failed_on_a_full_cluster_load_as_soon_as_it_can_in_the_same_run(new_world):
