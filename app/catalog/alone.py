@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.errors import InvalidInput
 
@@ -28,6 +28,15 @@ def check_alone(name: str, options: Mapping[str, str]) -> None:
             f"Catalog {name!r} of the type {TYPE} has no option {more[0]}: it is configured on the cluster.",
             hint=f"Leave it out, or set it there, as spark.sql.catalog.{name}.…",
         )
+
+
+def no_such_cluster(name: str, cluster: str, known: Sequence[str]) -> InvalidInput:
+    """For who names a cluster that there is not as the one that reaches the catalog."""
+    add = f"dd it before: autoloader clusters add {cluster} sc://host:port --catalog {name}"
+    return InvalidInput(
+        f"There is no cluster {cluster!r} that could reach the catalog {name!r}.",
+        hint=f"Name one that is there ({', '.join(known)}), or a{add}" if known else f"A{add}",
+    )
 
 
 def not_from_here(name: str, cluster: str) -> InvalidInput:

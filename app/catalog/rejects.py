@@ -72,11 +72,15 @@ def first(staged: Sequence[Path], each: int, most: int) -> tuple[RejectSample, .
 
 
 def sample(row: Mapping[str, Any]) -> RejectSample:
-    """A rejected record as messages name it."""
-    place = f"line {row['line']}" if row["line"] is not None else f"byte {row['byte_offset']}"
+    """A rejected record as messages name it; its place where that is known, as a cluster does not know it."""
+    place = ""
+    if row["line"] is not None:
+        place = f"line {row['line']}: "
+    elif row["byte_offset"] is not None:
+        place = f"byte {row['byte_offset']}: "
     raw = str(row["raw"] or "").rstrip("\r\n")
     shown = raw if len(raw) <= _SHOWN_TEXT else f"{raw[:_SHOWN_TEXT]}…"
-    return RejectSample(row["file_id"], f"{place}: {row['reason']}: {shown}")
+    return RejectSample(row["file_id"], f"{place}{row['reason']}: {shown}")
 
 
 def write(look: Look, staged: Sequence[Path], batch: Batch, attempt: str, at: datetime) -> str:

@@ -27,7 +27,11 @@ File = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 
-_SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "nothing": ("=", "dim")}
+_SIGNS = {
+    "create": ("+", "create", "green"),
+    "change": ("~", "change", "yellow"),
+    "nothing": ("=", "unchanged", "dim"),
+}
 
 
 def apply(file: File, dry_run: DryRun = False, yes: Yes = False, as_json: Json = False) -> None:
@@ -84,8 +88,8 @@ def _read(file: str) -> tuple[str, Path | None]:
 
 def _show(out: Output, steps: list[Step] | list[RemoteStep]) -> None:
     for step in steps:
-        sign, style = _SIGNS[step.action.value]
-        out.line(f"{sign} {safe(step.name)}: {step.action}", style)
+        sign, word, style = _SIGNS[step.action.value]
+        out.line(f"{sign} {safe(step.name)}: {word}", style)
         for change in step.changes:
             out.line(f"    {safe(change.field)}: {_told(change)}")
 

@@ -23,7 +23,12 @@ app = typer.Typer(no_args_is_help=True, help="Clusters: Spark Connect endpoints 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the cluster; an ingestion says it as its engine.")]
 Url = Annotated[str, typer.Argument(metavar="URL", help="sc://host:port")]
 Catalog = Annotated[
-    str | None, typer.Option("--catalog", metavar="NAME", help="The catalog on the cluster that its tables are in.")
+    str | None,
+    typer.Option(
+        "--catalog",
+        metavar="NAME",
+        help="The catalog that `clusters test` looks at. A load writes to the one in its table's name.",
+    ),
 ]
 Options = Annotated[
     list[str] | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, Uuid, text
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, HumanText, UtcDateTime
@@ -50,6 +50,9 @@ class Batch(Base):
     skipped_count: Mapped[int] = mapped_column(Integer, default=0)
     settled_run_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("runs.id"))  # that ended it
     engine: Mapped[str | None] = mapped_column(String(100))  # that the last claim gave it to: `embedded`, or a cluster
+    # Of a file that stands alone: whether its job failed on `engine`, and its claims when that loaded another since.
+    failed_alone: Mapped[bool] = mapped_column(Boolean, default=False)
+    others_loaded: Mapped[int | None] = mapped_column(Integer)
     engine_job: Mapped[str | None] = mapped_column(Text)  # by which a successor stops what the claimant left at work
     error: Mapped[str | None] = mapped_column(HumanText)  # of UNKNOWN: the evidence
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

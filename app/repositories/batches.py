@@ -114,11 +114,15 @@ def landed_between(session: Session, ingestion_ids: Sequence[UUID], since: datet
     return session.execute(query.where(Batch.settled_at.between(since, until)).limit(1)).first() is not None
 
 
-def loaded_by(session: Session, ingestion_id: UUID, engine: str, *, since: datetime) -> bool:
-    """Whether the engine has loaded files of the ingestion after that."""
-    query = select(Batch.id).where(Batch.ingestion_id == ingestion_id, _LANDED, Batch.engine == engine)
-    late = query.where(Batch.settled_at > since, Batch.loaded_count > 0)
-    return session.execute(late.limit(1)).first() is not None
+def note_others_loaded(session: Session, ingestion_id: UUID, engine: str) -> None:
+    """The engine has loaded something: note it with each waiting file of the ingestion that had failed alone there."""
+    alone = (Batch.state == BatchState.CLAIMED, Batch.failed_alone.is_(True), Batch.others_loaded.is_(None))
+    session.execute(
+        update(Batch)
+        .where(Batch.ingestion_id == ingestion_id, literal_column(UNFINISHED_SQL), Batch.engine == engine, *alone)
+        .values(others_loaded=Batch.claims)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def into_table(
@@ -155,6 +159,8 @@ def claim(
     batch.unanswered += 1
     batch.claim_epoch = epoch
     batch.claimed_at = now
+    if batch.engine != engine:  # what another one could not do says nothing of this one
+        batch.failed_alone, batch.others_loaded = False, None
     batch.engine = engine
     batch.engine_job = job
     if batch.table_uuid is None:

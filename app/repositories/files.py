@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import and_, func, insert, literal, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.models import Batch, FileEvent, FileIdSource, ProcessedFile
+from app.models import Batch, FileIdSource, ProcessedFile
 from app.models.processed_file import NOT_LOADED_SQL, WAITING_SQL
 from app.repositories.statements import changed_rows
 from app.values import BatchFile, FileState, FoundFile
@@ -192,13 +192,6 @@ def of_batch(session: Session, batch_id: UUID, limit: int | None = None) -> list
 def attempts_of(session: Session, batch_id: UUID) -> dict[int, int]:
     """Map file id → attempts, for the files of a batch."""
     return {row[0]: row[1] for row in session.execute(select(_P.id, _P.attempts).where(_P.batch_id == batch_id))}
-
-
-def failed_before(session: Session, batch_id: UUID, reason: str) -> bool:
-    """Whether one of the batch's files ever failed for that reason."""
-    ids = select(_P.id).where(_P.batch_id == batch_id)
-    failed = (FileEvent.state == FileState.FAILED.value, FileEvent.reason == reason)
-    return session.scalars(select(FileEvent.id).where(FileEvent.file_id.in_(ids), *failed).limit(1)).first() is not None
 
 
 def counts_of(session: Session, ingestion_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from app import failpoints
 from app.errors import SparkJobFailed
@@ -41,31 +42,30 @@ class BatchEnds:
     def narrow_down(self, engine: Engine, batch: Batch, cluster: str, error: SparkJobFailed) -> BatchReport:
         """The batch's job fails on the cluster, which names no file: halve it until the file stands alone.
 
-        That one fails once the cluster has loaded others since, or if its job failed before; until that is known it
-        waits, and so it does where many files failed in a row.
+        That one waits until the cluster has loaded something else, and fails if its job then fails again: in this run
+        or a later one. Not so where many files failed in a row.
         Raises SparkJobFailed when too much has failed to look on.
         """
         if batch.file_count > 1:
             self.ctx.suspects.halve(cluster, error)
             return self.break_up(engine, batch, error.message)
-        if self._is_to_blame(batch, cluster):
+        if not self.ctx.suspects.is_doubtful(cluster) and self.ledger.is_to_blame(batch):
             self.ctx.suspects.blame(cluster, error)
             return self.blame(engine, batch, error)
-        self.ledger.answered(batch)
+        self.ledger.failed_alone(batch)
         path = self.ledger.files(batch)[0].path
         self.ctx.suspects.add(cluster, Suspect(batch, path, error))
         return BatchReport(batch.id, batch.state, waits=f"{error.message} Is it {path}? The others are tried first.")
 
-    def _is_to_blame(self, batch: Batch, cluster: str) -> bool:
-        if self.ctx.suspects.is_doubtful(cluster):
-            return False
-        return self.ctx.suspects.is_able(cluster) or self.ledger.is_to_blame(batch, cluster)
+    def loaded(self, cluster: str) -> tuple[UUID, ...]:
+        """The cluster has just loaded a batch, and can: answers those of this run that failed alone, to be tried again.
 
-    def loaded(self, engine: Engine, cluster: str) -> None:
-        """The cluster has just loaded a batch: those files that failed a job of their own there are to blame."""
-        if cluster != EMBEDDED:
-            for suspect in self.ctx.suspects.loaded(cluster):
-                self.blame(engine, suspect.batch, suspect.error)
+        It is stored for all that did, also in earlier runs.
+        """
+        if cluster == EMBEDDED:
+            return ()
+        self.ledger.others_loaded(cluster)
+        return tuple(suspect.batch.id for suspect in self.ctx.suspects.loaded(cluster))
 
     def blame(self, engine: Engine, batch: Batch, error: SparkJobFailed) -> BatchReport:
         """Its only file fails its job where others do not: FAILED, and after its last attempt QUARANTINED."""
@@ -108,8 +108,12 @@ class BatchEnds:
         return landing
 
     def _never_sent(self, batch: Batch) -> bool:
-        """Whether this process made the first and only claim, in this lease epoch, and sent no commit."""
-        return batch.claims == 1 and batch.claim_epoch == self.ctx.lease.epoch and batch.id in self.ctx.unsent
+        """Whether this process made the first and only claim, in this lease epoch, and sent no commit.
+
+        Claims before it that this run made and saw fail are over, and do no harm.
+        """
+        is_only = batch.claims == 1 + self.ctx.suspects.tries_of(batch.id)
+        return is_only and batch.claim_epoch == self.ctx.lease.epoch and batch.id in self.ctx.unsent
 
 
 def _spent(landing: Landing) -> Landing | None:

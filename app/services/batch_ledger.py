@@ -25,7 +25,7 @@ GIVEN_UP = {FileState.QUARANTINED: QUARANTINED, FileState.FAILED: RELEASED}
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What processing a batch came to. `children` are to be processed next."""
+    """What processing a batch came to. `children`, and those to be tried `again`, are to be processed next."""
 
     batch_id: UUID
     state: BatchState
@@ -36,7 +36,12 @@ class BatchReport:
     byte_count: int = 0
     snapshot_id: int | None = None
     children: tuple[UUID, ...] = ()
-    waits: str = ""  # why it was left for another run
+    again: tuple[UUID, ...] = ()  # failed alone before this one was loaded
+    waits: str = ""  # why it was left for another time
+
+    @property
+    def next(self) -> tuple[UUID, ...]:
+        return (*self.children, *self.again)
 
 
 class BatchLedger:
@@ -57,15 +62,26 @@ class BatchLedger:
         with self.ctx.lease.transaction() as session:
             return files.of_batch(session, batch.id)
 
-    def is_to_blame(self, batch: Batch, cluster: str) -> bool:
-        """Whether, when the job of a claimed batch of one file fails on the cluster, it is known to be that file: its
-        job failed before, or the cluster has loaded another batch of the ingestion since this one was made.
-        """
+    def is_to_blame(self, batch: Batch) -> bool:
+        """Whether a file that stands alone failed, and again after its engine had loaded something else."""
         with self.ctx.lease.transaction() as session:
-            if files.failed_before(session, batch.id, ledger.JOB_FAILED):
-                return True
-            made = self._row(session, batch.id).created_at
-            return batches.loaded_by(session, self.ctx.ingestion.id, cluster, since=made)
+            row = self._row(session, batch.id)
+            return row.others_loaded is not None and row.claims > row.others_loaded
+
+    def failed_alone(self, batch: Batch) -> None:
+        """Its only file's job failed, which is no proof: what its engine loaded before that says nothing any more."""
+        with self.ctx.lease.transaction() as session:
+            batches.change(session, batch.id, unanswered=0, failed_alone=True, others_loaded=None)
+
+    def unheard_alone(self, batch: Batch) -> None:
+        """The same, when no attempt to load it was answered. Where that is known already it changes nothing."""
+        with self.ctx.lease.transaction() as session:
+            batches.change(session, batch.id, failed_alone=True)
+
+    def others_loaded(self, engine: str) -> None:
+        """The engine has loaded a batch of the ingestion: a proof against those files that fail their job again."""
+        with self.ctx.lease.transaction() as session:
+            batches.note_others_loaded(session, self.ctx.ingestion.id, engine)
 
     def claim(self, batch: Batch, state: TableState, engine: str, job: str | None) -> tuple[Batch, list[BatchFile]]:
         """Files become PROCESSING before data is touched; the first claim stores the base (protocol, point 4).

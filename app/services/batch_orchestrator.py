@@ -58,7 +58,7 @@ class BatchOrchestrator:
         def process(batch_id: UUID) -> Sequence[UUID]:
             report = steps.process(ctx, batch_id)
             ctx.progress.advance("load", sum(report.files.values()), report.byte_count)
-            return report.children
+            return report.next
 
         waits = work_off(plan.batch_ids, process, lambda: seconds is None or time.monotonic() - begun <= seconds)
         return steps.finish(ctx, stopped_early=waits)

@@ -70,22 +70,24 @@ class BatchService:
             self._interrupt(batch)
             landing = self._still_there(batch, self._look(batch))
             if landing.kind is not LandingKind.NOT_LANDED:
-                return self._loaded(batch, self._follow(batch, landing))
-            # A single file is the whole suspect: it gets more chances than a batch that can be halved.
-            if unanswered >= self.ctx.max_attempts * (1 if batch.file_count > 1 else 2):
+                return self._follow(batch, landing)
+            if unanswered >= self.ctx.max_attempts:
                 return self._doubt(batch, unanswered)
         return self._attempt(batch)
 
     def _doubt(self, batch: Batch, unanswered: int) -> BatchReport:
         """Whoever loaded it was never heard of again: its parser may kill processes, its job may kill the cluster."""
+        # A single file is the whole suspect: it gets more chances than a batch that can be halved.
+        is_enough = batch.file_count > 1 or unanswered >= 2 * self.ctx.max_attempts
         if batch.engine in {None, EMBEDDED}:
             why = f"{unanswered} processes in a row died while they loaded it."
-            return self.ends.break_up(self.engine, batch, why)
+            return self.ends.break_up(self.engine, batch, why) if is_enough else self._attempt(batch)
         why = f"{unanswered} attempts in a row to load it on {batch.engine} ended without an answer."
         if batch.file_count > 1:
             return self.ends.break_up(self.engine, batch, why)
-        if self.ledger.is_to_blame(batch, str(batch.engine)):
+        if is_enough and self.ledger.is_to_blame(batch):
             return self.ends.blame(self.engine, batch, SparkJobFailed(why))
+        self.ledger.unheard_alone(batch)
         return self._attempt(batch)
 
     def _interrupt(self, batch: Batch) -> None:
@@ -144,9 +146,12 @@ class BatchService:
         return self._loaded(batch, self._follow(batch, landing, outcomes))
 
     def _loaded(self, batch: Batch, report: BatchReport) -> BatchReport:
-        """What the batch came to; its engine has loaded something, where it did."""
+        """What the batch came to. Where its engine has loaded something, that is told of others that it could not load.
+
+        Not so where an earlier attempt had landed: nobody knows when.
+        """
         if batch.engine and report.files[FileState.SUCCESS]:
-            self.ends.loaded(self.engine, batch.engine)
+            return replace(report, again=self.ends.loaded(batch.engine))
         return report
 
     def _table(self) -> TableState:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from app.catalog.alone import cluster_alone, no_such_cluster
 from app.catalog.names import DEFAULT_CATALOG
 from app.config import Settings
 from app.database import Database, Session
@@ -18,7 +19,7 @@ from app.errors import Conflict, InvalidInput, NotFound, SecretUnreadable
 from app.ingest.ports import Clock, SystemClock
 from app.log import register_secret
 from app.models import DEFAULT_TENANT, Connection
-from app.repositories import connections, ingestions
+from app.repositories import clusters, connections, ingestions
 from app.services.context import part_of
 from app.storage import read_options
 
@@ -79,11 +80,12 @@ class ConnectionService:
         secret_names: Collection[str] = (),
         replace: bool = False,
     ) -> ConnectionView:
-        """As `put`, but options that the kind does not have, or that lack their other half, are told now and not by
-        the first run. Raises InvalidInput.
+        """As `put`, but options that the kind does not have, or that lack their other half, and a cluster that there is
+        not are told now and not by the first run. Raises InvalidInput.
         """
         require_name(name, kind)
         _check_options(name, kind, options)
+        self._require_cluster(name, kind, options)
         return self.put(name, kind, options, secret_names=secret_names, replace=replace)
 
     def put(
@@ -160,6 +162,15 @@ class ConnectionService:
                     hint="Change or delete these ingestions first.",
                 )
             connections.remove(session, row)
+
+    def _require_cluster(self, name: str, kind: str, options: Mapping[str, str]) -> None:
+        cluster = cluster_alone(options) if kind == "catalog" else None
+        if cluster is None:
+            return
+        with self.database.read_scope() as session:
+            if clusters.by_name(session, self.tenant_id, cluster) is None:
+                known = [one.name for one in clusters.listed(session, self.tenant_id)]
+                raise no_such_cluster(name, cluster, known)
 
     def _shown(self, row: Connection) -> ConnectionView:
         try:

@@ -1,22 +1,26 @@
 """Files that stand alone in a batch whose job fails on a cluster.
 
-A failed job says little: it may be the file, a full disk, or a cluster without memory. The file is to blame once the
-cluster has loaded something else in the same run; until then nobody is, and a run does not look for ever. A cluster
-may run full in the midst of a run: what it loaded then says less with each file that fails after it.
+A failed job says little: it may be the file, a full disk, or a cluster without memory. The file is to blame when the
+cluster has loaded something else since, and the file's job fails again; until then nobody is, and a run does not look
+for ever. What the cluster loaded before the file first failed says nothing: its disk may have run full between. And
+what it loaded before the second time says less with each file that fails after it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from app.errors import SparkJobFailed
 from app.services.engine_rule import EMBEDDED
 from app.values import Batch, BatchState
 
 _MOST_ALONE = 3  # of them in a run that has loaded nothing
-_MOST_IN_A_ROW = 5  # that are to blame for what the cluster loaded before them
+_MOST_IN_A_ROW = 5  # without one that loads, whether they wait or are to blame for what the cluster loaded before them
 _MOST_HALVINGS = 20  # in such a run: enough to come from a million files to one
+_IF_THE_FILE = "If it is the file, load it with engine: embedded, or take it out of the source."
 _MOST_FAILED = 100  # jobs in a run, whatever else it loads: the next run goes on
 
 
@@ -44,11 +48,12 @@ class Suspect:
 
 @dataclass(slots=True)
 class Suspects:
-    """Of one run, by cluster."""
+    """Of one run, by cluster. What is known longer than a run stands with each batch in the ledger."""
 
     _able: set[str] = field(default_factory=set)
     _blamed: dict[str, int] = field(default_factory=dict)  # since the cluster last loaded something in this run
     _alone: dict[str, list[Suspect]] = field(default_factory=dict)
+    _tries: Counter[UUID] = field(default_factory=Counter)
     _halvings: dict[str, int] = field(default_factory=dict)
     _failed: int = 0
 
@@ -60,8 +65,12 @@ class Suspects:
         """Whether so many files were to blame in a row that what it loaded before speaks against no further one."""
         return self._blamed.get(cluster, 0) >= _MOST_IN_A_ROW
 
+    def tries_of(self, batch_id: UUID) -> int:
+        """How many claims of the batch this run has seen end with a failed job, and nobody to blame."""
+        return self._tries[batch_id]
+
     def loaded(self, cluster: str) -> list[Suspect]:
-        """Note that it has; answers those who are to blame now, each once."""
+        """Note that it has; answers those that failed alone before it, each once."""
         self._able.add(cluster)
         self._blamed[cluster] = 0
         self._halvings.pop(cluster, None)
@@ -78,7 +87,8 @@ class Suspects:
         """Keep it until something is loaded. Raises SparkJobFailed when the run has looked long enough."""
         alone = self._alone.setdefault(cluster, [])
         alone.append(suspect)
-        if len(alone) >= _MOST_ALONE:
+        self._tries[suspect.batch.id] += 1
+        if len(alone) >= (_MOST_IN_A_ROW if self.is_able(cluster) else _MOST_ALONE):
             self.require_none()
 
     def blame(self, cluster: str, error: SparkJobFailed) -> None:
@@ -90,7 +100,9 @@ class Suspects:
         """Raises SparkJobFailed, naming the first, when there are files of which nobody knows whether they are it."""
         for alone in self._alone.values():
             which = alone[0].path if len(alone) == 1 else f"{alone[0].path} and {len(alone) - 1} more"
-            raise _nobody(alone[0].error, f"Nothing else was loaded, so it may be the cluster, or {which}")
+            error = _nobody(alone[0].error, f"Nothing else was loaded since, so it may be the cluster, or {which}")
+            error.hint = f"{error.hint} {_IF_THE_FILE}".lstrip()
+            raise error
 
     def _count(self, error: SparkJobFailed) -> None:
         self._failed += 1

@@ -137,7 +137,7 @@ def _catalog(session: Session, name: str) -> str:
     if kind not in _CLASSES:
         raise _Missing(f"The catalog {name!r} is of {kind}, and not of Iceberg ({_CLASSES[0]}). {_PAGE}")
     found = len(session.rows(f"SHOW NAMESPACES IN {identifier(name)}", name))
-    return f"The catalog {name!r} answers ({found} namespaces)."
+    return f"The catalog {name!r} answers ({found} {'namespace' if found == 1 else 'namespaces'})."
 
 
 def _iceberg(session: Session, catalog: str) -> str:
@@ -152,12 +152,16 @@ def _iceberg(session: Session, catalog: str) -> str:
 
 def _cache(session: Session, plain: Session, catalog: str) -> str:
     if session.setting(_CACHE.format(catalog)) != "false":
-        raise _Missing(f"The server does not let a session set {_CACHE.format(catalog)}. Set it to false there.")
+        raise _Missing(
+            f"The server does not let a session set {_CACHE.format(catalog)}: loads would decide by what it kept, up to"
+            f" 30 s old. Start it with {_CACHE.format(catalog)}=false."
+        )
     if (plain.setting(_CACHE.format(catalog)) or "true") == "false":
         return "Tables are read fresh."
     return (
-        "Our sessions read tables fresh. Others on this server see commits of the embedded engine up to 30 s late:"
-        f" {_CACHE.format(catalog)}=false ends that."
+        "Loads read tables fresh: nothing must be done for them. Other sessions on this server see what the embedded"
+        " engine loads up to 30 s late, as Spark keeps tables; start it with"
+        f" {_CACHE.format(catalog)}=false to end that."
     )
 
 

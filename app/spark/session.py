@@ -33,6 +33,9 @@ _OURS = {
     "spark.sql.session.timeZone": "UTC",
 }
 
+# A server, or a cluster's options, may have it: Iceberg would read and write a branch then instead of main.
+_BRANCH = "spark.wap.branch"
+
 
 class Session:
     """A session of the server's, and the only one that this process uses at a time.
@@ -92,10 +95,11 @@ class Session:
                     self._before[name] = self.spark.conf.get(name, None)
                 self.spark.conf.set(name, value)
 
-    def unset(self, name: str) -> None:
-        """As if nobody had set it; `reset` brings back what it was before the first `set`."""
+    def unset(self, *names: str) -> None:
+        """As if nobody had set them; `reset` brings back what they were before the first `set`."""
         with spark_errors(self.endpoint):
-            self.spark.conf.unset(name)
+            for name in names:
+                self.spark.conf.unset(name)
 
     def reset(self) -> None:
         """Every setting as it was before the first `set`."""
@@ -277,5 +281,7 @@ def _prepare(session: Session) -> None:
             conf.set(f"spark.sql.catalog.{session.endpoint.catalog}.cache-enabled", "false")
         for name, value in session.endpoint.conf:
             conf.set(name, value)
+        if conf.get(_BRANCH, None) is not None:
+            conf.unset(_BRANCH)
     with session.within(_ANSWER_SECONDS):
         session.arm()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Script = Callable[[str], None]
 
+OTHER = "/d/other-"  # how files are called that come so that a world can heal
+
 _WATCHED = {"file": "processed_files", "batch": "batches"}
 _WATCH = {
     "sqlite": """
@@ -172,7 +174,7 @@ class World:
         todo = list(steps.plan(ctx).batch_ids)
         while todo:
             report = steps.process(ctx, todo.pop(0))
-            todo[:0] = report.children
+            todo[:0] = report.next
         return steps.finish(ctx)
 
     def heal(self) -> None:
@@ -186,7 +188,7 @@ class World:
             except TooManyErrors:
                 continue
             except SparkJobFailed:  # nobody knows that it is the file until another one is loaded
-                self.deliver(f"/d/other-{len(self.files())}", FakeFile())
+                self.deliver(f"{OTHER}{len(self.files())}", FakeFile())
                 continue
             if not summary.metrics["waiting"]:
                 return

@@ -27,7 +27,10 @@ class ClusterContent(Shape):
 
     url: str = Field(max_length=300, description="`sc://host:port`, without the token.")
     catalog: str | None = Field(
-        default=None, min_length=1, max_length=200, description="The catalog its tables are in."
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The catalog that a test looks at. A load writes to the one in its table's name.",
     )
     options: dict[OptionName, str] = Field(
         default_factory=dict,

@@ -32,6 +32,7 @@ from app.errors import (
     FileMissing,
     SourceAccessDenied,
     SparkError,
+    SparkJobFailed,
     TableNotFound,
 )
 from app.ingest.engines import cluster_sql
@@ -44,7 +45,7 @@ _CHANGE_SECONDS = 900.0
 _ATTEMPTS = 5
 _MOST_EXPIRED = 1_000
 _SESSION_CATALOG = "spark_catalog"
-_STAGED_AS = "spark.wap.id"
+_ELSEWHERE = ("spark.wap.id", "spark.wap.branch")  # what sends rows beside main, whoever set it
 _REF_AGE = "history.expire.max-ref-age-ms"
 # S3's addresses as Iceberg writes them, and as Hadoop's library is called where nobody has named it for them.
 _ALIASES = {"s3": "s3a", "s3n": "s3a"}
@@ -130,7 +131,7 @@ class ClusterTable:
             self._ask(cluster_sql.make_namespace(self.name), seconds=_CHANGE_SECONDS)
         try:
             self._ask(statement, seconds=_CHANGE_SECONDS)
-        except SparkError as error:  # another process was faster, or the answer was lost
+        except (SparkError, CatalogUnavailable) as error:  # another process was faster, or the answer was lost
             try:
                 return self.look()
             except TableNotFound:
@@ -179,7 +180,7 @@ class ClusterTable:
         Not against what was looked at, and Iceberg itself tries again: for snapshots that may come late or twice.
         """
         session = self.session()
-        session.unset(_STAGED_AS)
+        session.unset(*_ELSEWHERE)
         with session.within(_CHANGE_SECONDS), spark_errors(session.endpoint, str(self.name), committing=True):
             writer = session.spark.sql(cluster_sql.nothing(schema)).writeTo(self._target)
             for key, value in properties.items():
@@ -217,7 +218,7 @@ class ClusterTable:
         """As a folder of that name, with one packed file: Spark writes no other."""
         for address in _addresses(path):
             session = self.session()
-            with _known_scheme(), session.within(_CHANGE_SECONDS), spark_errors(session.endpoint, path):
+            with _writing(), _known_scheme(), _of_table(session, path, _CHANGE_SECONDS):
                 one = session.spark.createDataFrame([(text,)], "value string").coalesce(1)
                 one.write.mode("overwrite").option("compression", "gzip").text(address)
                 return
@@ -229,7 +230,7 @@ class ClusterTable:
     def _content(self, path: str, session: Session) -> bytes:
         """Of a file, or of the files of a folder. Raises FileMissing."""
         for address in _addresses(path):
-            with _known_scheme(), session.within(_LOOK_SECONDS), spark_errors(session.endpoint, path):
+            with _known_scheme(), _of_table(session, path, _LOOK_SECONDS):
                 found = session.spark.read.format("binaryFile").load(escaped(address)).select("path", "content")
                 return b"".join(bytes(row["content"]) for row in sorted(found.collect(), key=lambda row: row["path"]))
         raise self._unreadable(path)
@@ -267,8 +268,36 @@ class ClusterTable:
         seconds: float = _LOOK_SECONDS,
     ) -> list[Any]:
         session = session or self.session()
-        with session.within(seconds), spark_errors(session.endpoint, str(self.name), committing=committing):
+        with _of_table(session, str(self.name), seconds, committing=committing):
             return list(session.spark.sql(statement).collect())
+
+
+@contextmanager
+def _of_table(session: Session, what: str, seconds: float, *, committing: bool = False) -> Iterator[None]:
+    """Errors of what a table needs for itself. Where a job of it fails, no file of the source had a part in it."""
+    try:
+        with session.within(seconds), spark_errors(session.endpoint, what, committing=committing):
+            yield
+    except SparkJobFailed as error:
+        raise _nobodys(error) from error
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A small file that cannot be written is no more the batch's fault, whatever Spark calls it."""
+    try:
+        yield
+    except SparkError as error:
+        if type(error) is not SparkError:  # away, lost, refused or interrupted: said already
+            raise
+        raise _nobodys(error) from error
+
+
+def _nobodys(error: SparkError) -> CatalogUnavailable:
+    return CatalogUnavailable(
+        f"The cluster could not do what table and receipts need; no file of the source is to blame: {error.message}",
+        hint=f"Has its storage room, and may the cluster write there? {error.hint}",
+    )
 
 
 def _addresses(path: str) -> list[str]:

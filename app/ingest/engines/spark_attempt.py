@@ -104,8 +104,9 @@ class Attempt:
                 outcome = spark_source.culprit(error, present, self.stage.session.files)
                 if outcome is None:
                     raise
-                self._add([outcome])
-                blamed += [outcome] if outcome.reason != spark_source.CHANGED else []
+                if not self._add_not_gzip(outcome, present):
+                    self._add([outcome])
+                    blamed += [outcome] if outcome.reason != spark_source.CHANGED else []
         last = (blamed[-1].error or "").rstrip(".")
         where = self.stage.session.endpoint
         many = f"{len(blamed)} of {len(files)} files of a batch cannot be read by {where}; the last: "
@@ -114,6 +115,13 @@ class Attempt:
             hint="Does the cluster reach the source?",
             reason=blamed[-1].reason,
         )
+
+    def _add_not_gzip(self, culprit: FileOutcome, files: Sequence[BatchFile]) -> bool:
+        """Whether the file that Spark named is called `.gz` and is none: then so may be others, and its bytes tell."""
+        if not spark_packed.not_gzip(self.store, [file for file in files if file.file_id == culprit.file_id]):
+            return False
+        self._add(spark_packed.not_gzip(self.store, files))
+        return True
 
     def _rows(self, files: Sequence[BatchFile]) -> Any:
         session = self.stage.session

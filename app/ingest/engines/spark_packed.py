@@ -1,11 +1,13 @@
-"""Packed files that Spark would read without a word although they are broken: it looks for blocks of bzip2 wherever
-they are, and takes bytes before, behind and between them, a block whose begin is damaged too, for nothing.
+"""Packed files that Spark reads without a word although they are broken, or fails over without saying why.
+
+It looks for blocks of bzip2 wherever they are, and takes bytes before, behind and between them, a block whose begin is
+damaged too, for nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from app.errors import FileMissing, SourceAccessDenied
@@ -17,6 +19,7 @@ from app.values import BatchFile, FileOutcome, FileState
 
 _AT_ONCE = 8
 _CHUNK = 4 * 1024 * 1024
+_GZIP = b"\x1f\x8b"
 _FIRST, _LAST = 10, 11  # bytes that are looked at before all others are fetched
 # A stream begins with its name and block size, then a block or, in an empty one, its end.
 _BEGINS = re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)")
@@ -25,14 +28,36 @@ _END, _END_BITS, _SUM_BITS = 0x177245385090, 48, 32  # what a checksum follows, 
 
 def unsound(store: Store, files: Iterable[BatchFile], shape: FormatShape) -> Sequence[FileOutcome]:
     """Outcomes of bzip2 files that are not whole: each is read once, and none unpacked. Others are not looked at."""
-    packed = [file for file in files if shape.type != "parquet" and file.path.endswith(".bz2")]
-    if not packed:
+    return _of_each(_bzip2, store, [file for file in files if shape.type != "parquet" and file.path.endswith(".bz2")])
+
+
+def not_gzip(store: Store, files: Iterable[BatchFile]) -> Sequence[FileOutcome]:
+    """Outcomes of files called `.gz` that do not begin as gzip does: Spark fails over one, and does not say why."""
+    return _of_each(_gzip, store, [file for file in files if file.path.endswith(".gz")])
+
+
+def _of_each(
+    look: Callable[[Store, BatchFile], FileOutcome | None], store: Store, files: Sequence[BatchFile]
+) -> Sequence[FileOutcome]:
+    if not files:
         return ()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="packed") as pool:
-        return [outcome for outcome in pool.map(lambda file: _outcome(store, file), packed) if outcome]
+        return [outcome for outcome in pool.map(lambda file: look(store, file), files) if outcome]
 
 
-def _outcome(store: Store, file: BatchFile) -> FileOutcome | None:
+def _gzip(store: Store, file: BatchFile) -> FileOutcome | None:
+    try:
+        first = store.read(file.path, 0, min(len(_GZIP), file.size))
+    except (FileMissing, SourceAccessDenied) as error:
+        return not_there(file, error)
+    if first == _GZIP:
+        return None
+    if _GZIP.startswith(first):
+        return _broken(file, "truncated", "ends before its gzip stream does")
+    return _broken(file, "undecodable", "is not a gzip stream: it begins as none does")
+
+
+def _bzip2(store: Store, file: BatchFile) -> FileOutcome | None:
     try:
         first = store.read(file.path, 0, min(_FIRST, file.size))
         last = store.read(file.path, max(0, file.size - _LAST), min(_LAST, file.size))

@@ -74,8 +74,8 @@ def _process(run_id: str, batch_ids: Sequence[str], deadline: float) -> bool:
     """One batch after the other; whether some are left because the time was up."""
 
     def process(batch_id: str) -> Sequence[str]:
-        children: Sequence[str] = process_files_task(run_id, batch_id)["children"]
-        return children
+        report = process_files_task(run_id, batch_id)
+        return [*report["children"], *report["again"]]
 
     return work_off(batch_ids, process, lambda: time.monotonic() < deadline)
 

@@ -17,7 +17,8 @@ def process_files_task(run_id: str, batch_id: str) -> dict[str, Any]:
     """Claim, write, publish and settle one batch (design, steps 4 to 6).
 
     What is wrong with files is settled in the ledger and answered as counts; it raises for infrastructure, and when
-    only a person can go on. `children` are batches that the batch was split into, to be processed next.
+    only a person can go on. `children` are batches that the batch was split into, and those to be tried `again` failed
+    alone before it was loaded: both are to be processed next.
     """
     run = open_runs.find(UUID(run_id))
     report = run.steps.process(run.ctx, UUID(batch_id))
@@ -32,6 +33,7 @@ def process_files_task(run_id: str, batch_id: str) -> dict[str, Any]:
         "bytes": report.byte_count,
         "snapshot_id": report.snapshot_id,
         "children": [str(child) for child in report.children],
+        "again": [str(one) for one in report.again],
     }
 
 

@@ -46,7 +46,7 @@ def test_the_difference_is_shown_first_and_the_same_again_changes_nothing(cli, w
         "1 change would be made; leave out --dry-run to make them.\n"
     )
     assert made.out.endswith("1 change made. Run it: autoloader ingestions run orders\n")
-    assert again.out == "= orders: nothing\nNothing to change.\n"
+    assert again.out == "= orders: unchanged\nNothing to change.\n"
 
 
 def test_a_change_shows_old_and_new(cli, write):
@@ -96,7 +96,7 @@ def test_a_file_that_does_not_speak_of_pausing_does_not_resume(cli, write):
     cli("apply", "-f", write(ORDERS), "--yes")
     cli("ingestions", "pause", "orders")
 
-    assert cli("apply", "-f", write(ORDERS)).out == "= orders: nothing\nNothing to change.\n"
+    assert cli("apply", "-f", write(ORDERS)).out == "= orders: unchanged\nNothing to change.\n"
     assert "paused: true → false" in cli("apply", "-f", write(ORDERS + "paused: false\n"), "--dry-run").out
 
 

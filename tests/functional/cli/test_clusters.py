@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import closing
 
 import pytest
 
+from app.database import Database
+from app.services.connection_service import ConnectionService
 from tests.functional.api.conftest import serving, settings_of
 
 SECRET = "very-secret-value-4711"
@@ -78,8 +81,23 @@ def test_a_load_may_name_the_cluster_of_its_large_batches(cli, landing):
     assert again.err.endswith("by its name before the table's: lake.shop.orders\n")
 
 
-def test_a_catalog_of_a_cluster_that_is_not_there_says_how_either_is_mended(cli, landing):
-    cli("connections", "add", "lake", "catalog", "-o", "type=cluster", "-o", "cluster=bgi")
+def test_a_catalog_of_a_cluster_that_is_not_there_is_refused_by_name(cli):
+    options = ("-o", "type=cluster", "-o", "cluster=bgi")
+    alone = cli("connections", "add", "lake", "catalog", *options)
+    cli("clusters", "add", "big", URL)
+    beside = cli("connections", "add", "lake", "catalog", *options)
+
+    said = "Error: There is no cluster 'bgi' that could reach the catalog 'lake'.\nNext: "
+    add = "dd it before: autoloader clusters add bgi sc://host:port --catalog lake\n"
+    assert (alone.code, beside.code) == (1, 1)
+    assert (alone.err, beside.err) == (f"{said}A{add}", f"{said}Name one that is there (big), or a{add}")
+    assert cli("connections", "list", "--json").answer == {"connections": []}
+
+
+def test_a_catalog_of_a_cluster_that_went_since_says_how_either_is_mended(cli, landing, home):
+    with closing(Database(f"sqlite:///{home}/autoloader.db")) as database:
+        database.upgrade()
+        ConnectionService(database, settings_of(home)).put("lake", "catalog", {"type": "cluster", "cluster": "bgi"})
 
     refused = cli("load", str(landing), "lake.shop.orders", "--engine", "big", "--format", "jsonl")
 
@@ -142,4 +160,4 @@ def test_with_a_server_and_without_one_a_cluster_is_the_same(cli, served, spark_
 
 
 def _timeless(text):
-    return re.sub(r"\d+ (ms|namespaces)", r"\1", text)
+    return re.sub(r"\d+ (ms|namespaces?)", r"\1", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import SparkJobFailed, SparkUnavailable
+from app.services.batch_ledger import BatchLedger
 from tests.fakes.engine import FakeFile
 from tests.fakes.world import World
 
@@ -53,12 +54,39 @@ def test_a_file_that_fails_its_job_ends_alone_and_its_neighbours_load(world):
 def test_it_is_tried_in_later_runs_and_given_up_after_its_last_attempt(world):
     world.source["/d/5"].fails_job = True
     world.run()
-    for _ in range(2):
+    for run in range(2):
         assert world.file("/d/5")["state"] == "FAILED"
+        world.deliver(f"/d/{run + 8}", FakeFile())
         world.run()
-    assert world.counts() == {"SUCCESS": 7, "QUARANTINED": 1}
+    assert world.counts() == {"SUCCESS": 9, "QUARANTINED": 1}
     assert "3 attempts" in str(world.file("/d/5")["error"])
     world.check_healed()
+
+
+def test_where_nothing_else_comes_it_waits_and_is_given_up_with_what_comes_later(world):
+    """That it was to blame before says nothing of the cluster now."""
+    world.source["/d/5"].fails_job = True
+    world.run()
+    for _ in range(4):
+        with pytest.raises(SparkJobFailed, match="Nothing else was loaded since, so it may be the cluster, or /d/5"):
+            world.run()
+    assert world.file("/d/5")["attempts"] == 2
+    for run in range(2):
+        world.deliver(f"/d/{run + 8}", FakeFile())
+        world.run()
+    assert world.states() == ALL_OF_THEM | {"/d/5": "QUARANTINED", "/d/8": "SUCCESS", "/d/9": "SUCCESS"}
+    world.check_healed()
+
+
+def test_the_last_file_of_a_run_waits_for_what_the_cluster_loads_after_it(world):
+    """What it had loaded before speaks against nobody: it may have run full since."""
+    world.source["/d/7"].fails_job = True
+    with pytest.raises(SparkJobFailed, match="Nothing else was loaded since, so it may be the cluster, or /d/7"):
+        world.run()
+    assert world.states() == ALL_OF_THEM | {"/d/7": "PROCESSING"}
+    world.deliver("/d/8", FakeFile())
+    world.run()
+    assert world.states() == ALL_OF_THEM | {"/d/7": "FAILED", "/d/8": "SUCCESS"}
 
 
 def test_a_file_that_stands_alone_first_waits_until_another_loads(world):
@@ -76,7 +104,7 @@ def test_without_a_neighbour_that_loads_nobody_is_to_blame(new_world):
     world = new_world(config={"engine": "lakehouse"})
     world.deliver("/d/bad", FakeFile(fails_job=True))
     for _ in range(5):
-        with pytest.raises(SparkJobFailed, match="Nothing else was loaded, so it may be the cluster, or /d/bad"):
+        with pytest.raises(SparkJobFailed, match="Nothing else was loaded since, so it may be the cluster, or /d/bad"):
             world.run()
         assert world.states() == {"/d/bad": "PROCESSING"}
     world.deliver("/d/good", FakeFile())
@@ -106,10 +134,10 @@ def test_files_that_were_not_tried_yet_come_before_those_that_failed_alone(world
     """Else three bad files at the front would hide all that is behind them, in each run."""
     for number in range(4):
         world.source[f"/d/{number}"].fails_job = True
-    with pytest.raises(SparkJobFailed):
-        world.run()
-    world.run()
-    assert world.states() == ALL_OF_THEM | {f"/d/{number}": "FAILED" for number in range(4)}
+    for which in ("/d/0 and 2 more", "/d/3"):
+        with pytest.raises(SparkJobFailed, match=f"it may be the cluster, or {which}"):
+            world.run()
+    assert world.states() == ALL_OF_THEM | {f"/d/{number}": "FAILED" for number in range(3)} | {"/d/3": "PROCESSING"}
 
 
 def one_each(new_world, count: int) -> World:
@@ -121,7 +149,7 @@ def one_each(new_world, count: int) -> World:
     return made
 
 
-def test_a_cluster_that_runs_full_in_the_midst_of_a_run_costs_few_files_an_attempt(new_world):
+def test_a_cluster_that_runs_full_in_the_midst_of_a_run_costs_no_file_an_attempt(new_world):
     world, jobs = one_each(new_world, 30), []
 
     def runs_full(point: str) -> None:
@@ -133,9 +161,67 @@ def test_a_cluster_that_runs_full_in_the_midst_of_a_run_costs_few_files_an_attem
     with pytest.raises(SparkJobFailed, match=r"no space left.*it may be the cluster"):
         world.run(runs_full)
     assert len(jobs) < 15, "what loaded before says less with each job that fails after it"
-    assert world.counts()["FAILED"] == 5
+    assert world.counts() == {"SUCCESS": 1, "PROCESSING": 5, "DISCOVERED": 24}
     world.run()
     assert world.counts() == {"SUCCESS": 30}
+    assert {row["attempts"] for row in world.files()} == {1}
+    world.check_healed()
+
+
+def test_a_cluster_that_is_full_over_many_runs_costs_no_file_an_attempt(new_world):
+    world = one_each(new_world, 20)
+    for _ in range(6):
+        assert isinstance(world.survive(writes(FULL)[0]), SparkJobFailed)
+    world.run()
+    assert world.counts() == {"SUCCESS": 20}
+    assert {row["attempts"] for row in world.files()} == {1}
+    world.check_healed()
+
+
+def test_a_cluster_that_loads_one_file_in_each_run_and_then_runs_full_has_nobody_given_up(new_world):
+    """Each run begins with what was not tried yet, and proves nothing of the files that fail behind it."""
+    world = one_each(new_world, 20)
+    for _ in range(6):
+        jobs: list[str] = []
+
+        def runs_full(point: str, jobs: list[str] = jobs) -> None:
+            if point == "write":
+                jobs.append(point)
+                if len(jobs) > 1:
+                    raise FULL
+
+        assert isinstance(world.survive(runs_full), SparkJobFailed)
+    world.run()
+    assert world.counts() == {"SUCCESS": 20}
+    world.check_healed()
+
+
+def test_what_a_cluster_loads_is_no_proof_against_a_file_that_another_one_is_to_load_now(new_world):
+    world = one_each(new_world, 2)
+    assert isinstance(world.survive(writes(FULL)[0]), SparkJobFailed)
+    with world.process() as ctx:
+        ledger, state = BatchLedger(ctx), world.table.look().state
+        ledger.others_loaded("lakehouse")
+        same, moved = [ledger.load(batch_id)[0] for batch_id in world.batches("CLAIMED")]
+        assert not ledger.is_to_blame(same), "not before it fails again"
+        ledger.claim(same, state, "lakehouse", None)
+        ledger.claim(moved, state, "another", None)
+        assert ledger.is_to_blame(same)
+        assert not ledger.is_to_blame(moved)
+
+
+def test_files_that_failed_on_a_full_cluster_load_as_soon_as_it_can_in_the_same_run(new_world):
+    world, jobs = one_each(new_world, 4), []
+
+    def is_cleared(point: str) -> None:
+        if point == "write":
+            jobs.append(point)
+            if len(jobs) < 3:
+                raise FULL
+
+    world.run(is_cleared)
+    assert world.counts() == {"SUCCESS": 4}
+    assert {row["attempts"] for row in world.files()} == {1}
     world.check_healed()
 
 

@@ -112,8 +112,9 @@ def test_a_catalog_that_keeps_tables_is_told_of_but_does_not_harm_us(tried, spar
 
     assert ok
     assert detail == (
-        "Our sessions read tables fresh. Others on this server see commits of the embedded engine up to 30 s late:"
-        " spark.sql.catalog.cached.cache-enabled=false ends that."
+        "Loads read tables fresh: nothing must be done for them. Other sessions on this server see what the embedded"
+        " engine loads up to 30 s late, as Spark keeps tables; start it with"
+        " spark.sql.catalog.cached.cache-enabled=false to end that."
     )
 
 

@@ -299,6 +299,7 @@ GROUPS: tuple[Group, ...] = (
             "twice.jsonl.gz": gzip.compress(_TEN) + gzip.compress(_TEN),
             "late.jsonl.gz": gzip.compress(_TEN)[:-5],
             "none.jsonl.gz": _TEN,
+            "begun.jsonl.gz": b"\x1f",
             "whole.jsonl.bz2": bz2.compress(_TEN),
             "twice.jsonl.bz2": bz2.compress(_TEN) + bz2.compress(_TEN),
             "nothing.jsonl.bz2": bz2.compress(b""),

@@ -16,6 +16,7 @@ from app.ingest import commit
 from app.ingest.engines import cluster_sql, spark_publish
 from app.ingest.engines.cluster_table import ClusterTable
 from app.ingest.engines.spark import SparkEngine
+from app.ingest.engines.spark_stage import STAGING
 from app.ingest.landing import ATTEMPT
 from app.services import wiring
 from app.services.cluster_service import ClusterService
@@ -159,6 +160,25 @@ def test_two_attempts_at_one_batch_land_once_and_an_id_that_was_spent_never_does
     assert len(far.rows("once")) == len(far.rejects("once")) == 1
 
 
+def test_where_a_receipt_cannot_be_written_no_batch_is_halved_and_the_next_run_loads_it(far):
+    given = {"columns": {"columns": "id bigint"}}
+    far.put("0.jsonl", '{"id": 0}\n')
+    far.on_spark("full", **given)
+    receipts = far.server.warehouse / far.server.namespace / "full" / "autoloader"
+    receipts.rename(receipts.with_name("kept"))
+    receipts.write_text("no folder")
+    for number in (1, 2):
+        far.put(f"{number}.jsonl", f'{{"id": {number}}}\n')
+    with pytest.raises(CatalogError, match="no file of the source is to blame") as failed:
+        far.on_spark("full", **given)
+    assert failed.value.retryable
+    assert [state for _, state, *_ in far.files("full")] == ["SUCCESS", "PROCESSING", "PROCESSING"]
+    receipts.unlink()
+    receipts.with_name("kept").rename(receipts)
+    summary = far.on_spark("full", **given)
+    assert (summary.metrics["batches"], summary.metrics["rows"]) == (1, 2)
+
+
 def test_what_the_cluster_cannot_do_for_such_a_catalog_is_refused_with_the_next_step(far):
     far.put("1.jsonl", '{"id": 1}\n')
     name, connections = far.server.catalog, ConnectionService(far.database, far.settings)
@@ -214,6 +234,13 @@ def test_tables_of_iceberg_in_sparks_own_catalog_are_told_from_those_that_are_no
         made = ours.create(parse_schema("id bigint"), (), {})
         made.append_nothing({"autoloader.outcome": "begun"})
         assert [one.summary["autoloader.outcome"] for one in ours.lineage().ancestors] == ["begun"]
+        ours.require_properties({STAGING: "true"})
+        for left, outcome in (("spark.wap.branch", "spent"), ("spark.wap.id", "spent too")):
+            session.set({left: "elsewhere"})
+            ours.look().append_nothing({"autoloader.outcome": outcome})
+        found = ours.look()
+        assert {one.summary["autoloader.outcome"] for one in found.lineage.ancestors} == {"begun", "spent", "spent too"}
+        assert found.metadata.refs.keys() == {"main"}
         session.rows(f"CREATE TABLE {cluster_sql.target(plain.name)} (id INT) USING parquet")
         assert not plain.exists()
         with pytest.raises(CatalogError, match="The cluster cannot make table") as refused:

@@ -16,6 +16,7 @@ from app.ingest.engines.spark import SparkEngine
 from app.ingest.landing import ATTEMPT
 from app.models import Batch
 from app.services import wiring
+from app.services.file_service import FileService
 from app.services.load_service import LoadService
 from app.values import BatchFile, LandingKind
 from tests.functional.catalog.conftest import batch_of
@@ -81,6 +82,18 @@ def test_a_file_that_spark_cannot_read_as_it_is_fails_and_says_so_and_the_others
         ("good.jsonl", "SUCCESS", ""),
         ("packed.jsonl.zst", "FAILED", "not-on-spark"),
     ]
+
+
+def test_files_called_gz_that_are_none_say_so_and_their_neighbours_are_loaded(both):
+    for number in range(3):
+        both.put(f"none-{number}.jsonl.gz", '{"id": 1}\n')
+    both.put("good.jsonl", '{"id": 1}\n')
+    summary = both.on_spark("gzip", columns={"columns": "id bigint"})
+    assert (summary.metrics["rows"], summary.metrics["batches"]) == (1, 1)
+    for number in range(3):
+        [file] = FileService(both.database, both.settings).show(f"none-{number}.jsonl.gz")
+        assert (file.state, file.reason) == ("QUARANTINED", "undecodable")
+        assert "is not a gzip stream" in file.error
 
 
 def test_a_batch_without_a_good_row_lands_empty_and_its_rejects_are_kept(both):
