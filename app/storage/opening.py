@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _LONGEST_TRANSFER = timedelta(hours=6)
 _CONNECT_SECONDS = 10.0
 _IDLE_CONNECTIONS = "64"
-# Google unpacks an object with `Content-Encoding: gzip` on its way, and leaves out its length, unless one says this. Not
-# for listings: those would come packed, and the library does not unpack.
+# Google unpacks an object with `Content-Encoding: gzip` on its way, and leaves out its length, unless one says this.
+# Not for listings: those would come packed, and the library does not unpack.
 _AS_STORED: Mapping[str, object] = {"default_headers": {"accept-encoding": "gzip"}}
 _SIGNATURE_LIFETIME = timedelta(minutes=10)
 
