@@ -107,7 +107,9 @@ class Output:
         """The reject file without these files' records."""
         target = self._folder / "rejects-kept.parquet"
         listed = ", ".join(map(str, file_ids))
-        body = f"SELECT * FROM read_parquet({duckdb_text(path)}, hive_partitioning=false) WHERE file_id NOT IN ({listed})"
+        body = (
+            f"SELECT * FROM read_parquet({duckdb_text(path)}, hive_partitioning=false) WHERE file_id NOT IN ({listed})"
+        )
         written = self._connection.execute(
             f"COPY ({body}) TO {duckdb_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
         ).fetchall()
