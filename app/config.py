@@ -161,6 +161,18 @@ class Settings(BaseSettings):
         default="", description="Named points at which a test stops the process. Never set this in production."
     )
 
+    @field_validator("autoloader_home")
+    @classmethod
+    def _usable(cls, home: Path) -> Path:
+        """What follows a `?` would be options of the database, which would lie in another place; for DuckDB a
+        backslash parts folders.
+        """
+        wrong = [letter for letter in "?\\" if letter in str(home.expanduser().absolute())]
+        if wrong:
+            message = f"{home} cannot be used: it holds {' and '.join(wrong)}; name a folder without that"
+            raise ValueError(message)
+        return home
+
     @field_validator("lease_heartbeat_seconds")
     @classmethod
     def _beats_in_time(cls, pause: float, info: ValidationInfo) -> float:

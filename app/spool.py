@@ -1,18 +1,20 @@
 """Remote files on local disk, for as long as a batch is read: bounded, pinned to their versions, side by side.
 
-A spool is a folder of its own below the one it is given, named after its process; what a dead process left there is
-removed when the next spool is opened.
+A spool is a folder of its own below the one it is given, named after its process and locked by it; what a dead process
+left there is removed when the next spool is opened. Of containers that share the folder none sees another's processes:
+there the lock alone tells who lives.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -113,7 +115,8 @@ class Spool:
     """Space for `max_bytes` of files. Use it as a context manager; closing removes every file."""
 
     def __init__(self, folder: Path, max_bytes: int, concurrency: int) -> None:
-        self._folder = _own_folder(folder)
+        self._folder, lock = _own_folder(folder)
+        self._lock: _Lock | None = lock
         self._max_bytes = max_bytes
         self._concurrency = concurrency
         self._held: dict[int, int] = {}
@@ -190,6 +193,7 @@ class Spool:
     def close(self) -> None:
         """Remove everything. May be called twice."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock = None
         self._held.clear()
         self._packs.clear()
 
@@ -236,19 +240,25 @@ class Spool:
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """A folder below `folder` for the length of the block. What a killed process leaves goes as a spool's does."""
-    own = _own_folder(folder)
+    own, lock = _own_folder(folder)
     try:
         yield own
     finally:
         shutil.rmtree(own, ignore_errors=True)
+        del lock
 
 
-def _own_folder(folder: Path) -> Path:
-    """Raises InvalidInput where `folder` cannot be written."""
+def _own_folder(folder: Path) -> tuple[Path, _Lock]:
+    """Locked until nobody has the lock any more. Raises InvalidInput where `folder` cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
-        return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_started_at(os.getpid())}-", dir=folder))
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_started_at(os.getpid())}-", dir=folder))
+            with suppress(FileNotFoundError):  # another container took it for a leftover before it was locked
+                lock = _Lock(path, fcntl.LOCK_SH)
+                path.stat()
+                return path, lock
     except OSError as error:
         raise InvalidInput(
             f"{folder} cannot be written: {error.strerror or error}.",
@@ -261,7 +271,27 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.glob(f"{_PREFIX}*-*-*"):
         pid, _, rest = path.name.removeprefix(_PREFIX).partition("-")
         if pid.isdecimal() and _started_at(int(pid)) != rest.partition("-")[0]:
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(BlockingIOError, FileNotFoundError):  # it lives in another container; another one was faster
+                lock = _Lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+                del lock
+
+
+class _Lock:
+    """A lock on a folder as long as the object lives, or its process. Raises BlockingIOError and FileNotFoundError."""
+
+    def __init__(self, path: Path, kind: int) -> None:
+        self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._handle, kind)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks on folders
+            return
+
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            os.close(self._handle)
 
 
 def _go_on(stopped: Callable[[], bool]) -> None:

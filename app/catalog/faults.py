@@ -31,6 +31,7 @@ from app.errors import (
     CommitUnknown,
     TableNotFound,
 )
+from app.log import redact
 
 _REFUSED = (UnauthorizedError, ForbiddenError, OAuthError, AuthorizationExpiredError)
 # Arrow's and botocore's errors are of one class each; what they are about stands only in the text.
@@ -146,6 +147,6 @@ def _is_transport(error: Exception) -> bool:
 
 
 def _sentence(error: Exception) -> str:
-    """The first line of what the library said, without its full stop."""
-    text = str(error).strip() or type(error).__name__
+    """The first line of what the library said, without its full stop, and without a key in an address."""
+    text = redact(str(error)).strip() or type(error).__name__
     return text.splitlines()[0][:_LONGEST].rstrip(". ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -32,6 +33,7 @@ from app.cli.faults import report
 from app.cli.opening import choose
 from app.cli.signals import interruptible
 from app.errors import InvalidInput
+from app.log import redact
 
 _CODES = "  ".join(f"{code.value} {meaning};" for code, meaning in MEANING.items()).rstrip(";")
 _EPILOG = f"Exit codes: {_CODES}."
@@ -131,7 +133,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal that lacks a letter
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except Exception as error:  # noqa: BLE001 - with --debug; libraries name addresses, with the keys in them
+        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+        code = Exit.ERROR
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -70,6 +70,16 @@ _ELSEWHERE = _Verdict(
     "Set the bucket's own region (and endpoint) in the connection.",
 )
 _REFUSED = _Verdict(SourceError, "The store refused what was asked of {subject}: {said}.", _NAME)
+_NOT_GIVEN = _Verdict(
+    SourceAccessDenied,
+    "The store does not give {subject}: {said}.",
+    "Look at the object: its encryption key may be missing or switched off, or it may lie in an archive tier.",
+)
+_NO_LENGTH = _Verdict(
+    SourceAccessDenied,
+    "The store does not give {subject} as it lies there, but unpacked and without its length.",
+    "Take Content-Encoding away from the object (its bytes stay), and say format.compression: gzip.",
+)
 _UNABLE = _Verdict(SourceError, "The store of {subject} cannot do that: {said}.", "Look at what the store supports.")
 _BAD_NAME = _Verdict(
     UnusableName, "{subject} holds a name that cannot be used: {said}.", "Rename it, or narrow the address."
@@ -84,7 +94,8 @@ _BAD_ENDPOINT = _Verdict(
 # The first that fits decides; a general error is told by its status, then by its text.
 _BY_CLASS: tuple[tuple[tuple[type[Exception], ...], _Verdict], ...] = (
     ((vendor.PermissionDeniedError, vendor.UnauthenticatedError, PermissionError), _DENIED),
-    ((vendor.PreconditionError, vendor.NotModifiedError, vendor.AlreadyExistsError), _CHANGED),
+    ((vendor.PreconditionError, vendor.NotModifiedError), _CHANGED),
+    ((vendor.AlreadyExistsError,), _NOT_GIVEN),  # any 409; nothing is written here, so it is an archived blob
     ((vendor.InvalidPathError,), _BAD_NAME),
     ((vendor.UnknownConfigurationKeyError,), _BAD_OPTIONS),
     ((vendor.NotSupportedError,), _UNABLE),
@@ -92,6 +103,7 @@ _BY_CLASS: tuple[tuple[tuple[type[Exception], ...], _Verdict], ...] = (
 _BY_TEXT: tuple[tuple[str, _Verdict], ...] = (
     (r"169\.254\.169\.254|metadata\.google\.internal|169\.254\.170\.2|CredentialProvider", _NO_CREDENTIALS),
     (r"parse path", _BAD_NAME),
+    (r"Content-Length Header missing", _NO_LENGTH),
     (r"\(code: AccessDenied\)", _DENIED),  # of one key in an answer to many
     (r"builder error|BadScheme", _BAD_ENDPOINT),
     (r"Config error|failed to parse|decod", _BAD_OPTIONS),
@@ -150,7 +162,8 @@ def by_status(status: int, said: str, subject: str, missing: type[SourceError] =
     elif status == HTTPStatus.BAD_REQUEST and _ABOUT_KEYS.search(said):
         verdict = _DENIED
     else:
-        usual = _FAILING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _REFUSED
+        refused = _REFUSED if missing is SourceNotFound else _NOT_GIVEN  # of a listing, or of one object
+        usual = _FAILING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else refused
         verdict = _BY_STATUS.get(status, usual)
     return verdict.on(subject, said)
 

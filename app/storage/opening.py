@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _LONGEST_TRANSFER = timedelta(hours=6)
 _CONNECT_SECONDS = 10.0
 _IDLE_CONNECTIONS = "64"
+# Google unpacks an object with `Content-Encoding: gzip` on its way, and leaves out its length, unless one says this.
+# Not for listings: those would come packed, and the library does not unpack.
+_AS_STORED: Mapping[str, object] = {"default_headers": {"accept-encoding": "gzip"}}
 _SIGNATURE_LIFETIME = timedelta(minutes=10)
 
 
@@ -69,8 +72,11 @@ def _remote(
     retry = {"max_retries": retries, "retry_timeout": timedelta(seconds=timeout_seconds * (retries + 1))}
     with translated(address.base, options.secrets):
         native = _native(address.kind, address.bucket, options, client, retry)
+        reading = native
+        if address.kind == "gs":
+            reading = _native(address.kind, address.bucket, options, {**client, **_AS_STORED}, retry)
     signed = _signed(address, native, options, client, retry) if address.kind == "s3" else None
-    return RemoteStore(address, native, signed, options.secrets, page_size, list_concurrency)
+    return RemoteStore(address, native, reading, signed, options.secrets, page_size, list_concurrency)
 
 
 def _native(

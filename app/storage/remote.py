@@ -28,10 +28,14 @@ NativeStore = S3Store | AzureStore | GCSStore
 
 @dataclass(frozen=True, slots=True)
 class RemoteStore:
-    """One bucket or container, seen from `address`. `signed` serves the keys the library cannot carry (S3 only)."""
+    """One bucket or container, seen from `address`. `signed` serves the keys the library cannot carry (S3 only).
+
+    `reading` is `native` as it asks for objects, not for listings.
+    """
 
     address: Address
     native: NativeStore
+    reading: NativeStore
     signed: SignedS3 | None
     secrets: tuple[str, ...] = field(repr=False)
     page_size: int = 5_000
@@ -73,7 +77,7 @@ class RemoteStore:
         if not is_plain(key):
             return self._stat_signed(path, key)
         with self._translated(path):
-            meta = obstore.head(self.native, key)
+            meta = obstore.head(self.reading, key)
         modified = meta["last_modified"]
         return ObjectInfo(path, version_of(meta["e_tag"], meta["size"], modified), meta["size"], modified)
 
@@ -81,7 +85,7 @@ class RemoteStore:
         key = self._key(path)
         try:
             if is_plain(key):
-                fetch_plain(self.native, key, (path, version), target, self.secrets)
+                fetch_plain(self.reading, key, (path, version), target, self.secrets)
             else:
                 fetch_signed(self._signed(path), key, (path, version), target)
         except FileChanged:
@@ -105,11 +109,11 @@ class RemoteStore:
                 return answer.read()
         with self._translated(path):
             if length is None and not start:
-                return bytes(obstore.get(self.native, key).bytes())
+                return bytes(obstore.get(self.reading, key).bytes())
             # The end is asked for first: a range that begins past it is an error on every store.
-            size = obstore.head(self.native, key)["size"]
+            size = obstore.head(self.reading, key)["size"]
             end = size if length is None else min(size, start + length)
-            return bytes(obstore.get_range(self.native, key, start=start, end=end)) if start < end else b""
+            return bytes(obstore.get_range(self.reading, key, start=start, end=end)) if start < end else b""
 
     def delete(self, path: str) -> None:
         try:

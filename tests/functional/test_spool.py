@@ -166,6 +166,27 @@ def test_what_a_dead_process_left_is_removed_and_nothing_else(tmp_path):
         assert sum(name.startswith(f"spool-{os.getpid()}-") for name in names) == 2
 
 
+def test_what_a_process_has_that_cannot_be_seen_from_here_is_left_alone_until_it_is_dead(tmp_path):
+    """In a container that shares the folder."""
+    holds = (
+        "import os, pathlib, sys; from app import spool; spool._started_at = lambda pid: '1';"
+        "held = spool.Spool(pathlib.Path(sys.argv[1]), 1, 1); print(held.folder, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holds, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        folder = Path(other.stdout.readline().strip())
+        with Spool(tmp_path, 1, 1):
+            assert folder.is_dir()
+        other.kill()
+    with Spool(tmp_path, 1, 1) as spool:
+        assert list(tmp_path.iterdir()) == [spool.folder]
+
+
 def test_a_fetch_that_is_stopped_ends_soon_and_leaves_nothing(s3, tmp_path):
     store, files = seeded(s3, 60)
     asked: list[bool] = []

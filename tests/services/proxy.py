@@ -9,12 +9,12 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-_REFUSAL = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+_REFUSAL = "<?xml version='1.0'?><Error><Code>{}</Code><Message>Because.</Message></Error>"
 
 
 @contextmanager
-def refusing(endpoint: str, *endings: str) -> Iterator[str]:
-    """An endpoint that answers 403 to whoever reads an object whose key ends so; its host stays part of signatures."""
+def refusing(endpoint: str, *endings: str, status: int = 403, code: str = "AccessDenied") -> Iterator[str]:
+    """An endpoint that refuses whoever reads an object whose key ends so; its host stays part of signatures."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -22,7 +22,7 @@ def refusing(endpoint: str, *endings: str) -> Iterator[str]:
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
             if path.endswith(endings):
-                self._answer(403, {"Content-Type": "application/xml"}, _REFUSAL)
+                self._answer(status, {"Content-Type": "application/xml"}, _REFUSAL.format(code).encode())
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             upstream = HTTPConnection(urlsplit(endpoint).netloc, timeout=20)

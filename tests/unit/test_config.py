@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,16 @@ def test_the_home_is_absolute_and_knows_the_tilde(monkeypatch, tmp_path):
 
     assert Settings().home == tmp_path / ".autoloader"
     assert Settings(autoloader_home=Path("here")).home == tmp_path / "here"
+
+
+@pytest.mark.parametrize("name", ["a?b", "a\\b"])
+def test_a_home_that_the_databases_would_read_as_another_one_is_refused(monkeypatch, tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ValidationError, match=f"it holds {re.escape(name[1])}; name a folder"):
+        Settings(autoloader_home=tmp_path / name)
+    monkeypatch.chdir(tmp_path / name)
+    with pytest.raises(ValidationError, match="cannot be used"):
+        Settings(autoloader_home=Path("home"))
 
 
 def test_the_secret_key_does_not_show(monkeypatch):

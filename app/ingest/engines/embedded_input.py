@@ -62,10 +62,11 @@ def row_columns(shape: RowColumnsShape, table: TableSchema) -> RowColumns:
     for key, name in shape.model_dump().items():
         column = table.find(name) if name else None
         if name and (column is None or column.field_id is None or str(column.type) != _ROW_TYPES[key]):
+            off = "" if key == "file_id" else ", or switch it off with null"
             has = f"has it as {column.type}" if column else "lacks it"
             raise InvalidInput(
                 f"The row column {name} must be a {_ROW_TYPES[key]}; the table {has}.",
-                hint=f"Give it another name in row_columns.{key}, or switch it off with null.",
+                hint=f"Give it another name in row_columns.{key}{off}.",
             )
         found[key] = (column.name, column.field_id) if column and column.field_id is not None else None
     file_id = found["file_id"]

@@ -107,7 +107,9 @@ class Output:
         """The reject file without these files' records."""
         target = self._folder / "rejects-kept.parquet"
         listed = ", ".join(map(str, file_ids))
-        body = f"SELECT * FROM read_parquet({duckdb_text(path)}) WHERE file_id NOT IN ({listed})"
+        body = (
+            f"SELECT * FROM read_parquet({duckdb_text(path)}, hive_partitioning=false) WHERE file_id NOT IN ({listed})"
+        )
         written = self._connection.execute(
             f"COPY ({body}) TO {duckdb_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
         ).fetchall()
@@ -160,7 +162,8 @@ class Output:
         return "{" + ", ".join(parts) + "}"
 
     def _source(self) -> str:
-        return f"read_parquet([{', '.join(duckdb_text(path) for path in self.data_files)}])"
+        listed = ", ".join(map(duckdb_text, self.data_files))
+        return f"read_parquet([{listed}], hive_partitioning=false)"  # our folder's own name may hold a `=`
 
     @staticmethod
     def _remove(paths: Sequence[str]) -> None:

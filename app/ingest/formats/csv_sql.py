@@ -66,13 +66,13 @@ def duckdb_source(part: CsvPart, paths: Sequence[str], dialect: CsvDialect, limi
 def exact_source(part: CsvPart, paths: Sequence[str]) -> str:
     """The same from what the exact reader stored, and `line` and `raw` beside."""
     fields = ", ".join(f"c{i}" for i in range(len(part.names)))
-    return f"SELECT f, rej, line, raw, {fields} FROM read_parquet({_list(paths)})"
+    return f"SELECT f, rej, line, raw, {fields} FROM read_parquet({_list(paths)}, hive_partitioning=false)"
 
 
 def located_rejects(paths: Sequence[str]) -> str:
     """The SELECT of `Reading.rejects` from what `csv_locate` stored."""
     columns = "f AS file_id, line, CAST(NULL AS BIGINT) AS byte_offset, rej AS reason, raw"
-    return f"SELECT {columns} FROM read_parquet({_list(paths)})"
+    return f"SELECT {columns} FROM read_parquet({_list(paths)}, hive_partitioning=false)"
 
 
 def typed(source: str, part: CsvPart, schema: TableSchema, dialect: CsvDialect, keep: str = "") -> str:

@@ -36,6 +36,7 @@ _MAGIC = {
     b"\xfd7zXZ": "xz",
     b"ARROW1": "Arrow",
 }
+_NAMED = {"gzip": "gzip", "zstd": "zstd", "bzip2": "bz2"}  # compressions, as `format.compression` calls them
 _ENCODINGS = {"utf-8": "utf-8", "utf8": "utf-8", "utf-16": "utf-16", "utf16": "utf-16"}
 _ENCODINGS |= {"utf-16-le": "utf-16-le", "utf-16-be": "utf-16-be"}
 _ENCODINGS |= {"latin-1": "latin-1", "latin1": "latin-1", "iso-8859-1": "latin-1"}
@@ -137,7 +138,8 @@ def unpack(job: Job, file: ParseFile, encoding: str = "utf-8") -> str:
 def _refuse_foreign(file: ParseFile, head: bytes, encoding: str) -> None:
     kind = foreign_kind(head)
     if kind:
-        raise BadFile("not-this-format", f"{file.path} holds {kind}, not text.")
+        hint = f" Say format.compression: {_NAMED[kind]}, or end its name so." if kind in _NAMED else ""
+        raise BadFile("not-this-format", f"{file.path} holds {kind}, not text.{hint}")
     if encoding == "utf-8" and head[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
         raise BadFile("undecodable", f"{file.path} is UTF-16; set the option encoding: utf-16.")
 

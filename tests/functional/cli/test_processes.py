@@ -143,6 +143,19 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code(home):
     assert process.returncode == 1
 
 
+def test_debug_shows_where_an_error_came_from_and_no_key_of_an_address(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    cli("connections", "add", "far", "catalog", "-o", "type=rest", "-o", "uri=http://127.0.0.1:9/?token=canary")
+
+    process = start("load", "landing", "far.shop.orders", "--debug")
+    out, err = process.communicate(timeout=60)
+    tested = cli("connections", "test", "far")
+
+    assert process.returncode == 1
+    assert "Traceback" in err
+    assert "canary" not in out + err + tested.out + tested.err
+
+
 def test_without_a_terminal_there_is_no_bar(home, landing):
     put(landing, "a.jsonl", rows(0, 5))
 

@@ -130,11 +130,16 @@ def test_an_object_that_is_overwritten_before_it_is_read_is_loaded_in_its_new_ve
     assert ids(cli) == [0, 7, 8]
 
 
-def test_an_object_that_may_not_be_read_is_tried_three_times_and_its_neighbours_load(cli, connected, s3):
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(403, "AccessDenied"), (400, "KMS.DisabledException"), (409, "BlobArchived")],
+    ids=["no-right", "no-key", "archived"],
+)
+def test_an_object_that_is_not_given_is_tried_three_times_and_its_neighbours_load(cli, connected, s3, status, code):
     for n, name in enumerate("abc"):
         s3.put(f"in/{name}.jsonl", rows(n, 1).encode())
 
-    with refusing(s3.endpoint, "/b.jsonl") as endpoint:
+    with refusing(s3.endpoint, "/b.jsonl", status=status, code=code) as endpoint:
         load = connected(s3, {**s3.options, "endpoint": endpoint})
         first = cli(*load, "--schema", "id bigint, name string")
         after_one = states(cli)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from app.errors import AutoloaderError, FileChanged, FileMissing, InvalidInput, SourceAccessDenied
 from app.storage import FetchFault, open_store
 from app.values import BatchFile
+from tests.services.objects import put_gcs_gzip
 
 LARGE = os.urandom(9 * 1024 * 1024)
 
@@ -16,6 +18,17 @@ def test_a_fetch_copies_every_byte(place, opened, tmp_path):
         info = opened().stat(place.put(key, data))
         opened().fetch(info.path, info.version, tmp_path / "copy")
         assert (tmp_path / "copy").read_bytes() == data
+
+
+def test_an_object_that_google_unpacks_on_its_way_arrives_as_it_was_listed(gcs, tmp_path):
+    data = gzip.compress(b"unpacked" * 100)
+    path = put_gcs_gzip(gcs, "a.gz", data)
+    store = open_store(gcs.url, gcs.options)
+    (listed,) = next(store.list())
+    assert store.stat(path) == listed
+    store.fetch(path, listed.version, tmp_path / "copy")
+    assert ((tmp_path / "copy").read_bytes(), listed.size) == (data, len(data))
+    assert store.read(path, 3, 5) == data[3:8]
 
 
 def test_a_fetch_of_a_version_that_was_overwritten_fails_and_leaves_nothing(place, opened, tmp_path):

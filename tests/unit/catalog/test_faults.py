@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from pyiceberg import exceptions as vendor
 
 from app.catalog.faults import committing, reading
@@ -104,3 +105,12 @@ def test_only_the_catalogs_own_no_is_a_no_to_a_commit(error, expected):
 def test_a_fault_of_the_program_stays_one():
     with pytest.raises(KeyError), reading("local.db.t"):
         raise KeyError("x")
+
+
+def test_a_key_in_a_catalogs_address_is_not_told():
+    said = "HTTPConnectionPool(host='h', port=9): Max retries exceeded with url: /?token=canary/v1/config (Caused by …)"
+    for met in (reading, committing):
+        with pytest.raises(AutoloaderError) as found, met("catalog c"):
+            raise requests.ConnectionError(said)
+        assert "canary" not in str(found.value)
+        assert "host='h'" in str(found.value)

@@ -18,7 +18,7 @@ from app.errors import (
 from app.storage.faults import UnusableName, by_status, clean, translated
 
 CLASSES = {
-    vendor.AlreadyExistsError: FileChanged,
+    vendor.AlreadyExistsError: SourceAccessDenied,
     vendor.BaseError: SourceUnavailable,
     vendor.GenericError: SourceUnavailable,
     vendor.InvalidPathError: UnusableName,
@@ -72,6 +72,8 @@ def test_each_class_becomes_ours_with_the_address_and_a_next_step(theirs, expect
         ("… status code: 412 Precondition Failed", FileChanged),
         ("… error sending request", SourceUnavailable),
         ("… operation timed out", SourceUnavailable),
+        ("… status code: 400 Bad Request: <Error><Code>KMS.DisabledException</Code></Error>", SourceAccessDenied),
+        ("Generic GCS error: Content-Length Header missing from response", SourceAccessDenied),
         ("… HTTP error: builder error", InvalidInput),
         ("Generic Config error: failed to parse x as boolean", InvalidInput),
         ("Error performing PUT http://169.254.169.254/latest/api/token: timed out", SourceAccessDenied),
@@ -84,6 +86,10 @@ def test_a_general_error_is_told_by_its_text(text, expected):
 def test_a_missing_bucket_is_no_missing_file():
     assert type(ours(FileNotFoundError("404: <Code>NoSuchBucket</Code>"))) is SourceNotFound
     assert type(ours(FileNotFoundError("gone"), missing=SourceNotFound)) is SourceNotFound
+
+
+def test_a_refused_listing_is_nobodys_right():
+    assert type(ours(vendor.GenericError("status code: 400 Bad Request"), missing=SourceNotFound)) is SourceError
 
 
 def test_the_whole_text_a_person_reads():
