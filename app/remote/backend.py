@@ -81,7 +81,8 @@ class Remote:
 
     def retry(self, run: RunView, progress: Watching, *, quarantined: bool) -> RunSummary:
         """Another run after one that did not load all, followed to its end. Raises Conflict, and as `run` does."""
-        wish = following.asked_again(self.server, run.id, quarantined=quarantined)
+        with following.perhaps_asked(run.ingestion):
+            wish = following.asked_again(self.server, run.id, quarantined=quarantined)
         return Following(self.server, wish, run.ingestion, progress).to_its_end()
 
     def cancel(self, run_id: UUID, *, at_once: bool) -> Cancelled:
@@ -89,7 +90,8 @@ class Remote:
 
     def _asked(self, ingestion_id: UUID, name: str) -> dict[str, Any]:
         try:
-            return following.asked(self.server, ingestion_id)
+            with following.perhaps_asked(name):
+                return following.asked(self.server, ingestion_id)
         except Conflict as error:
             error.hint = error.hint.replace(str(ingestion_id), name)  # as people know it
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -168,6 +170,16 @@ def _slept(pause: float) -> float:
     """Sleep, and answer how long to sleep the next time."""
     time.sleep(pause)
     return min(_LONGEST_PAUSE, pause * 1.5)
+
+
+@contextmanager
+def perhaps_asked(ingestion: str) -> Iterator[None]:
+    """A run is being asked for. Who is stopped before the answer is told that it may begin all the same."""
+    try:
+        yield
+    except Interrupted as stop:
+        stop.hint = f"A run may have been asked for, and begins without us. See it: autoloader runs list {ingestion}"
+        raise
 
 
 def asked(server: Server, ingestion_id: UUID) -> dict[str, Any]:

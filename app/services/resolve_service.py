@@ -91,7 +91,7 @@ class ResolveService:
             if batch.state is not BatchState.UNKNOWN:
                 raise Conflict(
                     f"Batch {batch_id} is {batch.state}, not UNKNOWN: there is nothing to decide.",
-                    hint=f"See what waits for you: autoloader ingestions show {name}",
+                    hint=f"See what waits for you: autoloader ingestions show {ctx.ingestion.name}",
                 )
             report = self._landed(ctx, ledger, batch) if landed else self._not_landed(ctx, ledger, batch)
             self._end(ctx)

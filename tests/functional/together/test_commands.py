@@ -53,7 +53,9 @@ def test_loads_and_runs_are_told_as_without_a_server(place, api, cli, monkeypatc
     waiting.send_signal(signal.SIGINT)
     _, told = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
-    assert "The run is asked for all the same" in told
+    assert re.search(
+        "The run is asked for all the same|A run may have been asked for", told
+    )  # before, or after the answer
     with warm_worker(api.settings.prefect_work_pool, place.folder / "worker.log"):
         until(lambda: [one.state for one in place.runs()] == [RunState.SUCCESS], _SECONDS, "the run without us")
         assert place.rows() == place.expected()

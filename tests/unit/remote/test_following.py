@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from app.errors import AutoloaderError
+from app.errors import AutoloaderError, Interrupted
 from app.remote import following
+from app.remote.backend import Remote
 from app.remote.following import Following
 
 
@@ -65,3 +66,16 @@ def test_a_flow_run_that_somebody_cancelled_is_not_waited_for(monkeypatch, messa
 
     with pytest.raises(AutoloaderError, match=ended):
         Following(Answers(cancelled, gone), cancelled, "orders", Listening()).to_its_end()
+
+
+def test_who_is_stopped_before_the_answer_is_told_that_the_run_may_begin_all_the_same():
+    class Silent:
+        def post(self, *given, **more):
+            raise Interrupted("Stopped by Ctrl-C.", hint="Nothing is half done.")
+
+    remote = Remote("http://127.0.0.1:9", "")
+    remote.server = Silent()  # type: ignore[assignment]  # as much of one as it asks
+    with pytest.raises(Interrupted) as raised:
+        remote.run(uuid4(), "shop.orders", Listening())
+    assert raised.value.hint.startswith("A run may have been asked for")
+    assert "autoloader runs list shop.orders" in raised.value.hint
