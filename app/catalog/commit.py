@@ -42,7 +42,7 @@ class Staging(Transaction):
         """The metadata with the changes so far, to be read only.
 
         The library copies all of it, each snapshot of the table's history included, whenever it is asked; to stage one
-        append it asks fourteen times. With 2,000 snapshots that took 6 s, in which others were faster than we.
+        append it asks fourteen times. With thousands of snapshots that takes seconds, in which others are faster.
         """
         if not self._updates:
             return self._table.metadata
