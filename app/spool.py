@@ -26,6 +26,7 @@ from app.errors import (
     FileMissing,
     Interrupted,
     InvalidInput,
+    ObjectUnavailable,
     SourceAccessDenied,
     SourceUnavailable,
 )
@@ -37,6 +38,7 @@ _REASONS: dict[type[AutoloaderError], str] = {
     FileChanged: "changed",
     FileMissing: "missing",
     SourceAccessDenied: "denied",
+    ObjectUnavailable: "not-given",
 }
 
 
@@ -51,7 +53,7 @@ class SpooledFile:
 
 @dataclass(frozen=True, slots=True)
 class SpoolFault:
-    """One file that could not be had. `reason`: `changed`, `missing`, `denied` or `too-large`."""
+    """One file that could not be had. `reason`: `changed`, `missing`, `denied`, `not-given` or `too-large`."""
 
     file_id: int
     reason: str

@@ -34,6 +34,7 @@ AutoloaderError
 │   ├── SourceNotFound           bucket or folder
 │   ├── SourceAccessDenied
 │   ├── SourceUnavailable        retry helps
+│   │   └── ObjectUnavailable    of one object; where others are served, that one is at fault
 │   ├── FileMissing              listed, then gone
 │   └── FileChanged              listed, then another version
 ├── CatalogError                                                           502
@@ -107,6 +108,7 @@ from app.errors.data import CommitUnknown as CommitUnknown
 from app.errors.data import FileChanged as FileChanged
 from app.errors.data import FileMissing as FileMissing
 from app.errors.data import LandingIncomplete as LandingIncomplete
+from app.errors.data import ObjectUnavailable as ObjectUnavailable
 from app.errors.data import SourceAccessDenied as SourceAccessDenied
 from app.errors.data import SourceError as SourceError
 from app.errors.data import SourceNotFound as SourceNotFound

@@ -23,6 +23,12 @@ class SourceUnavailable(SourceError):
     retryable = True
 
 
+class ObjectUnavailable(SourceUnavailable):
+    """The store answers, for this object, with an error of its own; whether it serves others is to be looked at."""
+
+    code = "object-unavailable"
+
+
 class FileMissing(SourceError):
     code = "file-missing"
 

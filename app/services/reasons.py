@@ -40,6 +40,10 @@ REASONS: dict[str, Reason] = {
         "Look at the file; load it with engine: embedded, or retry.",
     ),
     "denied": Reason("the store refused to let it be read", "Give the right to read it, then: autoloader files retry"),
+    "not-given": Reason(
+        "the store fails whenever it is asked for it, and gives others",
+        "Look at the object in its store, or write it anew; when it can be read: autoloader files retry",
+    ),
     ledger.MISSING: Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),
     ledger.CHANGED: Reason("another version than the one that was listed", "Nothing: the new version is found as new."),
     ledger.SUPERSEDED: Reason("a newer version came before this one was loaded", "Nothing: the newer one is loaded."),

@@ -23,7 +23,10 @@ FetchJob = tuple[BatchFile, Target]
 
 @dataclass(frozen=True, slots=True)
 class FetchFault:
-    """A file that could not be had for its own reason: FileChanged, FileMissing or SourceAccessDenied."""
+    """A file that could not be had for its own reason.
+
+    `error` is FileChanged, FileMissing, SourceAccessDenied or ObjectUnavailable.
+    """
 
     file_id: int
     error: AutoloaderError
@@ -64,7 +67,8 @@ class Store(Protocol):
     def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
         """Copy side by side; answer the id of each file that is there, or its fault, as they finish.
 
-        The first error that is not one file's own stops all and is raised.
+        The first error that is not one file's own stops all and is raised. What a store fails to give, again and again
+        while it gives others, is that file's own.
         """
 
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:

@@ -15,6 +15,7 @@ from app.errors import (
     FileChanged,
     FileMissing,
     InvalidInput,
+    ObjectUnavailable,
     SourceAccessDenied,
     SourceError,
     SourceNotFound,
@@ -63,6 +64,11 @@ _NO_CREDENTIALS = _Verdict(
     " skip_signature=true, and name it: --connection NAME.",
 )
 _FAILING = _Verdict(SourceUnavailable, "The store of {subject} does not answer as it should: {said}.", _LOOK)
+_UNSERVED = _Verdict(
+    ObjectUnavailable,
+    "The store answers a request for {subject} with an error of its own: {said}.",
+    "Run again; if it stays so, look at the store, and at this object in it.",
+)
 _UNREACHABLE = _Verdict(SourceUnavailable, "The store of {subject} could not be reached: {said}.", _LOOK)
 _ELSEWHERE = _Verdict(
     InvalidInput,
@@ -162,8 +168,9 @@ def by_status(status: int, said: str, subject: str, missing: type[SourceError] =
     elif status == HTTPStatus.BAD_REQUEST and _ABOUT_KEYS.search(said):
         verdict = _DENIED
     else:
-        refused = _REFUSED if missing is SourceNotFound else _NOT_GIVEN  # of a listing, or of one object
-        usual = _FAILING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else refused
+        # of a listing, or of one object
+        failing, refused = (_FAILING, _REFUSED) if missing is SourceNotFound else (_UNSERVED, _NOT_GIVEN)
+        usual = failing if status >= HTTPStatus.INTERNAL_SERVER_ERROR else refused
         verdict = _BY_STATUS.get(status, usual)
     return verdict.on(subject, said)
 

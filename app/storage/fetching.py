@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import obstore
 
-from app.errors import FileChanged, FileMissing, SourceAccessDenied
+from app.errors import FileChanged, FileMissing, ObjectUnavailable, SourceAccessDenied
 from app.storage.arrow_pages import version_of
 from app.storage.contract import FetchFault, FetchJob, Target
 from app.storage.copying import changed, write_copy
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from app.storage.signed_s3 import SignedS3
 
 _CHUNK = 4 * 1024 * 1024  # what one fetch holds in memory of a large object
+_MOST_UNSERVED = 5  # more objects than these that a store fails to give: it is the store that is ill
 _LONGEST_SIZE = 19  # digits of the largest 64-bit number
 
 
@@ -51,24 +52,46 @@ def fetch_signed(signed: SignedS3, key: str, file: tuple[str, str], target: Targ
 
 
 def fetch_side_by_side(
-    fetch: Callable[[str, str, Target], None], jobs: Sequence[FetchJob], concurrency: int
+    fetch: Callable[[str, str, Target], None],
+    jobs: Sequence[FetchJob],
+    concurrency: int,
+    serves_others: Callable[[Collection[str]], bool],
 ) -> Generator[int | FetchFault]:
     """Run the jobs in threads. The first error that is not one file's own stops all and is raised.
+
+    An object that the store fails to give is asked for again when all others are there. It is at fault itself where the
+    store fails again and still `serves_others`, those that are not among the given paths.
 
     Threads over the library's blocking calls beat its async ones here: they release the GIL for the whole
     request, and nothing of an event loop is paid for each object.
     """
+    unserved: list[FetchJob] = []
 
     def one(job: FetchJob) -> Iterator[int | FetchFault]:
-        file, target = job
         try:
-            fetch(file.path, file.version, target)
-        except (FileChanged, FileMissing, SourceAccessDenied) as error:
-            yield FetchFault(file.file_id, error)
-        else:
-            yield file.file_id
+            yield _answer(fetch, job)
+        except ObjectUnavailable:
+            if len(unserved) == _MOST_UNSERVED:
+                raise
+            unserved.append(job)
 
-    return side_by_side(one, jobs, concurrency, bounded=False)
+    yield from side_by_side(one, jobs, concurrency, bounded=False)
+    for job in unserved:
+        try:
+            yield _answer(fetch, job)
+        except ObjectUnavailable as error:
+            if not serves_others({file.path for file, _ in unserved}):
+                raise
+            yield FetchFault(job[0].file_id, error)
+
+
+def _answer(fetch: Callable[[str, str, Target], None], job: FetchJob) -> int | FetchFault:
+    file, target = job
+    try:
+        fetch(file.path, file.version, target)
+    except (FileChanged, FileMissing, SourceAccessDenied) as error:
+        return FetchFault(file.file_id, error)
+    return file.file_id
 
 
 def _chunks(answer: obstore.GetResult, path: str, secrets: Sequence[str]) -> Iterator[Buffer]:

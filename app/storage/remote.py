@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Generator, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import obstore
@@ -22,6 +23,8 @@ from app.storage.fetching import fetch_plain, fetch_side_by_side, fetch_signed
 from app.storage.keys import is_plain
 from app.storage.listing import Lister
 from app.storage.signed_s3 import SignedS3
+
+_MOST_ASKED = 3
 
 NativeStore = S3Store | AzureStore | GCSStore
 
@@ -49,7 +52,7 @@ class RemoteStore:
     def kind(self) -> str:
         return self.address.kind
 
-    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Iterator[FoundFiles]:
+    def list(self, prefix: str = "", *, left_out: Counter[str] | None = None) -> Generator[FoundFiles]:
         key = join(self.address.key, prefix).rstrip("/")
         counts = Counter[str]() if left_out is None else left_out
         lister = Lister(
@@ -97,7 +100,17 @@ class RemoteStore:
             raise
 
     def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
-        return fetch_side_by_side(self.fetch, jobs, concurrency)
+        return fetch_side_by_side(self.fetch, jobs, concurrency, self._serves_others)
+
+    def _serves_others(self, paths: Collection[str]) -> bool:
+        """Whether the store gives a byte of some object that is not among the paths."""
+        with closing(self.list()) as pages:
+            others = (found for page in pages for found in page if found.size and found.path not in paths)
+            for other in islice(others, _MOST_ASKED):
+                with suppress(SourceError):
+                    self.read(other.path, 0, 1)
+                    return True
+        return False
 
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
         key = self._key(path)

@@ -7,21 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
 from urllib.parse import unquote, urlsplit
 
+_NONE_LEFT = object()
 _REFUSAL = "<?xml version='1.0'?><Error><Code>{}</Code><Message>Because.</Message></Error>"
 
 
 @contextmanager
-def refusing(endpoint: str, *endings: str, status: int = 403, code: str = "AccessDenied") -> Iterator[str]:
-    """An endpoint that refuses whoever reads an object whose key ends so; its host stays part of signatures."""
+def refusing(
+    endpoint: str, *endings: str, status: int = 403, code: str = "AccessDenied", times: int | None = None
+) -> Iterator[str]:
+    """An endpoint that refuses to read objects whose keys end so, always or so many `times`.
+
+    Its host stays part of signatures.
+    """
+    left = repeat(None) if times is None else repeat(None, times)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
-            if path.endswith(endings):
+            if path.endswith(endings) and next(left, _NONE_LEFT) is None:
                 self._answer(status, {"Content-Type": "application/xml"}, _REFUSAL.format(code).encode())
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -5,10 +5,18 @@ import os
 
 import pytest
 
-from app.errors import AutoloaderError, FileChanged, FileMissing, InvalidInput, SourceAccessDenied
+from app.errors import (
+    AutoloaderError,
+    FileChanged,
+    FileMissing,
+    InvalidInput,
+    ObjectUnavailable,
+    SourceAccessDenied,
+)
 from app.storage import FetchFault, open_store
 from app.values import BatchFile
 from tests.services.objects import put_gcs_gzip
+from tests.services.proxy import refusing
 
 LARGE = os.urandom(9 * 1024 * 1024)
 
@@ -123,6 +131,25 @@ def test_one_denied_object_is_the_fault_of_that_object_alone(s3, tmp_path):
     assert {type(answer.error) for answer in store.fetch_many(jobs, 2) if isinstance(answer, FetchFault)} == {
         SourceAccessDenied
     }
+
+
+@pytest.mark.parametrize(("kept", "failing"), [(0, 1), (0, 3), (3, 6)], ids=["the-only-one", "all", "too-many"])
+def test_objects_that_a_store_fails_to_give_blame_it_where_others_are_not_given_either(s3, tmp_path, kept, failing):
+    keys = [*(f"{n}.good" for n in range(kept)), *(f"{n}.bad" for n in range(failing))]
+    infos = [open_store(s3.url, s3.options).stat(s3.put(key)) for key in keys]
+    with refusing(s3.endpoint, ".bad", status=500, code="InternalError") as endpoint:
+        store = open_store(s3.url, {**s3.options, "endpoint": endpoint}, retries=0)
+        jobs = [(BatchFile(n, info.path, info.version, info.size), tmp_path / str(n)) for n, info in enumerate(infos)]
+        with pytest.raises(ObjectUnavailable, match=r"\.bad with an error of its own: InternalError"):
+            list(store.fetch_many(jobs, 2))
+
+
+def test_an_object_that_is_given_when_it_is_asked_for_again_is_nobodys_fault(s3, tmp_path):
+    infos = [open_store(s3.url, s3.options).stat(s3.put(key)) for key in ("a", "b.bad")]
+    with refusing(s3.endpoint, ".bad", status=503, code="SlowDown", times=1) as endpoint:
+        store = open_store(s3.url, {**s3.options, "endpoint": endpoint}, retries=0)
+        jobs = [(BatchFile(n, info.path, info.version, info.size), tmp_path / str(n)) for n, info in enumerate(infos)]
+        assert sorted(map(repr, store.fetch_many(jobs, 2))) == ["0", "1"]
 
 
 def test_a_path_of_another_bucket_is_refused(s3):

@@ -10,6 +10,7 @@ from app.errors import (
     FileChanged,
     FileMissing,
     InvalidInput,
+    ObjectUnavailable,
     SourceAccessDenied,
     SourceError,
     SourceNotFound,
@@ -68,7 +69,7 @@ def test_each_class_becomes_ours_with_the_address_and_a_next_step(theirs, expect
         ("… status code: 404 Not Found: <Error><Code>ContainerNotFound</Code></Error>", SourceNotFound),
         ("… status code: 301 Moved: <Error><Code>PermanentRedirect</Code></Error>", InvalidInput),
         ("… status code: 429 Too Many Requests", SourceUnavailable),
-        ("… status code: 503 Slow Down", SourceUnavailable),
+        ("… status code: 503 Slow Down", ObjectUnavailable),
         ("… status code: 412 Precondition Failed", FileChanged),
         ("… error sending request", SourceUnavailable),
         ("… operation timed out", SourceUnavailable),
@@ -86,6 +87,10 @@ def test_a_general_error_is_told_by_its_text(text, expected):
 def test_a_missing_bucket_is_no_missing_file():
     assert type(ours(FileNotFoundError("404: <Code>NoSuchBucket</Code>"))) is SourceNotFound
     assert type(ours(FileNotFoundError("gone"), missing=SourceNotFound)) is SourceNotFound
+
+
+def test_a_listing_that_fails_is_the_store_s_and_no_object_s():
+    assert type(ours(vendor.GenericError("status code: 500"), missing=SourceNotFound)) is SourceUnavailable
 
 
 def test_a_refused_listing_is_nobodys_right():
