@@ -1,20 +1,16 @@
 """Remote files on local disk, for as long as a batch is read: bounded, pinned to their versions, side by side.
 
-A spool is a folder of its own below the one it is given, named after its process and locked by it; what a dead process
-left there is removed when the next spool is opened. Of containers that share the folder none sees another's processes:
-there the lock alone tells who lives.
+A spool is a folder of its own below the one it is given (`app.own_folder`), gone with it or with its process.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,9 +26,9 @@ from app.errors import (
     SourceAccessDenied,
     SourceUnavailable,
 )
+from app.own_folder import FolderLock, own_folder
 from app.values import BatchFile, Slot
 
-_PREFIX = "spool-"
 _SMALL = 256 * 1024  # up to this many bytes a file is put into a pack, where the reader can take it from one
 _REASONS: dict[type[AutoloaderError], str] = {
     FileChanged: "changed",
@@ -117,8 +113,8 @@ class Spool:
     """Space for `max_bytes` of files. Use it as a context manager; closing removes every file."""
 
     def __init__(self, folder: Path, max_bytes: int, concurrency: int) -> None:
-        self._folder, lock = _own_folder(folder)
-        self._lock: _Lock | None = lock
+        self._folder, lock = own_folder(folder)
+        self._lock: FolderLock | None = lock
         self._max_bytes = max_bytes
         self._concurrency = concurrency
         self._held: dict[int, int] = {}
@@ -239,63 +235,6 @@ class Spool:
         return SpoolFault(file.file_id, "too-large", text)
 
 
-@contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
-    """A folder below `folder` for the length of the block. What a killed process leaves goes as a spool's does."""
-    own, lock = _own_folder(folder)
-    try:
-        yield own
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
-        del lock
-
-
-def _own_folder(folder: Path) -> tuple[Path, _Lock]:
-    """Locked until nobody has the lock any more. Raises InvalidInput where `folder` cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-        while True:
-            path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_started_at(os.getpid())}-", dir=folder))
-            with suppress(FileNotFoundError):  # another container took it for a leftover before it was locked
-                lock = _Lock(path, fcntl.LOCK_SH)
-                path.stat()
-                return path, lock
-    except OSError as error:
-        raise InvalidInput(
-            f"{folder} cannot be written: {error.strerror or error}.",
-            hint="Set AUTOLOADER_HOME to a folder that can be written; what is read is put there for a while.",
-        ) from error
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the spools below `folder` whose process is gone; nothing else."""
-    for path in folder.glob(f"{_PREFIX}*-*-*"):
-        pid, _, rest = path.name.removeprefix(_PREFIX).partition("-")
-        if pid.isdecimal() and _started_at(int(pid)) != rest.partition("-")[0]:
-            with suppress(BlockingIOError, FileNotFoundError):  # it lives in another container; another one was faster
-                lock = _Lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-                del lock
-
-
-class _Lock:
-    """A lock on a folder as long as the object lives, or its process. Raises BlockingIOError and FileNotFoundError."""
-
-    def __init__(self, path: Path, kind: int) -> None:
-        self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._handle, kind)
-        except BlockingIOError:
-            raise
-        except OSError:  # a file system without locks on folders
-            return
-
-    def __del__(self) -> None:
-        if hasattr(self, "_handle"):
-            os.close(self._handle)
-
-
 def _go_on(stopped: Callable[[], bool]) -> None:
     if stopped():
         raise Interrupted("The fetch was stopped.")
@@ -304,25 +243,3 @@ def _go_on(stopped: Callable[[], bool]) -> None:
 def _fault(answer: Fault) -> SpoolFault:
     reason = next(word for kind, word in _REASONS.items() if isinstance(answer.error, kind))
     return SpoolFault(answer.file_id, reason, str(answer.error))
-
-
-def _started_at(pid: int) -> str:
-    """The process's start: a number that is used again names another process. `0` where it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return _without_proc(pid)
-    return text.rpartition(")")[2].split()[19]
-
-
-def _without_proc(pid: int) -> str:
-    """The same on a system without /proc: alive (`1`) or not (`0`) is all it tells."""
-    if Path("/proc/self").exists():
-        return "0"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return "0"
-    except PermissionError:
-        return "1"
-    return "1"

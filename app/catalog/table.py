@@ -6,7 +6,7 @@ Catalog ── table(name) ──► Table ── look() ──► Look ── a
 from __future__ import annotations
 
 import gzip
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from pyiceberg.catalog import Catalog as Library
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as Loaded
-from pyiceberg.table import TableProperties
+from pyiceberg.table import TableProperties, Transaction
 
 from app.catalog import commit, expire, staged
 from app.catalog.faults import reading
@@ -140,35 +140,38 @@ class Table:
         A struct that exists gets the members it lacks. Raises CommitConflict when the table stays too busy,
         CommitUnknown when no answer came and the table cannot be asked.
         """
-        lost: CommitUnknown | CommitConflict | None = None
-        for _ in range(_SCHEMA_ATTEMPTS):
-            seen = self.look()
-            transaction = commit.begin(seen.loaded)
-            if not widen(transaction, seen.state.schema, columns):
-                return seen.state
-            try:
-                commit.send(seen.loaded, transaction)
-            except (CommitConflict, CommitUnknown) as error:
-                lost = error  # the next look tells, and adding again what is there does nothing
-        raise lost or CommitConflict(f"The columns of {self.name} could not be changed.", hint="Run again.")
+
+        def stage(seen: Look, transaction: Transaction) -> bool:
+            return widen(transaction, seen.state.schema, columns)
+
+        return self._changed(stage, "columns")[0].state
 
     def require_properties(self, properties: Mapping[str, str]) -> bool:
         """Give the table these properties, in a commit of its own; answers whether it lacked one. Raises as
         `add_columns`.
         """
+
+        def stage(seen: Look, transaction: Transaction) -> bool:
+            lacking = {name: value for name, value in properties.items() if seen.properties.get(name) != value}
+            if lacking:
+                transaction.set_properties(lacking)
+            return bool(lacking)
+
+        return self._changed(stage, "properties")[1] > 0
+
+    def _changed(self, stage: Callable[[Look, Transaction], bool], what: str) -> tuple[Look, int]:
+        """The table once `stage` finds nothing to change in it, and how many commits were tried for that."""
         lost: CommitUnknown | CommitConflict | None = None
         for attempt in range(_SCHEMA_ATTEMPTS):
             seen = self.look()
-            lacking = {name: value for name, value in properties.items() if seen.properties.get(name) != value}
-            if not lacking:
-                return attempt > 0
             transaction = commit.begin(seen.loaded)
-            transaction.set_properties(lacking)
+            if not stage(seen, transaction):
+                return seen, attempt
             try:
                 commit.send(seen.loaded, transaction)
             except (CommitConflict, CommitUnknown) as error:
-                lost = error  # the next look tells
-        raise lost or CommitConflict(f"The properties of {self.name} could not be changed.", hint="Run again.")
+                lost = error  # the next look tells, and changing again what is changed does nothing
+        raise lost or CommitConflict(f"The {what} of {self.name} could not be changed.", hint="Run again.")
 
     def expire(self, protected: Collection[int | None], older_than: datetime, limit: int = 1_000) -> int:
         """Forget main's old snapshots; answers how many. See `app.catalog.expire`."""

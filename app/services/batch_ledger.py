@@ -55,7 +55,10 @@ class BatchLedger:
         with self.ctx.lease.transaction() as session:
             row = batches.by_id(session, batch_id)
             if row is None or row.ingestion_id != self.ctx.ingestion.id:
-                raise NotFound(f"There is no batch {batch_id} of {self.ctx.ingestion.name}.")
+                raise NotFound(
+                    f"There is no batch {batch_id} of {self.ctx.ingestion.name}.",
+                    hint=f"Look at its runs: autoloader runs list {self.ctx.ingestion.name}",
+                )
             return batches.as_value(row), row.unanswered
 
     def files(self, batch: Batch) -> list[BatchFile]:
@@ -207,7 +210,9 @@ class BatchLedger:
     def _row(self, session: Session, batch_id: UUID) -> BatchRow:
         row = batches.by_id(session, batch_id)
         if row is None:
-            raise NotFound(f"Batch {batch_id} vanished from the ledger.")
+            raise NotFound(
+                f"Batch {batch_id} vanished from the ledger.", hint="Was its ingestion deleted meanwhile? Run again."
+            )
         return row
 
     def _move(self, session: Session, batch_id: UUID, state: BatchState, **columns: object) -> None:

@@ -86,7 +86,9 @@ class BatchService:
         if batch.file_count > 1:
             return self.ends.break_up(self.engine, batch, why)
         if is_enough and self.ledger.is_to_blame(batch):
-            return self.ends.blame(self.engine, batch, SparkJobFailed(why))
+            return self.ends.blame(
+                self.engine, batch, SparkJobFailed(why, hint=f"Look at the jobs of {batch.engine} in its own pages.")
+            )
         self.ledger.unheard_alone(batch)
         return self._attempt(batch)
 

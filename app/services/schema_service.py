@@ -12,11 +12,11 @@ from app.errors import InvalidInput
 from app.ingest.engines.embedded_input import format_options, parse_limits
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.formats.contract import InferRequest, InferResult
+from app.own_folder import scratch
 from app.repositories import files, ingestions
 from app.schemas.ingestion import FormatShape
 from app.services import sources
 from app.services.context import IngestionInfo, RunContext
-from app.spool import scratch
 from app.storage import Store
 from app.values import BatchFile
 

@@ -9,8 +9,8 @@ from app.catalog.read import Description, Reader, Rows
 from app.config import Settings
 from app.database import Database
 from app.models import DEFAULT_TENANT
+from app.own_folder import scratch
 from app.services import wiring
-from app.spool import scratch
 
 __all__ = ["MOST_ROWS", "Description", "Rows", "TableService"]
 

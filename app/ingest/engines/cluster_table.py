@@ -8,8 +8,8 @@ which Iceberg refuses by the batch's id, and all others may come late or twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,25 +30,19 @@ from app.errors import (
     CommitConflict,
     CommitUnknown,
     FileMissing,
-    SourceAccessDenied,
     SparkError,
-    SparkJobFailed,
     TableNotFound,
 )
-from app.ingest.engines import cluster_sql
+from app.ingest.engines import cluster_files, cluster_sql
+from app.ingest.engines.cluster_files import CHANGE_SECONDS, LOOK_SECONDS, of_table
 from app.spark import Session, spark_errors
-from app.spark.files import escaped
 from app.values import Lineage, TableState
 
-_LOOK_SECONDS = 120.0
-_CHANGE_SECONDS = 900.0
 _ATTEMPTS = 5
 _MOST_EXPIRED = 1_000
 _SESSION_CATALOG = "spark_catalog"
 _ELSEWHERE = ("spark.wap.id", "spark.wap.branch")  # what sends rows beside main, whoever set it
 _REF_AGE = "history.expire.max-ref-age-ms"
-# S3's addresses as Iceberg writes them, and as Hadoop's library is called where nobody has named it for them.
-_ALIASES = {"s3": "s3a", "s3n": "s3a"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ class ClusterTable:
             if not log or not log[-1]:
                 raise CatalogError(f"The cluster names no metadata file of {self.name}.", hint="Is it Iceberg's?")
             try:
-                metadata = parse_metadata(self.name, self._content(log[-1], session))
+                metadata = parse_metadata(self.name, cluster_files.content(session, log[-1], str(self.name)))
             except FileMissing as error:  # dropped, or changed a hundred times meanwhile
                 lost = error
                 continue
@@ -112,7 +106,7 @@ class ClusterTable:
 
     def has(self, condition: str) -> bool:
         """Whether main has a row of which the SQL is true."""
-        return bool(self._ask(f"SELECT 1 FROM {self._target} WHERE {condition} LIMIT 1", seconds=_CHANGE_SECONDS))
+        return bool(self._ask(f"SELECT 1 FROM {self._target} WHERE {condition} LIMIT 1", seconds=CHANGE_SECONDS))
 
     def state(self) -> TableState:
         return self.look().state
@@ -128,9 +122,9 @@ class ClusterTable:
             return self.look()
         statement = cluster_sql.create(self.name, schema, partition_by, {**NEW_TABLE, **properties})
         with suppress(SparkError, CatalogError):  # where it is there and we may not make one, the table tells
-            self._ask(cluster_sql.make_namespace(self.name), seconds=_CHANGE_SECONDS)
+            self._ask(cluster_sql.make_namespace(self.name), seconds=CHANGE_SECONDS)
         try:
-            self._ask(statement, seconds=_CHANGE_SECONDS)
+            self._ask(statement, seconds=CHANGE_SECONDS)
         except (SparkError, CatalogUnavailable) as error:  # another process was faster, or the answer was lost
             try:
                 return self.look()
@@ -166,13 +160,13 @@ class ClusterTable:
             if not wanted:
                 return seen, attempt
             try:
-                self._ask(wanted, committing=True, seconds=_CHANGE_SECONDS)
+                self._ask(wanted, committing=True, seconds=CHANGE_SECONDS)
             except (CommitConflict, CommitUnknown) as error:
                 lost = error  # the next look tells
         seen = self.look()
         if not statement(seen):
             return seen, _ATTEMPTS
-        raise lost or CommitConflict(f"Table {self.name} took a change, and does not show it.")
+        raise lost or CommitConflict(f"Table {self.name} took a change, and does not show it.", hint="Run again.")
 
     def append_nothing(self, schema: TableSchema, properties: Mapping[str, str]) -> None:
         """Publish an empty snapshot with these properties. Raises CommitConflict or CommitUnknown.
@@ -181,7 +175,7 @@ class ClusterTable:
         """
         session = self.session()
         session.unset(*_ELSEWHERE)
-        with session.within(_CHANGE_SECONDS), spark_errors(session.endpoint, str(self.name), committing=True):
+        with session.within(CHANGE_SECONDS), spark_errors(session.endpoint, str(self.name), committing=True):
             writer = session.spark.sql(cluster_sql.nothing(schema)).writeTo(self._target)
             for key, value in properties.items():
                 writer = writer.option(f"snapshot-property.{key}", value)
@@ -209,38 +203,19 @@ class ClusterTable:
         aged = aged or _REF_AGE in seen.properties
         if not doomed or aged or seen.properties.get("gc.enabled", "true").lower() == "false":
             return 0
-        self._ask(cluster_sql.expire(self.name, doomed), committing=True, seconds=_CHANGE_SECONDS)
+        self._ask(cluster_sql.expire(self.name, doomed), committing=True, seconds=CHANGE_SECONDS)
         return len(doomed)
 
     # --- small files -------------------------------------------------------------------------
 
     def write_text(self, path: str, text: str) -> None:
         """As a folder of that name, with one packed file: Spark writes no other."""
-        for address in _addresses(path):
-            session = self.session()
-            with _writing(), _known_scheme(), _of_table(session, path, _CHANGE_SECONDS):
-                one = session.spark.createDataFrame([(text,)], "value string").coalesce(1)
-                one.write.mode("overwrite").option("compression", "gzip").text(address)
-                return
-        raise self._unreadable(path)
+        cluster_files.write(self.session(), path, text, str(self.name))
 
     def read_text(self, path: str) -> str:
-        return unpacked(path, self._content(path, self.session()))
+        return unpacked(path, cluster_files.content(self.session(), path, str(self.name)))
 
-    def _content(self, path: str, session: Session) -> bytes:
-        """Of a file, or of the files of a folder. Raises FileMissing."""
-        for address in _addresses(path):
-            with _known_scheme(), _of_table(session, path, _LOOK_SECONDS):
-                found = session.spark.read.format("binaryFile").load(escaped(address)).select("path", "content")
-                return b"".join(bytes(row["content"]) for row in sorted(found.collect(), key=lambda row: row["path"]))
-        raise self._unreadable(path)
-
-    def _unreadable(self, path: str) -> CatalogError:
-        return CatalogError(
-            f"The cluster reads {path} through Iceberg, and not as a file: {self.name} cannot be loaded into.",
-            hint="Give it the library for that storage (hadoop-aws for s3://), or a connection that reaches the"
-            " catalog from here: autoloader connections add NAME catalog --replace",
-        )
+    # --- asking ------------------------------------------------------------------------------
 
     def _log(self, session: Session) -> list[str]:
         """The table's metadata files, the newest last."""
@@ -253,8 +228,6 @@ class ClusterTable:
             raise TableNotFound(f"There is no Iceberg table {self.name}.", hint="Look at the name.") from error
         return [row["file"] for row in found]
 
-    # --- asking ------------------------------------------------------------------------------
-
     @property
     def _target(self) -> str:
         return cluster_sql.target(self.name)
@@ -265,54 +238,8 @@ class ClusterTable:
         session: Session | None = None,
         *,
         committing: bool = False,
-        seconds: float = _LOOK_SECONDS,
+        seconds: float = LOOK_SECONDS,
     ) -> list[Any]:
         session = session or self.session()
-        with _of_table(session, str(self.name), seconds, committing=committing):
+        with of_table(session, str(self.name), seconds, committing=committing):
             return list(session.spark.sql(statement).collect())
-
-
-@contextmanager
-def _of_table(session: Session, what: str, seconds: float, *, committing: bool = False) -> Iterator[None]:
-    """Errors of what a table needs for itself. Where a job of it fails, no file of the source had a part in it."""
-    try:
-        with session.within(seconds), spark_errors(session.endpoint, what, committing=committing):
-            yield
-    except SparkJobFailed as error:
-        raise _nobodys(error) from error
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    """A small file that cannot be written is no more the batch's fault, whatever Spark calls it."""
-    try:
-        yield
-    except SparkError as error:
-        if type(error) is not SparkError:  # away, lost, refused or interrupted: said already
-            raise
-        raise _nobodys(error) from error
-
-
-def _nobodys(error: SparkError) -> CatalogUnavailable:
-    return CatalogUnavailable(
-        f"The cluster could not do what table and receipts need; no file of the source is to blame: {error.message}",
-        hint=f"Has its storage room, and may the cluster write there? {error.hint}",
-    )
-
-
-def _addresses(path: str) -> list[str]:
-    """The address as it is, and as Hadoop may call it."""
-    scheme, colon, rest = path.partition("://")
-    return [path, f"{_ALIASES[scheme]}{colon}{rest}"] if scheme in _ALIASES else [path]
-
-
-@contextmanager
-def _known_scheme() -> Iterator[None]:
-    """What Hadoop has no library for, or may not read, is no answer: another name of the same file may be."""
-    try:
-        yield
-    except SparkError as error:
-        if "No FileSystem for scheme" not in error.message and "UnsupportedFileSystem" not in error.message:
-            raise
-    except SourceAccessDenied as error:
-        raise CatalogError(error.message, hint=error.hint) from error

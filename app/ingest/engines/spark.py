@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from app.config import Settings
 from app.datatypes import TableSchema, parse_schema
 from app.errors import AutoloaderError, Interrupted
-from app.ingest.engines import embedded_publish, spark_publish
+from app.ingest.engines import publishing, spark_publish
 from app.ingest.engines.embedded_input import row_columns, row_schema
 from app.ingest.engines.engine_table import EngineTable
 from app.ingest.engines.spark_attempt import Attempt
@@ -98,7 +98,7 @@ class SparkEngine(TableSide):
             log.info(
                 "Table %s got the property %s: rows are staged before they are published.", self.table.name, STAGING
             )
-        return embedded_publish.begin(self.table, self.settings.commit_attempts, always=True)
+        return publishing.begin(self.table, self.settings.commit_attempts, always=True)
 
     # --- the session -------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from app.catalog.schema import field_types
 from app.catalog.seen import Seen
 from app.errors import AutoloaderError, CommitConflict, CommitUnknown, TableChanged
 from app.ingest.engines.cluster_sql import argument
-from app.ingest.engines.embedded_publish import look_again, until_answered
 from app.ingest.engines.engine_table import EngineTable
+from app.ingest.engines.publishing import look_again, until_answered
 from app.ingest.landing import decide
 from app.spark import Session, identifier
 from app.values import Batch, Landing, LandingKind, RejectFile, SnapshotInfo

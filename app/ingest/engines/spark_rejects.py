@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from app.catalog import rejects, staged
 from app.catalog.table import Table
 from app.errors import CommitConflict, CommitUnknown, FileMissing, LandingIncomplete, TableChanged
-from app.ingest.engines import embedded_publish, spark_rows
+from app.ingest.engines import embedded_publish, publishing, spark_rows
 from app.ingest.engines.cluster_table import ClusterLook, ClusterTable
 from app.ingest.engines.engine_table import EngineTable
 from app.ingest.engines.spark_publish import cherry_pick
@@ -87,7 +87,7 @@ class StagedRejects:
     def keep(self, stage: Stage, rejected: Rejected) -> tuple[RejectFile | None, tuple[RejectSample, ...]]:
         table, look = self.table.rejects, self._ensure()
         # Snapshots that are staged and forgotten again would make an empty history uncertain.
-        state = embedded_publish.begin(table, 1, always=True) if look.state.head is None else look.state
+        state = publishing.begin(table, 1, always=True) if look.state.head is None else look.state
         rows = self._rows(stage, rejected)
         with spark_errors(stage.session.endpoint, str(table.name)):
             ranked = rows.selectExpr("*", "row_number() OVER (PARTITION BY file_id ORDER BY raw) AS place")
@@ -124,9 +124,11 @@ class StagedRejects:
                 cherry_pick(self.table.session(), look.name, snapshot_id)
             except (CommitConflict, CommitUnknown) as error:
                 lost = error
-                embedded_publish.pause(attempt)
+                publishing.pause(attempt)
         if not self._are_in(self._ensure(), batch, file):
-            raise lost or CommitConflict(f"{self.table.rejects.name} took rejects, and does not show them.")
+            raise lost or CommitConflict(
+                f"{self.table.rejects.name} took rejects, and does not show them.", hint="Run again."
+            )
 
     def _ensure(self) -> ClusterLook:
         """The reject table, with staging switched on; made when it is not there. Raises as `rejects.ensure`."""

@@ -1,6 +1,6 @@
 """What every engine does on the table's side, by whichever way it is reached: make it, look, spend, receipts.
 
-Commits here are made by `embedded_publish`, whichever engine wrote the data.
+Commits here are made by `publishing`, whichever engine wrote the data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app.catalog.seen import Seen
 from app.config import Settings
 from app.datatypes import Column, TableSchema, parse_schema
 from app.errors import CommitConflict, InvalidInput, LandingIncomplete, TableNotFound
-from app.ingest.engines import embedded_publish
+from app.ingest.engines import publishing
 from app.ingest.engines.embedded_input import row_columns, row_schema
 from app.ingest.engines.engine_table import EngineTable
 from app.ingest.landing import decide
@@ -61,7 +61,7 @@ class TableSide:
     def table_to_claim(self) -> TableState:
         # Where a cluster takes batches too, what it stages and throws away would make an empty history uncertain.
         always = self.shape.engine != "embedded"
-        return embedded_publish.begin(self.table, self.settings.commit_attempts, always=always)
+        return publishing.begin(self.table, self.settings.commit_attempts, always=always)
 
     def table_state(self) -> TableState:
         return self.table.state()
@@ -100,7 +100,7 @@ class TableSide:
         """Nothing of the embedded engine outlives its process."""
 
     def spend(self, batch: Batch) -> Landing:
-        return embedded_publish.spend(self.table, batch, self.settings.commit_attempts)
+        return publishing.spend(self.table, batch, self.settings.commit_attempts)
 
     def write_receipt(self, batch: Batch, attempt: str, receipt: Mapping[str, object]) -> str:
         """One for each attempt: which of them landed, and so which receipt counts, its snapshot says."""

@@ -10,7 +10,7 @@ import pytest
 
 from app.catalog.names import TableName
 from app.errors import CommitConflict
-from app.ingest.engines.embedded_publish import until_answered
+from app.ingest.engines.publishing import until_answered
 from app.values import Batch, BatchState, Landing, Lineage
 
 TABLE = uuid4()
@@ -65,14 +65,14 @@ def tried(table: Table, attempts: int) -> object:
 def test_a_writer_that_never_rests_leaves_a_place_for_us_when_its_commits_are_two_of_ours_apart(monkeypatch, seed):
     draw = random.Random(seed)
     clock = Clock(period=draw.uniform(2.1, 3) * WINDOW, now=draw.uniform(0, 1))
-    monkeypatch.setattr("app.ingest.engines.embedded_publish.time.sleep", clock.sleep)
+    monkeypatch.setattr("app.ingest.engines.publishing.time.sleep", clock.sleep)
     table = Table(clock)
     assert tried(table, 2) == "committed"
 
 
 def test_a_table_that_is_never_free_ends_in_the_conflict_after_as_many_tries_as_allowed(monkeypatch):
     clock = Clock(period=WINDOW / 2)
-    monkeypatch.setattr("app.ingest.engines.embedded_publish.time.sleep", clock.sleep)
+    monkeypatch.setattr("app.ingest.engines.publishing.time.sleep", clock.sleep)
     table = Table(clock)
     with pytest.raises(CommitConflict, match="Somebody was faster"):
         tried(table, 6)
