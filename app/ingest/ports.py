@@ -91,6 +91,11 @@ class Engine(Protocol):
         Never raises: that nothing is loaded twice does not rest on it.
         """
 
+    def try_out(self, batch: Batch, size: int) -> bool:
+        """Whether the engine can do its work, shown by about `size` bytes of no meaning, written as the batch's rows
+        would be, published by nobody and taken away again. Raises Interrupted alone.
+        """
+
     def landing(self, batch: Batch) -> Landing:
         """Where the batch is, by the table alone (protocol, points 4 and 5)."""
 

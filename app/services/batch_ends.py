@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from app import failpoints
-from app.errors import SparkJobFailed
+from app.errors import NotFound, SparkJobFailed
 from app.ingest import commit, ledger
 from app.ingest.ports import Engine
 from app.services.batch_ledger import BatchLedger, BatchReport
@@ -54,8 +54,27 @@ class BatchEnds:
             return self.blame(engine, batch, error)
         self.ledger.failed_alone(batch)
         path = self.ledger.files(batch)[0].path
-        self.ctx.suspects.add(cluster, Suspect(batch, path, error))
+        if self.ctx.suspects.add(cluster, Suspect(batch, path, error)):
+            self.require_none_waits()
         return BatchReport(batch.id, batch.state, waits=f"{error.message} Is it {path}? The others are tried first.")
+
+    def try_out(self, batch: Batch) -> bool:
+        """Whether the cluster gets through as much as the file has, and nothing of it: then it is stored, as `loaded`
+        does. So a file to which no other comes is loaded or given up all the same.
+        """
+        cluster = str(batch.engine)
+        try:
+            went_through = self.ctx.engine_named(cluster).try_out(batch, batch.byte_count)
+        except NotFound:  # the cluster was removed
+            return False
+        if went_through:
+            self.ledger.others_loaded(cluster)
+        return went_through
+
+    def require_none_waits(self) -> None:
+        """Raises SparkJobFailed for files that failed alone and wait; their cluster is tried out first."""
+        waiting = self.ctx.suspects.waiting()
+        self.ctx.suspects.require_none([cluster for cluster, batch in waiting.items() if self.try_out(batch)])
 
     def loaded(self, cluster: str) -> tuple[UUID, ...]:
         """The cluster has just loaded a batch, and can: answers those of this run that failed alone, to be tried again.

@@ -90,6 +90,8 @@ class BatchService:
                 self.engine, batch, SparkJobFailed(why, hint=f"Look at the jobs of {batch.engine} in its own pages.")
             )
         self.ledger.unheard_alone(batch)
+        if is_enough:
+            self.ends.try_out(batch)
         return self._attempt(batch)
 
     def _interrupt(self, batch: Batch) -> None:
@@ -100,6 +102,10 @@ class BatchService:
             self.ctx.engine_named(batch.engine or self.ctx.rule.large).interrupt(batch.engine_job, batch)
         except AutoloaderError as error:  # a cluster that was removed; nothing rests on it
             self.ctx.progress.note(f"An earlier attempt of batch {batch.id} could not be interrupted: {error.message}")
+
+    def require_none_waits(self) -> None:
+        """Raises SparkJobFailed where files wait of which nobody knows whether they fail their jobs."""
+        self.ends.require_none_waits()
 
     # --- one attempt -------------------------------------------------------------------------
 

@@ -216,7 +216,8 @@ class RunService:
             ctx.progress.note(ctx.put_off.sentence)
         if upkeep:
             upkeep_service.expire(ctx)
-        ctx.suspects.require_none()
+        if ctx.suspects.waiting():
+            BatchService(ctx).require_none_waits()
         with ctx.lease.transaction() as session:
             summary = metrics.summarize(session, ctx, stopped_early=stopped_early or bool(ctx.put_off.batches))
             run = runs.by_id(session, ctx.run_id)

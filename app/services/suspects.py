@@ -1,15 +1,15 @@
 """Files that stand alone in a batch whose job fails on a cluster.
 
 A failed job says little: it may be the file, a full disk, or a cluster without memory. The file is to blame when the
-cluster has loaded something else since, and the file's job fails again; until then nobody is, and a run does not look
-for ever. What the cluster loaded before the file first failed says nothing: its disk may have run full between. And
-what it loaded before the second time says less with each file that fails after it.
+cluster has loaded something else since, or got through a trial, and the file's job fails again; until then nobody is,
+and a run does not look for ever. What the cluster loaded before the file first failed says nothing: its disk may have
+run full between. And what it loaded before the second time says less with each file that fails after it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -21,6 +21,8 @@ _MOST_ALONE = 3  # of them in a run that has loaded nothing
 _MOST_IN_A_ROW = 5  # without one that loads, whether they wait or are to blame for what the cluster loaded before them
 _MOST_HALVINGS = 20  # in such a run: enough to come from a million files to one
 _IF_THE_FILE = "If it is the file, load it with engine: embedded, or take it out of the source."
+_NOT_KNOWN = "Nothing else was loaded since, so it may be the cluster, or {which}"
+_TRIED_OUT = "A trial that was written in its place went through, so it may be {which}: if it fails again, it is"
 _MOST_FAILED = 100  # jobs in a run, whatever else it loads: the next run goes on
 
 
@@ -83,24 +85,31 @@ class Suspects:
         if not self.is_able(cluster) and self._halvings[cluster] > _MOST_HALVINGS:
             raise _nobody(error, "Nothing could be loaded")
 
-    def add(self, cluster: str, suspect: Suspect) -> None:
-        """Keep it until something is loaded. Raises SparkJobFailed when the run has looked long enough."""
+    def add(self, cluster: str, suspect: Suspect) -> bool:
+        """Keep it until something is loaded. Answers whether the run has looked long enough."""
         alone = self._alone.setdefault(cluster, [])
         alone.append(suspect)
         self._tries[suspect.batch.id] += 1
-        if len(alone) >= (_MOST_IN_A_ROW if self.is_able(cluster) else _MOST_ALONE):
-            self.require_none()
+        return len(alone) >= (_MOST_IN_A_ROW if self.is_able(cluster) else _MOST_ALONE)
+
+    def waiting(self) -> dict[str, Batch]:
+        """Of each cluster where files wait, the batch of one of them."""
+        return {cluster: alone[0].batch for cluster, alone in self._alone.items()}
 
     def blame(self, cluster: str, error: SparkJobFailed) -> None:
         """Count a job that failed over a file. Raises SparkJobFailed when the run has looked long enough."""
         self._blamed[cluster] = self._blamed.get(cluster, 0) + 1
         self._count(error)
 
-    def require_none(self) -> None:
-        """Raises SparkJobFailed, naming the first, when there are files of which nobody knows whether they are it."""
-        for alone in self._alone.values():
+    def require_none(self, tried_out: Collection[str]) -> None:
+        """Raises SparkJobFailed, naming the first, when there are files of which nobody knows whether they are it.
+
+        `tried_out`: clusters that got through a trial since.
+        """
+        for cluster, alone in self._alone.items():
             which = alone[0].path if len(alone) == 1 else f"{alone[0].path} and {len(alone) - 1} more"
-            error = _nobody(alone[0].error, f"Nothing else was loaded since, so it may be the cluster, or {which}")
+            proof = _TRIED_OUT if cluster in tried_out else _NOT_KNOWN
+            error = _nobody(alone[0].error, proof.replace("{which}", which))
             error.hint = f"{error.hint} {_IF_THE_FILE}".lstrip()
             raise error
 

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from app.config import Settings
@@ -130,6 +130,20 @@ class SparkEngine(TableSide):
         attempt = self._begin(batch)
         with self._looked_after(batch):
             return attempt.run(files)
+
+    def try_out(self, batch: Batch, size: int) -> bool:
+        """Under an id of its own: nobody can take its rows for the batch's."""
+        trial = replace(batch, id=uuid4())
+        try:
+            attempt = self._begin(trial)
+            with self._looked_after(trial):
+                attempt.try_out(size)
+        except Interrupted:
+            raise
+        except AutoloaderError as error:
+            log.info("%s could not be tried out: %s", self.kept.endpoint.address, error)
+            return False
+        return True
 
     def publish(self, batch: Batch, written: WriteResult, properties: Mapping[str, str]) -> Landing:
         """What `properties` say of the attempt was said when it was staged: nobody can add to a snapshot."""

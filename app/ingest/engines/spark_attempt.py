@@ -70,6 +70,13 @@ class Attempt:
                 self.stage.drop([one for one in self._staged if one != kept])
         return self._result(files, final, new)
 
+    def try_out(self, size: int) -> None:
+        """Stage about `size` bytes, and take them away again. Raises what the job raises."""
+        rows = spark_rows.trial(self.schema, self.stage.names, self.at, size)
+        made = self.stage.append(self.stage.session.spark.sql(rows), f"{self.name}.trial", self.properties)
+        with suppress(AutoloaderError):
+            self.stage.drop([made.snapshot_id])
+
     def _add(self, outcomes: Any) -> None:
         self.outcomes |= {outcome.file_id: outcome for outcome in outcomes}
 

@@ -17,6 +17,7 @@ from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
 from app.spark import identifier, literal
 
 PATH = "path"
+_LARGEST_TRIAL = 64 * 1024 * 1024
 REASON_KEY, RAW_KEY = "reason", "raw"
 _EMPTY = {
     "boolean": "false", "date": "DATE'1970-01-01'", "string": "''", "binary": "X''",
@@ -42,12 +43,23 @@ def table_columns(schema: TableSchema, names: RowColumns, at: datetime) -> list[
 
 def nothing(schema: TableSchema, names: RowColumns, at: datetime) -> str:
     """The SELECT of no rows."""
+    return f"SELECT {', '.join(table_columns(schema, names, at))} FROM ({_empty(schema)}) WHERE false"
+
+
+def trial(schema: TableSchema, names: RowColumns, at: datetime, size: int) -> str:
+    """The SELECT of rows of no file, of a kilobyte each where there is a column to hold it, `size` bytes in all."""
+    count = max(1, min(size, _LARGEST_TRIAL) // 1024)
+    text = "array_join(transform(sequence(1, 8), place -> sha2(concat(id, '-', place), 512)), '')"
+    inner = f"{_empty(schema, rescued=text)} FROM range({count})"
+    return f"SELECT {', '.join(table_columns(schema, names, at))} FROM ({inner})"
+
+
+def _empty(schema: TableSchema, rescued: str = "CAST(NULL AS STRING)") -> str:
+    """The SELECT of a format's last layer with nothing in it, of the file 0, which is none."""
     typed = [f"CAST(NULL AS {type_sql(column.type)}) AS v{place}" for place, column in enumerate(schema)]
-    typed += [
-        f"CAST(NULL AS BIGINT) AS {FILE}",
-        *(f"CAST(NULL AS STRING) AS {name}" for name in (RESCUED, REJECT, RAW, PATH)),
-    ]
-    return f"SELECT {', '.join(table_columns(schema, names, at))} FROM (SELECT {', '.join(typed)}) WHERE false"
+    typed += [f"CAST(0 AS BIGINT) AS {FILE}", f"{rescued} AS {RESCUED}"]
+    typed += [f"CAST(NULL AS STRING) AS {name}" for name in (REJECT, RAW, PATH)]
+    return f"SELECT {', '.join(typed)}"
 
 
 def _value(place: int, column: Column) -> str:

@@ -99,6 +99,11 @@ class TableSide:
     def interrupt(self, job: str, batch: Batch) -> None:
         """Nothing of the embedded engine outlives its process."""
 
+    def try_out(self, batch: Batch, size: int) -> bool:
+        """The embedded engine works where this process does: what it meets it can tell from a file's fault."""
+        del batch, size
+        return True
+
     def spend(self, batch: Batch) -> Landing:
         return publishing.spend(self.table, batch, self.settings.commit_attempts)
 

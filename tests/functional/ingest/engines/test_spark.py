@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from app.errors import CommitConflict, InvalidInput, SparkUnavailable
+from app.errors import CommitConflict, InvalidInput, SparkJobFailed, SparkUnavailable
 from app.ingest.engines import spark_publish, spark_source, spark_stage
 from app.ingest.engines.spark import SparkEngine
 from app.ingest.landing import ATTEMPT
@@ -94,6 +95,21 @@ def test_files_called_gz_that_are_none_say_so_and_their_neighbours_are_loaded(bo
         [file] = FileService(both.database, both.settings).show(f"none-{number}.jsonl.gz")
         assert (file.state, file.reason) == ("QUARANTINED", "undecodable")
         assert "is not a gzip stream" in file.error
+
+
+def test_a_file_alone_that_fails_its_job_is_blamed_after_a_trial_that_leaves_nothing_behind(both):
+    both.put("cut.jsonl.gz", gzip.compress(b'{"id": 1, "at": "2025-01-01T00:00:00Z"}\n' * 10)[:-5])
+    given = {
+        "columns": {"columns": "id bigint not null, at timestamptz, tags array<string>"},
+        "destination": {"partition_by": ["day(at)", "bucket(4, id)"]},
+    }
+    with pytest.raises(SparkJobFailed, match=r"A trial that was written in its place went through.*cut\.jsonl\.gz"):
+        both.on_spark("cut", **given)
+    both.on_spark("cut", **given)
+    assert [(file[0], file[1], file[5]) for file in both.files("cut")] == [("cut.jsonl.gz", "FAILED", "job-failed")]
+    with both.opened("cut") as loaded:
+        assert loaded.scan().to_arrow().num_rows == 0
+        assert len(loaded.metadata.snapshots) == len(loaded.history()), "no staged snapshot is left"
 
 
 def test_a_batch_without_a_good_row_lands_empty_and_its_rejects_are_kept(both):
