@@ -78,6 +78,7 @@ soak: setup  ## 100 rounds of each race and the random killer (long)
 requirements: setup  ## Resolve requirements*.in anew into requirements*.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements.in -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) requirements-extras.in -c requirements-dev.txt -o requirements-extras.txt
 	$(COMPILE) requirements-bench.in -o requirements-bench.txt
 
 clean:  ## Remove what was built here, environments included

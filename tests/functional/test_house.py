@@ -42,10 +42,21 @@ def test_what_is_pinned_for_an_extra_is_within_its_range():
 def test_what_is_shipped_is_what_was_tested():
     tested = pins("requirements-dev.txt")
 
-    assert [name for name, version in pins("requirements.txt").items() if tested[name] != version] == []
+    for name in ("requirements.txt", "requirements-extras.txt"):
+        assert [name for name, version in pins(name).items() if tested[name] != version] == []
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt"])
+def test_the_image_with_extras_has_all_that_the_product_and_its_extras_ask_for():
+    extras = [Requirement(one) for some in PROJECT["project"]["optional-dependencies"].values() for one in some]
+    installed = pins("requirements-extras.txt").keys()
+
+    assert {canonicalize_name(item.name) for item in extras} <= installed
+    assert pins("requirements.txt").keys() <= installed
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-extras.txt", "requirements-dev.txt", "requirements-bench.txt"]
+)
 def test_a_compiled_list_names_no_place_it_came_from(name):
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     versions = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.+!]*")
