@@ -492,3 +492,13 @@ def test_a_folder_that_was_renamed_is_told_to_bring_its_rows_once_more(cli, land
     sentence = f"local.shop.orders is loaded by shop.orders ({landing}) as well. A file is known by its path:"
     assert renamed.name == "renamed"
     assert [sentence in ran.err for ran in (first, second, third)] == [False, True, False]
+
+
+def test_a_first_load_that_fails_says_that_its_ingestion_is_kept_and_how_it_goes(cli, landing):
+    put(landing, "a.csv", "id;name\n1;a\n")
+    first, second = cli("load", "landing", "shop.orders"), cli("load", "landing", "shop.orders")
+
+    kept = "The ingestion shop.orders is kept: the same command goes on. To remove it: autoloader ingestions delete"
+    assert (first.code, second.code) == (1, 1)
+    assert [kept in ran.err for ran in (first, second)] == [True, False]
+    assert cli("ingestions", "delete", "shop.orders", "--yes").code == 0
