@@ -222,10 +222,11 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class RejectSample:
-    """One rejected record, for a message: where it is, why, and how it begins."""
+    """One rejected record, for a message: where it is, why, and how it begins. `reason` is the why alone."""
 
     file_id: int
     text: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def sample(row: Mapping[str, Any]) -> RejectSample:
         place = f"byte {row['byte_offset']}: "
     raw = str(row["raw"] or "").rstrip("\r\n")
     shown = raw if len(raw) <= _SHOWN_TEXT else f"{raw[:_SHOWN_TEXT]}…"
-    return RejectSample(row["file_id"], f"{place}{row['reason']}: {shown}")
+    return RejectSample(row["file_id"], f"{place}{row['reason']}: {shown}", row["reason"])
 
 
 def write(look: Look, staged: Sequence[Path], batch: Batch, attempt: str, at: datetime) -> str:

@@ -22,7 +22,7 @@ MEANING: dict[Exit, str] = {
     Exit.OK: "done; a run loaded all there was",
     Exit.ERROR: "an error; the message says what happened and what to do next",
     Exit.USAGE: "the command line is wrong",
-    Exit.PARTIAL: "a run ended PARTIAL: a file was not loaded, or work still waits",
+    Exit.PARTIAL: "a run ended PARTIAL: a file was not loaded, work still waits, or each record was rejected",
     Exit.LEASE_HELD: "another run of the ingestion is active",
     Exit.BLOCKED: "the ingestion is blocked until a person decides: `autoloader ingestions resolve`",
     Exit.INTERRUPTED: "stopped by Ctrl-C; nothing is half done",

@@ -83,11 +83,23 @@ def load(
             out.note(f"Made the ingestion {prepared.ingestion.name}.")
         for note in prepared.notes:
             out.note(note)
-        if watch and isinstance(at, Embedded):
-            code = _Watch(out, at, at.ingestions.find(str(prepared.ingestion.id)), every).until_stopped()
-        else:
-            code = run_once(out, at, prepared.ingestion)
+        try:
+            if watch and isinstance(at, Embedded):
+                code = _Watch(out, at, at.ingestions.find(str(prepared.ingestion.id)), every).until_stopped()
+            else:
+                code = run_once(out, at, prepared.ingestion)
+        except AutoloaderError:
+            if prepared.created:
+                _tell_kept(out, prepared.ingestion.name)
+            raise
     raise typer.Exit(code)
+
+
+def _tell_kept(out: Output, name: str) -> None:
+    """What a first load that fails leaves behind: its source was reached, so that it is no typing error of that."""
+    out.note(
+        f"The ingestion {name} is kept: the same command goes on. To remove it: autoloader ingestions delete {name}"
+    )
 
 
 def _from_now(given: dict[str, Any]) -> dict[str, Any]:

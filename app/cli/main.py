@@ -17,6 +17,7 @@ from app.cli import (
     clusters,
     connections,
     demo,
+    docs,
     files,
     ingestions,
     load,
@@ -109,6 +110,7 @@ app.command()(up.up)
 app.command()(api.api)
 app.command()(worker.worker)
 app.command()(demo.demo)
+app.command()(docs.docs)
 
 
 def run(arguments: Sequence[str]) -> int:

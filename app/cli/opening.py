@@ -48,7 +48,7 @@ def read_settings() -> Settings:
             for e in error.errors(include_url=False)
         )
         raise InvalidInput(
-            f"A setting cannot be used: {problems}.", hint="See the settings: docs/reference/configuration.md"
+            f"A setting cannot be used: {problems}.", hint="See the settings: autoloader docs reference/configuration"
         ) from error
     except ValueError as error:
         raise InvalidInput(f"AUTOLOADER_FAILPOINTS: {error}", hint="It is for tests only; unset it.") from error

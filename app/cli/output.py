@@ -12,7 +12,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
-from app.cli.text import safe
+from app.cli.text import cell, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,15 +82,15 @@ class Output:
         """Columns as wide as what they hold; nothing is cut, so that ids can be copied. `right` are aligned so."""
         from rich.cells import cell_len
 
-        cells = [[safe(value) for value in row] for row in rows]
+        cells = [[cell(value) for value in row] for row in rows]
         lines = [list(head), *cells]
         widths = [max(cell_len(line[at]) for line in lines) for at in range(len(head))]
         for place, line in enumerate(lines):
             text = _text("")
-            for at, cell in enumerate(line):
-                space = " " * (widths[at] - cell_len(cell))
+            for at, shown in enumerate(line):
+                space = " " * (widths[at] - cell_len(shown))
                 last = at == len(line) - 1
-                text.append(space + cell if at in right else cell, "bold" if place == 0 else _COLORS.get(cell, ""))
+                text.append(space + shown if at in right else shown, "bold" if place == 0 else _COLORS.get(shown, ""))
                 text.append("" if last else (space if at not in right else "") + "  ")
             text.rstrip()
             self._print(text)

@@ -40,6 +40,7 @@ def preview(source: Source, given: dict[str, Any], *, rows: Rows = 5, as_json: J
         "problems": found.problems,
         "outliers": found.outliers,
         "hints": found.hints,
+        "rejected": found.rejected,
     }
     out.answer(document, lambda: _show(out, found, rows))
 
@@ -56,7 +57,11 @@ def _show(out: Output, found: Preview, rows: int) -> None:
     out.table(("column", "type", "first seen in", "example"), seen)
     out.line()
     out.line(f"--schema {_quoted(found.schema)}")
-    for sentence in (*found.hints, *(outlier.sentence for outlier in found.outliers)):
+    for sentence in (
+        *found.hints,
+        *(one.sentence for one in found.outliers),
+        *(one.sentence for one in found.rejected),
+    ):
         out.line(safe(sentence), "yellow")
     for problem in found.problems:
         out.line(f"{safe(problem.path)}: {safe(problem.reason)}: {safe(problem.error)}", "yellow")

@@ -78,8 +78,13 @@ def _not_loaded(out: Output, ingestion: str, summary: RunSummary, not_loaded: tu
     told = [f"{count:,} {state}" for state, count in counted.items()]
     told += [f"{waiting:,} waiting"] if waiting else []
     told += [f"{unseen:,} of the source unreadable"] if unseen else []
+    metrics = summary.metrics
+    rejected = metrics["rejected"] and metrics["files"]["loaded"] and not metrics["rows"]
+    told += ["each record was rejected"] if rejected else []
     if summary.state != "SUCCESS" or told:
         out.line(f"{summary.state}: {', '.join(told) or 'work still waits'}", "yellow")
+    if rejected:
+        out.line(f"Why, and what to do: autoloader runs show {summary.run_id}")
     for file in not_loaded:
         out.line(f"  {safe(file.path)}")
         out.line(f"    {file.state} {safe(file.reason)}: {safe(file.error)}".rstrip(": "))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 
 from app.log import one_line, redact
 
@@ -13,6 +14,17 @@ _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 def safe(value: object) -> str:
     """One line without control characters; empty for None."""
     return "" if value is None else one_line(str(value))
+
+
+def cell(value: object) -> str:
+    """`safe`; what is nested as JSON, with moments in ISO 8601. A map may come as a list of its pairs."""
+    if isinstance(value, dict | list | tuple):
+        return safe(json.dumps(value, ensure_ascii=False, default=_as_text))
+    return safe(value)
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime | date | time) else str(value)
 
 
 def told(value: object) -> str:

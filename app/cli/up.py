@@ -95,7 +95,7 @@ class _Terminal:
         self.out.line("Next, in another terminal; Ctrl-C here stops all of it:")
         if "autoloader_home" in self._settings.model_fields_set:
             self.out.line(f"  export AUTOLOADER_HOME={shell(str(home))}")
-        self.out.line("  autoloader apply -f orders.yaml    # ingestions with their schedules: docs/up.md")
+        self.out.line("  autoloader apply -f orders.yaml    # ingestions with their schedules: autoloader docs up")
         self.out.line(f"  curl -s {running.api_url}/v1/ingestions")
         self.out.line("  autoloader up --status")
 

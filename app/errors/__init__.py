@@ -35,6 +35,7 @@ AutoloaderError
 │   ├── SourceAccessDenied
 │   ├── SourceUnavailable        retry helps
 │   │   └── ObjectUnavailable    of one object; where others are served, that one is at fault
+│   ├── AllRejected              not one record of the files could be loaded  422
 │   ├── FileMissing              listed, then gone
 │   └── FileChanged              listed, then another version
 ├── CatalogError                                                           502
@@ -99,6 +100,7 @@ from app.errors.calls import NotAuthenticated as NotAuthenticated
 from app.errors.calls import TooBusy as TooBusy
 from app.errors.calls import UnsupportedMediaType as UnsupportedMediaType
 from app.errors.calls import WrongHost as WrongHost
+from app.errors.data import AllRejected as AllRejected
 from app.errors.data import CatalogError as CatalogError
 from app.errors.data import CatalogNotFound as CatalogNotFound
 from app.errors.data import CatalogRefused as CatalogRefused

@@ -29,6 +29,13 @@ class ObjectUnavailable(SourceUnavailable):
     code = "object-unavailable"
 
 
+class AllRejected(SourceError):
+    """Files were read, and each record of theirs was rejected: the run ends PARTIAL and keeps this as its reason."""
+
+    code = "all-rejected"
+    status_code = 422
+
+
 class FileMissing(SourceError):
     code = "file-missing"
 

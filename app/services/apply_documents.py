@@ -17,7 +17,7 @@ from app.services import shape_checks, shape_service
 
 _DEEPEST = 10
 _MOST_VALUES = 10_000  # of one document; aliases inside aliases make millions of a few lines
-HINT = "See the fields: docs/reference/ingestion.md"
+HINT = "See the fields: autoloader docs reference/ingestion"
 
 
 class _Node(Protocol):

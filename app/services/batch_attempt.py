@@ -49,6 +49,7 @@ class BatchAttempt:
                 continue
             summary = landing.snapshot.summary if landing.snapshot else {}
             if summary.get(ATTEMPT) == written.attempt:
+                self._note_reject(batch_files, written)
                 return landing, written.outcomes
             self._discard(written)
             return landing, None
@@ -105,6 +106,13 @@ class BatchAttempt:
             added |= asked
             self.ctx.progress.note(f"New columns in {self.ctx.ingestion.table_name}: {_shown(written.new_columns)}.")
             failpoints.hit("schema-changed")
+
+    def _note_reject(self, batch_files: Sequence[BatchFile], written: WriteResult) -> None:
+        """Keep the run's first rejected record: where not one record is loaded, the run says why by it."""
+        if self.ctx.first_reject is None and written.first_rejects:
+            sample = written.first_rejects[0]
+            path = next((file.path for file in batch_files if file.file_id == sample.file_id), "")
+            self.ctx.first_reject = path, sample
 
     def _check_errors(self, batch_files: Sequence[BatchFile], written: WriteResult) -> None:
         """Under `on_error: fail`, refuse the whole batch before anything is published."""

@@ -22,6 +22,7 @@ from app.services.engine_rule import Rule
 from app.services.lease_service import HeldLease
 from app.services.put_off import PutOff
 from app.services.suspects import Suspects
+from app.values import RejectSample
 
 Stops = tuple[type[BaseException], ...]
 STOPS: Stops = (Interrupted, KeyboardInterrupt)
@@ -96,7 +97,8 @@ class RunContext:
     An engine is opened by the first step that needs it: a run that finds nothing new never does.
     `stops` are what somebody stops it with: no fault of the files it has in hand. `put_off` are batches that wait for
     a cluster, `suspects` those that may be what fails jobs there. `unsent` are batches whose first claim is this
-    process's, and for which it sent no commit.
+    process's, and for which it sent no commit. `first_reject` is the path of a file that was loaded, and a record of it
+    that was rejected.
     """
 
     database: Database
@@ -113,6 +115,7 @@ class RunContext:
     put_off: PutOff = field(default_factory=PutOff)
     suspects: Suspects = field(default_factory=Suspects)
     unsent: set[UUID] = field(default_factory=set)
+    first_reject: tuple[str, RejectSample] | None = None
     _engines: dict[str, Engine] = field(default_factory=dict, init=False)
 
     @property

@@ -84,8 +84,8 @@ def _how_to_reach(session: Session, tenant_id: str, table_name: str, cluster: Cl
         return then
     return (
         f"{then}. Add that one before: autoloader connections add {catalog} catalog -o type=cluster -o"
-        f" cluster={cluster.name} (docs/cluster-catalogs.md), or of PostgreSQL or REST, which both engines reach"
-        " (docs/clusters.md)"
+        f" cluster={cluster.name} (autoloader docs cluster-catalogs), or of PostgreSQL or REST, which both engines"
+        " reach (autoloader docs clusters)"
     )
 
 

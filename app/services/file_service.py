@@ -164,7 +164,8 @@ class FileService:
             )
         if len({(row.ingestion_id, row.path) for row in rows}) > 1:
             shown = "; ".join(f"{row.id} {row.path}" for row in rows[:5])
-            raise InvalidInput(f"{name!r} names several files: {shown}.", hint="Give the id or the full path of one.")
+            path = " or the full path" if len({row.path for row in rows}) == len(rows) else ""
+            raise InvalidInput(f"{name!r} names several files: {shown}.", hint=f"Give the id{path} of one.")
         open_ones = [row for row in rows if row.state != FileState.SUCCESS]
         return (open_ones or list(rows))[-1]
 

@@ -105,6 +105,13 @@ class IngestionService:
                     return IngestionInfo.of(row)
         return None
 
+    def others_into(self, info: IngestionInfo) -> list[str]:
+        """The names and sources of other ingestions that load into its table, as `name (source)`."""
+        with self.database.read_scope() as session:
+            rows = ingestions.into_table(session, info.table_name)
+            found = [row for row in rows if row.id != info.id and row.tenant_id == self.tenant_id]
+            return [f"{row.name} ({url_of(row)})" for row in found if row.deleted_at is None]
+
     def names(self) -> list[str]:
         with self.database.read_scope() as session:
             return ingestions.names(session, self.tenant_id)

@@ -23,6 +23,8 @@ from app.services.shape_checks import require_name, require_partitions, with_row
 from app.storage import Store
 from app.values import FileState
 
+_SHOWN_OTHERS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -86,6 +88,12 @@ class LoadService:
         shape = shape_service.shape_of(wanted)
         self._require_partitions(shape, store)
         info = self.ingestions.create(shape)
+        if others := self.ingestions.others_into(info):
+            more = f" and {len(others) - _SHOWN_OTHERS} more" if len(others) > _SHOWN_OTHERS else ""
+            notes.append(
+                f"{info.table_name} is loaded by {', '.join(others[:_SHOWN_OTHERS])}{more} as well. A file is known by"
+                " its path: one that was moved here from there is new, and its rows come once more."
+            )
         return Prepared(info, created=True, notes=tuple(notes))
 
     def _require_partitions(self, shape: IngestionShape, store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,12 +122,18 @@ def of_run(session: Session, run: Run) -> dict[str, Any]:
 
 def summarize(session: Session, ctx: RunContext, *, stopped_early: bool) -> RunSummary:
     """The run's end: PARTIAL when a file failed or was quarantined, when something of the source could not be looked
-    at, or when it stopped before all was done.
+    at, when it stopped before all was done, or when each record of its files was rejected.
     """
     run = runs.by_id(session, ctx.run_id)
     found = of_run(session, run) if run is not None else {}
     found["seconds"] = dict(ctx.seconds)
     counted = found["files"]
     unseen = found["discovered"].get("skipped", {}).get("unreadable", 0)
-    whole = not (stopped_early or unseen or counted["failed"] or counted["quarantined"] or counted["skipped"])
+    left = counted["failed"] or counted["quarantined"] or counted["skipped"]
+    whole = not (stopped_early or unseen or left or all_rejected(found))
     return RunSummary(ctx.run_id, RunState.SUCCESS if whole else RunState.PARTIAL, found)
+
+
+def all_rejected(found: Mapping[str, Any]) -> bool:
+    """Whether a run with these metrics loaded files, and not one record of theirs, though they have some."""
+    return bool(found["files"]["loaded"] and found["rejected"] and not found["rows"])

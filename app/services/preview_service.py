@@ -12,7 +12,7 @@ from app.database import Database
 from app.datatypes import TableSchema
 from app.errors import InvalidInput
 from app.ingest import discovery
-from app.ingest.formats.contract import Evidence, Outlier, ParsedFile
+from app.ingest.formats.contract import Evidence, Outlier, ParsedFile, RejectedSample
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
 from app.schemas.ingestion import IngestionShape
@@ -51,6 +51,7 @@ class Preview:
     problems: tuple[Problem, ...]
     outliers: tuple[Outlier, ...] = ()
     hints: tuple[str, ...] = ()
+    rejected: tuple[RejectedSample, ...] = ()
 
 
 class PreviewService:
@@ -101,6 +102,7 @@ class PreviewService:
             problems=tuple(_problem(paths, one) for one in result.problems),
             outliers=result.outliers,
             hints=result.hints,
+            rejected=result.rejected,
         )
 
     def schema(self, shape: IngestionShape, store: Store, rules: discovery.DiscoveryRules) -> TableSchema | None:

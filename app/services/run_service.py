@@ -17,7 +17,16 @@ from app.ingest import discovery, ledger
 from app.ingest.ports import Clock, Progress, SilentProgress, SystemClock
 from app.log import bound, get_logger
 from app.repositories import ingestions, runs
-from app.services import lease_service, metrics, rerun_service, run_records, sources, upkeep_service, wiring
+from app.services import (
+    all_rejected,
+    lease_service,
+    metrics,
+    rerun_service,
+    run_records,
+    sources,
+    upkeep_service,
+    wiring,
+)
 from app.services.batch_ledger import BatchReport
 from app.services.batch_service import BatchService
 from app.services.context import STOPS, IngestionInfo, RunContext, Stops
@@ -205,8 +214,8 @@ class RunService:
     def finish(
         self, ctx: RunContext, *, stopped_early: bool = False, goes_on: bool = False, upkeep: bool = True
     ) -> metrics.RunSummary:
-        """End the run with its metrics: SUCCESS, or PARTIAL when a file was not loaded or work still waits; for a
-        cluster, then the run's error says so.
+        """End the run with its metrics: SUCCESS, or PARTIAL when a file was not loaded or work still waits (for a
+        cluster, then the run's error says so), or when not one record of its files could be loaded.
 
         `goes_on`: what waits after an early stop is for another run, asked for at once; not if this one landed nothing,
         as the next would not either. Without `upkeep` the table's history is left as it is.
@@ -220,17 +229,22 @@ class RunService:
             BatchService(ctx).require_none_waits()
         with ctx.lease.transaction() as session:
             summary = metrics.summarize(session, ctx, stopped_early=stopped_early or bool(ctx.put_off.batches))
+            rejected = all_rejected.told(ctx.ingestion, summary.metrics, ctx.first_reject)
             run = runs.by_id(session, ctx.run_id)
             if run is None:
                 raise NotFound(
                     f"Run {ctx.run_id} vanished from the ledger.", hint="Was the database put back? Run again."
                 )
             run.state, run.finished_at, run.metrics = summary.state.value, self.clock.now(), summary.metrics
+            if rejected is not None:
+                run.error_code, run.error = rejected.code, str(rejected)
             if ctx.put_off.first is not None:
                 run.error_code, run.error = ctx.put_off.first.code, ctx.put_off.sentence
             if goes_on and stopped_early and summary.metrics["batches"]:
                 rerun_service.go_on(session, run.ingestion_id)
             rerun_service.settle(session, run, self.clock.now())
+        if rejected is not None:
+            ctx.progress.note(str(rejected))
         return summary
 
     # --- fail --------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def shape_of(data: Mapping[str, Any]) -> IngestionShape:
         shape = IngestionShape.model_validate(data)
     except ValidationError as error:
         raise InvalidInput(
-            "; ".join(sentences(error)) + ".", hint="See the fields: docs/reference/ingestion.md"
+            "; ".join(sentences(error)) + ".", hint="See the fields: autoloader docs reference/ingestion"
         ) from error
     if found := problems(shape):
         text = found[0].text if len(found) == 1 else " ".join(one.sentence for one in found)

@@ -255,6 +255,6 @@ def _of_work(said: Said, where: str, what: str) -> AutoloaderError:
 def _no_catalog(where: str, name: str) -> CatalogNotFound:
     return CatalogNotFound(
         f"There is no catalog {name!r} on the cluster at {where}.",
-        hint=f"Start its server with the settings of spark.sql.catalog.{name} (docs/clusters.md), or load into one that"
-        " it has.",
+        hint=f"Start its server with the settings of spark.sql.catalog.{name} (autoloader docs clusters), or load"
+        " into one that it has.",
     )

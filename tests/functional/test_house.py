@@ -174,13 +174,14 @@ def installed(tmp_path_factory):
     return target
 
 
-def test_an_installed_package_brings_its_migrations(installed, tmp_path):
+def test_an_installed_package_brings_its_migrations_and_pages(installed, tmp_path):
     code = "import sys, app; from app.database import upgrade; print(upgrade(sys.argv[1]), app.__file__)"
     command = [sys.executable, "-P", "-c", code, f"sqlite:///{tmp_path}/ledger.db"]
     environment = {"PYTHONPATH": str(installed), "PATH": "/usr/bin:/bin"}
     printed = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
 
     assert (installed / "app" / "_migrations" / "env.py").exists()
+    assert (installed / "app" / "_pages" / "reference" / "ingestion.md").exists()
     assert str(installed) in printed
     assert (tmp_path / "ledger.db").stat().st_size > 0
 

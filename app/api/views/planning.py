@@ -75,6 +75,17 @@ class OutlierOut(View):
     example: str
 
 
+class RejectedSampleOut(View):
+    """Records of a file of the sample that would be rejected."""
+
+    path: str
+    count: int
+    total: int = Field(description="Records that were looked at.")
+    line: int | None = Field(description="Where the first of them begins, from 1.")
+    reason: str
+    raw: str = Field(description="How it begins.")
+
+
 class PreviewOut(View):
     """What a load would meet."""
 
@@ -94,6 +105,7 @@ class PreviewOut(View):
                 "problems": [],
                 "outliers": [],
                 "hints": [],
+                "rejected": [],
             }
         )
     )
@@ -111,6 +123,7 @@ class PreviewOut(View):
     problems: tuple[SampleProblemOut, ...]
     outliers: tuple[OutlierOut, ...]
     hints: tuple[str, ...] = Field(description="Sentences about the options.")
+    rejected: tuple[RejectedSampleOut, ...] = ()
 
 
 class EngineShareOut(View):

@@ -20,6 +20,7 @@ from app.ingest.formats.contract import (
     ParseLimits,
     ParseRequest,
     ParseResult,
+    RejectedSample,
     RowColumns,
 )
 
@@ -89,6 +90,7 @@ def infer_result_from_json(data: Message) -> InferResult:
         problems=tuple(ParsedFile(*item) for item in data["problems"]),
         outliers=tuple(Outlier(**item) for item in data["outliers"]),
         hints=tuple(data["hints"]),
+        rejected=tuple(RejectedSample(**item) for item in data["rejected"]),
     )
 
 

@@ -168,10 +168,36 @@ class Outlier:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedSample:
+    """Of one file: how many of the `total` records that were looked at would be rejected, and the first of them.
+
+    `line` counts from 1; None where it is not known.
+    """
+
+    path: str
+    count: int
+    total: int
+    line: int | None
+    reason: str
+    raw: str  # how it begins
+
+    @property
+    def sentence(self) -> str:
+        place = f" in line {self.line}" if self.line is not None else ""
+        return (
+            f"{self.path}: {self.count:,} of {self.total:,} records would be rejected, the first{place}: {self.reason}:"
+            f" {self.raw}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class InferResult:
+    """`rejected` has an entry for each file of the sample that holds such records."""
+
     schema: TableSchema
     evidence: tuple[Evidence, ...]
     rows: tuple[dict[str, object], ...]  # up to `sample_rows`, as text or JSON values, for preview
     problems: tuple[ParsedFile, ...] = ()
     outliers: tuple[Outlier, ...] = ()
     hints: tuple[str, ...] = ()  # sentences about the options
+    rejected: tuple[RejectedSample, ...] = ()

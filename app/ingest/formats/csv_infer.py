@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from app.datatypes import Column, DataType, TableSchema, can_be_named, primitive
 from app.ingest.formats.base import InferJob, InferResult, ParseFile
-from app.ingest.formats.contract import Evidence, Outlier
+from app.ingest.formats.contract import Evidence, Outlier, RejectedSample
+from app.ingest.formats.csv_exact import too_few, too_many
 from app.ingest.formats.csv_head import CsvHead, HeadReader, column_names
 from app.ingest.formats.csv_options import CsvDialect
-from app.ingest.formats.csv_records import CsvRecord, read_records
+from app.ingest.formats.csv_records import CsvRecord, cut_raw, read_records
 from app.ingest.formats.streams import BadFile, read_chunks
 from app.ingest.formats.strict_text import ladder
 
@@ -29,6 +30,7 @@ class _Sample:
     path: str
     names: tuple[str, ...]
     texts: list[list[str | None]]
+    rejected: RejectedSample | None
 
 
 @dataclass(slots=True)
@@ -56,7 +58,8 @@ def infer_csv(job: InferJob, dialect: CsvDialect) -> InferResult:
     )
     rows, failures = _preview(samples, job.sample_rows), tuple(job.failures.values())
     outliers = tuple(_outliers({name: columns[name] for name in kept}))
-    return InferResult(schema, evidence, rows, failures, outliers, _hints(samples, dialect))
+    rejected = tuple(sample.rejected for sample in samples if sample.rejected)
+    return InferResult(schema, evidence, rows, failures, outliers, _hints(samples, dialect), rejected)
 
 
 def _hints(samples: list[_Sample], dialect: CsvDialect) -> tuple[str, ...]:
@@ -78,7 +81,9 @@ def _samples(job: InferJob, dialect: CsvDialect) -> Iterator[_Sample]:
             path, whole = _prefix(job, file, dialect, share)
             head = heads.read(str(path), file.path)
             names = _names(head, file)
-            yield _Sample(file.path, names, _texts(path, head, dialect, job.limits.max_record_bytes, whole=whole))
+            records = _records(path, head, dialect, job.limits.max_record_bytes, whole=whole)
+            rows = [record.fields for record in records if not _flaw(record, head)]
+            yield _Sample(file.path, names, _texts(rows, head, dialect), _rejected(file.path, records, head))
         except BadFile as bad:
             job.fail(file, bad.reason, bad.error, bad.state)
 
@@ -108,14 +113,26 @@ def _prefix(job: InferJob, file: ParseFile, dialect: CsvDialect, share: int) -> 
     return target, True
 
 
-def _texts(path: Path, head: CsvHead, dialect: CsvDialect, limit: int, *, whole: bool) -> list[list[str | None]]:
+def _records(path: Path, head: CsvHead, dialect: CsvDialect, limit: int, *, whole: bool) -> list[CsvRecord]:
     records = read_records(str(path), dialect, limit)
     if head.header is not None:
         next(records, None)
-    rows = [record.fields for record in _until_cut(records, whole=whole) if _fits(record, head)]
+    return list(_until_cut(records, whole=whole))
+
+
+def _texts(rows: Sequence[list[str] | None], head: CsvHead, dialect: CsvDialect) -> list[list[str | None]]:
     nulls = set(dialect.nulls) | {""}
-    columns = [[None if text in nulls else text for text in column] for column in zip(*rows, strict=True)]
+    fields = [row for row in rows if row is not None]
+    columns = [[None if text in nulls else text for text in column] for column in zip(*fields, strict=True)]
     return columns or [[] for _ in range(head.width)]
+
+
+def _rejected(path: str, records: Sequence[CsvRecord], head: CsvHead) -> RejectedSample | None:
+    bad = [record for record in records if _flaw(record, head)]
+    if not bad:
+        return None
+    raw = cut_raw(bad[0].raw)[:_EXAMPLE]
+    return RejectedSample(path, len(bad), len(records), bad[0].line, _flaw(bad[0], head), raw)
 
 
 def _until_cut(records: Iterator[CsvRecord], *, whole: bool) -> Iterator[CsvRecord]:
@@ -127,8 +144,13 @@ def _until_cut(records: Iterator[CsvRecord], *, whole: bool) -> Iterator[CsvReco
             raise
 
 
-def _fits(record: CsvRecord, head: CsvHead) -> bool:
-    return record.fields is not None and len(record.fields) == head.width
+def _flaw(record: CsvRecord, head: CsvHead) -> str:
+    """Why loading rejects the record; empty when it does not."""
+    if record.fields is None:
+        return record.reason
+    if len(record.fields) == head.width:
+        return ""
+    return too_few(head.width) if len(record.fields) < head.width else too_many(head.width)
 
 
 def _look(job: InferJob, sample: _Sample, columns: dict[str, _Seen], dialect: CsvDialect) -> None:

@@ -41,7 +41,7 @@ class JsonDocument:
         return DocumentReading(job, split_document)
 
     def infer(self, job: InferJob) -> InferResult:
-        return infer_records(job, split_document)
+        return infer_records(job, split_document, whole=True)
 
 
 JSON = JsonDocument()

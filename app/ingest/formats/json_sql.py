@@ -21,6 +21,9 @@ from app.ingest.formats.rows_sql import balanced
 
 Path = tuple[Column, ...]
 
+MALFORMED = "malformed: the record is not valid JSON"
+NOT_AN_OBJECT = "not-an-object: the record is JSON, but not an object"
+
 
 class RecordSql:
     """Expressions over one schema. `source` is the relation of `lines.batches`."""
@@ -134,8 +137,8 @@ class RecordSql:
     def _reject(self) -> str:
         cases = [
             "WHEN flaw IS NOT NULL THEN flaw",
-            "WHEN NOT json_valid(text) THEN 'malformed: the record is not valid JSON'",
-            "WHEN json_type(text) <> 'OBJECT' THEN 'not-an-object: the record is JSON, but not an object'",
+            f"WHEN NOT json_valid(text) THEN {sql_text(MALFORMED)}",
+            f"WHEN json_type(text) <> 'OBJECT' THEN {sql_text(NOT_AN_OBJECT)}",
         ]
         verdict = f"CASE WHEN odd THEN CASE {' '.join(cases)} END END"
         required = [(i, column) for i, column in enumerate(self.columns) if column.required]

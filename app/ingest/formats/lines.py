@@ -176,6 +176,11 @@ def _numbered(types: Sequence[pa.DataType]) -> list[tuple[str, pa.DataType]]:
     return [(f"q{place}", kind) for place, kind in enumerate(types)]
 
 
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """The reason of a record that is no text."""
+    return f"invalid-utf8: byte {error.start + 1} of the record is not UTF-8"
+
+
 def _all_flaws(pieces: list[Piece], data: bytes, starts: Ints, ends: Ints) -> dict[int, str]:
     flaws: dict[int, str] = {}
     at = 0
@@ -190,7 +195,7 @@ def _all_flaws(pieces: list[Piece], data: bytes, starts: Ints, ends: Ints) -> di
             try:
                 data[starts[index] : ends[index]].decode()
             except UnicodeDecodeError as exc:
-                flaws.setdefault(index, f"invalid-utf8: byte {exc.start + 1} of the record is not UTF-8")
+                flaws.setdefault(index, not_utf8(exc))
     return flaws
 
 

@@ -18,7 +18,7 @@ destination:
 policies:
   on_error: fail
 """
-HINT = "Next: See the fields: docs/reference/ingestion.md\n"
+HINT = "Next: See the fields: autoloader docs reference/ingestion\n"
 
 
 @pytest.fixture

@@ -256,7 +256,7 @@ def test_a_table_name_with_odd_characters_is_refused(cli, landing):
         "error": "invalid-input",
         "message": "destination.table: 'shop.or ders' is not a table name; write namespace.table or"
         " catalog.namespace.table, each of letters, digits and _.",
-        "hint": "See the fields: docs/reference/ingestion.md",
+        "hint": "See the fields: autoloader docs reference/ingestion",
     }
 
 
@@ -481,3 +481,24 @@ def test_the_file_id_of_rows_cannot_be_switched_off(cli, landing):
         "row_columns.file_id: it cannot be switched off"
         in cli("load", "landing", "shop.orders", "--row-column", "file_id=").err
     )
+
+
+def test_a_folder_that_was_renamed_is_told_to_bring_its_rows_once_more(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    first = cli("load", "landing", "shop.orders")
+    renamed = landing.rename(landing.with_name("renamed"))
+    second, third = cli("load", "renamed", "shop.orders"), cli("load", "renamed", "shop.orders")
+
+    sentence = f"local.shop.orders is loaded by shop.orders ({landing}) as well. A file is known by its path:"
+    assert renamed.name == "renamed"
+    assert [sentence in ran.err for ran in (first, second, third)] == [False, True, False]
+
+
+def test_a_first_load_that_fails_says_that_its_ingestion_is_kept_and_how_it_goes(cli, landing):
+    put(landing, "a.csv", "id;name\n1;a\n")
+    first, second = cli("load", "landing", "shop.orders"), cli("load", "landing", "shop.orders")
+
+    kept = "The ingestion shop.orders is kept: the same command goes on. To remove it: autoloader ingestions delete"
+    assert (first.code, second.code) == (1, 1)
+    assert [kept in ran.err for ran in (first, second)] == [True, False]
+    assert cli("ingestions", "delete", "shop.orders", "--yes").code == 0

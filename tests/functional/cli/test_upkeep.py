@@ -71,7 +71,7 @@ def test_a_setting_that_cannot_be_is_named(cli, monkeypatch):
 
     assert cli("runs", "list").err == (
         "Error: A setting cannot be used: LEASE_SECONDS: Input should be a valid number, unable to parse string as a"
-        " number.\nNext: See the settings: docs/reference/configuration.md\n"
+        " number.\nNext: See the settings: autoloader docs reference/configuration\n"
     )
 
 
@@ -81,7 +81,7 @@ def test_settings_that_do_not_fit_together_are_named(cli, monkeypatch):
 
     assert cli("runs", "list").err == (
         "Error: A setting cannot be used: LEASE_HEARTBEAT_SECONDS: 15 is more than a third of LEASE_SECONDS (5):"
-        " lower it, or raise that.\nNext: See the settings: docs/reference/configuration.md\n"
+        " lower it, or raise that.\nNext: See the settings: autoloader docs reference/configuration\n"
     )
 
 

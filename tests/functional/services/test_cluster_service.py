@@ -124,7 +124,7 @@ def test_a_catalog_that_is_not_there_is_told_with_those_that_are(tried, spark_se
     assert list(steps)[-1] == "catalog"
     assert steps["catalog"] == (
         False,
-        f"There is no catalog 'nowhere' on the server; it defines {DEFINED}. docs/clusters.md shows the settings.",
+        f"There is no catalog 'nowhere' on the server; it defines {DEFINED}. The settings: autoloader docs clusters",
     )
 
 

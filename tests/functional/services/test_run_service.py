@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from pyiceberg.types import StringType
 
 from app.datatypes import parse_schema
+from app.models import Run
 from tests.fakes.engine import FakeFile
 
 
@@ -105,3 +107,40 @@ def test_a_run_that_finds_nothing_new_expires_what_came_of_age_and_no_later_one_
     looked: list[str] = []
     world.run(looked.append)
     assert "expire" not in looked
+
+
+def test_a_run_of_which_each_record_was_rejected_is_partial_and_names_the_column_and_the_next_step(loader):
+    loader.put("0.jsonl", row(0))
+    assert loader.load("shop.orders", **PLAIN).state == "SUCCESS"
+    with loader.catalog() as catalog:
+        loaded = catalog.table("shop.orders").look().loaded
+        with loaded.update_schema(allow_incompatible_changes=True) as change:
+            change.add_column("region", StringType(), required=True)
+    path = loader.put("1.jsonl", row(1) + row(2))
+    ended = loader.load("shop.orders", **PLAIN)
+
+    assert (ended.state, ended.metrics["rows"], ended.metrics["rejected"]) == ("PARTIAL", 0, 2)
+    with loader.database.read_scope() as session:
+        kept = session.get(Run, ended.run_id)
+    assert kept.error_code == "all-rejected"
+    assert (
+        f"All 2 records of this run's files were rejected, as in {path} (line 1: null-in-required: region" in kept.error
+    )
+    assert "ALTER TABLE local.shop.orders ALTER COLUMN region DROP NOT NULL" in kept.error
+    assert "autoloader table head shop.orders__rejects" in kept.error
+    assert loader.notes[-1] == kept.error
+    assert loader.load("shop.orders", **PLAIN).state == "SUCCESS", "nothing is new, and nothing is rejected again"
+
+
+@pytest.mark.parametrize("files", [{"1.jsonl": "no json\n", "2.jsonl": row(1)}, {"1.jsonl": "no json\n" + row(1)}])
+def test_a_run_that_loads_a_record_beside_those_that_are_rejected_is_a_success(loader, files):
+    for name, data in files.items():
+        loader.put(name, data)
+
+    assert loader.load("shop.orders", **PLAIN).state == "SUCCESS"
+
+
+def test_files_without_records_reject_none_and_are_a_success(loader):
+    loader.put("0.jsonl", "\n")
+
+    assert loader.load("shop.orders", **PLAIN).state == "SUCCESS"

@@ -56,6 +56,14 @@ def test_integers_that_jq_and_javascript_would_round_are_texts():
     ]
 
 
+def test_nested_values_of_a_table_are_json_that_can_be_copied(capsys):
+    nested = {"zip": "1", "at": datetime(2026, 1, 2, tzinfo=UTC), "parts": [Decimal("1.10"), None, "é"]}
+    Output(as_json=False).table(("a", "b"), [(nested, [("k", 1)])])
+
+    shown = '{"zip": "1", "at": "2026-01-02T00:00:00+00:00", "parts": ["1.10", null, "é"]}'
+    assert capsys.readouterr().out.splitlines()[1] == f'{shown}  [["k", 1]]'
+
+
 def test_a_table_cuts_nothing_and_aligns_wide_letters(capsys):
     Output(as_json=False).table(("name", "n"), [("x" * 200, 1), ("日本", 20)], right=(1,))
 

@@ -15,13 +15,17 @@ from app.values import RunState
 
 @pytest.fixture
 def shown(capsys):
-    def show(state: RunState, discovered: dict[str, Any] | None = None, waiting: int = 0, **files: int) -> list[str]:
+    def show(
+        state: RunState, discovered: dict[str, Any] | None = None, waiting: int = 0, rejected: int = 0, **files: int
+    ) -> list[str]:
         counted = {"loaded": 0, "failed": 0, "quarantined": 0, "skipped": 0, **files}
         metrics = {
             "discovered": {"listed": 1, **(discovered or {})},
             "files": counted,
             "rescued": 0,
-            "rejected": 0,
+            "rejected": rejected,
+            "rows": 0,
+            "loaded_bytes": 0,
             "batches": 1,
             "snapshots": [5],
             "waiting": waiting,
@@ -54,3 +58,10 @@ def test_a_changed_file_that_is_ignored_is_not_told_as_if_nothing_was_there(show
         "Nothing new for local.shop.orders: 1 file loaded and changed since (1 object listed, 0.0 s).",
         "  left out  1 on-change-ignore",
     ]
+
+
+def test_a_run_of_which_each_record_was_rejected_says_so_and_where_the_reason_is(shown):
+    lines = shown(RunState.PARTIAL, loaded=1, rejected=2)
+
+    assert "PARTIAL: each record was rejected" in lines
+    assert lines[-1] == f"Why, and what to do: autoloader runs show {UUID(int=1)}"

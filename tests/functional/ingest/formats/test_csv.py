@@ -446,6 +446,16 @@ def test_inference_names_files_that_gave_nothing(sandbox, tmp_path):
     assert [(file.file_id, file.reason) for file in result.problems] == [(2, "not-this-format")]
 
 
+def test_inference_counts_the_records_that_loading_would_reject_and_shows_the_first(sandbox, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'id,name\n1,a\n\n2\n3,c,d\n4,"d"x\n')
+    (tmp_path / "b.csv").write_bytes(GOOD)
+    [told] = infer(sandbox, [tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path, format="csv").rejected
+
+    assert told.path.endswith("a.csv")
+    assert (told.count, told.total, told.line) == (3, 4, 4)
+    assert (told.reason, told.raw) == ("too-few-fields: fewer than 2", "2")
+
+
 def test_inference_reads_a_sample_that_is_cut_inside_a_quoted_record(sandbox, tmp_path):
     (tmp_path / "a.csv").write_bytes(b"id,name\n" + b'1,"two\nlines"\n' * 200_000)
     result = infer(sandbox, [tmp_path / "a.csv"], tmp_path, format="csv")

@@ -111,6 +111,24 @@ def test_bad_records_and_files_do_not_stop_it(inferred, tmp_path):
     }
 
 
+def test_records_that_loading_would_reject_are_counted_by_its_own_judgement(inferred, sandbox, tmp_path):
+    texts = ['{"id": 1}\n\nbad\n[1]\n{"id": 2,}\n', '{"id": 3}\n']
+    [told] = inferred(*texts).rejected
+    parsed = parse(sandbox, tmp_path / "0.jsonl", "id bigint", tmp_path)
+
+    assert (told.count, told.total, told.line, told.raw) == (2, 4, 3, "bad")
+    assert told.reason == "malformed: the record is not valid JSON"
+    assert parsed.file().rejected == told.count
+
+
+def test_an_element_of_a_document_that_is_no_object_is_counted_as_well(sandbox, tmp_path):
+    path = tmp_path / "d.json"
+    path.write_text('[{"id": 1}, 7]')
+    [told] = infer(sandbox, [path], tmp_path, format="json").rejected
+
+    assert (told.count, told.total, told.reason) == (1, 2, "not-an-object: the record is JSON, but not an object")
+
+
 def test_only_the_first_bytes_of_each_file_are_read(inferred):
     first = '{"a": 1}\n' * 100
     found = inferred(first + '{"late": 1}\n', first + '{"late": 1}\n', max_bytes=len(first))
