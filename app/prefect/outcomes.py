@@ -9,6 +9,7 @@ from prefect.states import Completed, Failed
 
 from app.errors import AutoloaderError
 from app.log import redact
+from app.services.metrics import all_rejected
 from app.services.open_runs import SKIPPED
 from app.values import RunState
 
@@ -40,4 +41,7 @@ def _partial(metrics: dict[str, Any]) -> str:
     parts = [f"{count:,} {word}" for word, count in counts.items() if count]
     if metrics["waiting"]:
         parts.append(f"{metrics['waiting']:,} waiting for the next run")
-    return f"{metrics['files']['loaded']:,} files loaded; {', '.join(parts) or 'some were not'}."
+    if all_rejected(metrics):
+        parts.append("each record was rejected")
+    loaded = metrics["files"]["loaded"]
+    return f"{loaded:,} {'file' if loaded == 1 else 'files'} loaded; {', '.join(parts) or 'some were not'}."

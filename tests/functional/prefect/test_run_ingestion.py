@@ -267,6 +267,17 @@ def again_pending(flow_run_id: object):
         return client.read_flow_run(flow_run_id)
 
 
+def test_a_run_of_which_each_record_was_rejected_says_so_in_prefect(place):
+    from app.prefect.flows.run_ingestion import run_ingestion_flow
+
+    place.deliver("bad.jsonl", 0, text="no\nnor this\n")
+    place.prepare()
+
+    state = run_ingestion_flow(str(place.ingestion.id), return_state=True)
+
+    assert (state.name, state.message) == ("Partial", "1 file loaded; each record was rejected.")
+
+
 def test_near_its_timeout_it_claims_nothing_more_and_tells_what_waits(place, monkeypatch):
     from app.prefect.flows.run_ingestion import run_ingestion_flow
 
