@@ -3,10 +3,11 @@
 `python -m app.prefect.zygote FD`: requests come as JSON lines on the socket FD, and so do the answers. It stays a
 single thread, holds no connection and opens no file of a run; each fork is a session of its own, with the environment
 that the request names. When the worker is gone, whatever the reason, the runs get a moment to end in order, and end.
+A second process, the nursery, is started beside it and forks the runs' parsers: those must know nothing of this one.
 
     → {"fork": KEY, "environment": {…}, "buried": null | [CODE, MESSAGE]}
     ← {"ready": true} | {"failed": TRACEBACK}     once, at the beginning
-    ← {"forked": KEY, "pid": PID}
+    ← {"forked": KEY, "pid": PID, "nursery": PID | 0}
     ← {"ended": PID, "code": CODE}                negative for a signal
 """
 
@@ -30,6 +31,7 @@ from typing import Any
 from uuid import UUID
 
 from app.garbage import collect_seldom
+from app.services.nursery_service import KeptNursery
 
 ENTRYPOINT = "app.prefect.flows.run_ingestion.run_ingestion_flow"
 PRELOADED = (
@@ -65,6 +67,7 @@ class Zygote:
         self._selector = selectors.DefaultSelector()
         self._buffer = b""
         self._stopped = False
+        self._nursery = KeptNursery()
 
     def serve(self) -> Order | None:
         """Fork until the worker is gone. Answers the order in a child, None in the zygote."""
@@ -103,13 +106,14 @@ class Zygote:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             request: dict[str, Any] = json.loads(line)
+            nursery = self._nursery.tend()
             pid = os.fork()
             if pid == 0:
                 self._leave()
                 buried = request.get("buried")
                 return Order(dict(request["environment"]), tuple(buried) if buried else None)
             self.running.add(pid)
-            self.tell(forked=request["fork"], pid=pid)
+            self.tell(forked=request["fork"], pid=pid, nursery=nursery)
         return None
 
     def _reap(self) -> None:
@@ -130,6 +134,7 @@ class Zygote:
             while self.running and time.monotonic() < until:
                 self._reap()
                 time.sleep(0.05)
+        self._nursery.close()
 
     # --- in a child
 
