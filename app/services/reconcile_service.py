@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -46,7 +47,7 @@ class ReconcileService:
         At most `most` deployments are made, changed or removed; `left` says how many wait for the next pass.
         """
         report = ReconcileReport()
-        report.abandoned = self.takeovers.run_pass()
+        report.abandoned = self.takeovers.run_pass(_Cancelled(self.prefect))
         try:
             self._with_prefect(report, most)
         except PrefectError as error:
@@ -91,6 +92,30 @@ class ReconcileService:
             )
             triggers.add(session, made)
         return True
+
+
+class _Cancelled:
+    """Whether a person has cancelled a flow run, as far as Prefect can tell now; of one pass."""
+
+    def __init__(self, prefect: PrefectService) -> None:
+        self._prefect = prefect
+        self._down = False
+
+    def __call__(self, key: str) -> bool:
+        if self._down or not _is_id(key):
+            return False
+        try:
+            run = self._prefect.flow_run(UUID(key))
+        except PrefectError:
+            self._down = True  # the rest of the pass says so
+            return False
+        return run is not None and run.state in {"CANCELLING", "CANCELLED"} and not run.lost_to_collision
+
+
+def _is_id(key: str) -> bool:
+    with suppress(ValueError):
+        return bool(UUID(key))
+    return False
 
 
 def _pause(tried: int) -> timedelta:

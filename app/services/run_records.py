@@ -18,6 +18,7 @@ INTERRUPTED = Interrupted.code
 ABANDONED = "abandoned"
 KILLED = "killed"  # its process did not end by itself, and its worker saw it
 TIMEOUT = "timeout"
+CANCELLED = "cancelled"  # by a person, and ended by another process than its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Ending:
 
     @property
     def state(self) -> RunState:
-        return RunState.CANCELLED if self.code == INTERRUPTED else RunState.FAILED
+        return RunState.CANCELLED if self.code in {INTERRUPTED, CANCELLED} else RunState.FAILED
 
 
 def ending_of(error: BaseException, stops: Stops) -> Ending:
