@@ -23,6 +23,7 @@ from app.values import Trigger
 log = get_logger(__name__)
 _MOST = 1000  # deployments made, changed or removed in one pass
 _RERUNS = 500  # in one pass
+_FORGOTTEN = 10_000  # triggers, in one pass
 _FIRST_LOOK = timedelta(hours=24)  # back, for runs that were cancelled while nobody reconciled
 _OVERLAP = timedelta(minutes=2)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=20), timedelta(hours=1)
@@ -54,6 +55,7 @@ class ReconcileService:
             report.unavailable = str(error)
             log.warning("the pass ended early", error=str(error))
         report.reruns = self._rerun()
+        self._forget_triggers()
         return report
 
     def _with_prefect(self, report: ReconcileReport, most: int) -> None:
@@ -73,6 +75,13 @@ class ReconcileService:
         with self.database.read_scope() as session:
             wanting = prefect_sync.wanting_rerun(session, _RERUNS)
         return [ingestion_id for ingestion_id in wanting if self._trigger(ingestion_id)]
+
+    def _forget_triggers(self) -> None:
+        before = self.clock.now() - timedelta(seconds=self.settings.trigger_keep_seconds)
+        with self.database.session_scope() as session:
+            forgotten = triggers.prune(session, before, _FORGOTTEN)
+        if forgotten:
+            log.info("old triggers were forgotten", triggers=forgotten)
 
     def _trigger(self, ingestion_id: UUID) -> bool:
         now = self.clock.now()
