@@ -38,10 +38,23 @@ PRELOADED = (
     "app.prefect.flows.run_ingestion",
     "prefect.engine",
     "prefect.flow_engine",
+    "prefect.task_engine",
     # what a run imports when it gets there
+    "anyio._backends._asyncio",
+    "app.catalog.datafile",
     "app.catalog.open",
+    "app.catalog.rejects",
+    "app.ingest.engines.embedded",
+    "app.ingest.formats.widest",
     "app.services.burial_service",
+    "encodings.ascii",
+    "encodings.idna",
     "obstore.store",
+    "prefect._internal.observers",
+    "prefect.concurrency._asyncio",
+    "prefect.concurrency._sync",
+    "prefect.utilities.visualization",
+    "rich._emoji_codes",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
 )
@@ -158,6 +171,7 @@ def preload() -> None:
     collect_seldom()
     for name in PRELOADED:
         importlib.import_module(name)
+    importlib.import_module("app.prefect.certificates").share()
     # A fork would lose it, and wait for its locks for ever. (Those of OpenBLAS and jemalloc know of forks.)
     if threading.active_count() > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())
