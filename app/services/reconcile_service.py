@@ -53,7 +53,6 @@ class ReconcileService:
             self._with_prefect(report, most)
         except PrefectError as error:
             report.unavailable = str(error)
-            log.warning("the pass ended early", error=str(error))
         report.reruns = self._rerun()
         self._forget_triggers()
         return report
