@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     prefect_pending_seconds: float = Field(
         default=120.0, description="A flow run that is PENDING for longer is taken for lost.", gt=0
     )
+    trigger_keep_seconds: float = Field(
+        default=7 * 24 * 3600.0,
+        description="How long a stored wish for a run is kept after it became one, or never will.",
+        ge=3600.0,
+    )
     worker_limit: int = Field(default=4, description="Flow runs that one worker runs at once.", gt=0)
     worker_memory_bytes: int = Field(
         default=0, description="A flow run that uses more memory is killed. 0: no limit.", ge=0

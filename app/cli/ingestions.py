@@ -57,8 +57,8 @@ def _list(out: Output, views: list[IngestionView]) -> None:
     if not views:
         out.line("There is no ingestion yet. Make one: autoloader load SOURCE TABLE")
         return
-    head = ("name", "table", "state", "loaded", "waiting", "left out", "last run", "source")
-    out.table(head, [_row(view) for view in views], right=(3, 4, 5))
+    head = ("name", "table", "state", "schedule", "loaded", "waiting", "left out", "last run", "source")
+    out.table(head, [_row(view) for view in views], right=(4, 5, 6))
 
 
 def _row(view: IngestionView) -> tuple[object, ...]:
@@ -66,7 +66,27 @@ def _row(view: IngestionView) -> tuple[object, ...]:
     left = view.files.get("QUARANTINED", 0) + view.files.get("SKIPPED", 0)
     last = f"{view.last_run_state} {moment(view.last_run_at)}" if view.last_run_state else "never"
     loaded = number(view.files.get("SUCCESS", 0))
-    return view.name, view.table_name, state_of(view), loaded, number(waiting), number(left), last, view.source_url
+    counts = loaded, number(waiting), number(left)
+    return view.name, view.table_name, state_of(view), runs_when(view.config), *counts, last, view.source_url
+
+
+def runs_when(config: dict[str, Any]) -> str:
+    """When it runs by itself, in a few words; `–` when only a person runs it."""
+    schedule, arrival = config.get("schedule") or {}, config.get("arrival") or {}
+    told = [str(schedule[kind]) for kind in ("cron", "rrule") if schedule.get(kind)]
+    if schedule.get("interval_seconds"):
+        told.append(f"every {_interval(schedule['interval_seconds'])}")
+    if any(arrival.get(kind) for kind in ("poll_seconds", "notify", "queue")):
+        told.append("on arrival")
+    return ", ".join(told) or "–"
+
+
+def _interval(seconds: float) -> str:
+    """In the largest unit that it is a whole number of."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds % unit == 0:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"
 
 
 def state_of(view: IngestionView) -> str:

@@ -18,6 +18,7 @@ from app.cli.output import Output
 from app.cli.text import plural, safe
 
 if TYPE_CHECKING:
+    from app.config import Settings
     from app.services.migrate_service import Step
     from app.services.prefect_pool import PrefectHealth
     from app.services.reconcile_report import ReconcileReport
@@ -44,12 +45,19 @@ def _group() -> None:
     """The Prefect server: set up, and kept in step with the ledger."""
 
 
+def _settings(command: str) -> Settings:
+    """With the server of an `autoloader up` that runs for the home, unless another one is named."""
+    from app.runtime.beside_up import settings_beside_up
+
+    return settings_beside_up(local_settings(command))
+
+
 @app.command()
 def setup(as_json: Json = False) -> None:
     """Make the work pool and its queues where they are missing. May be repeated; what is there stays as it is."""
     from app.services.prefect_service import PrefectService
 
-    out, settings = Output(as_json), local_settings("prefect setup")
+    out, settings = Output(as_json), _settings("prefect setup")
     with PrefectService(settings) as prefect:
         prefect.ensure_pool()
         health = prefect.health()
@@ -81,7 +89,7 @@ def sync(watch: Watch = False, as_json: Json = False) -> None:
     from app.services.trigger_service import TriggerService
 
     out = Output(as_json)
-    with opened(local_settings("prefect sync")) as at, PrefectService(at.settings) as prefect:
+    with opened(_settings("prefect sync")) as at, PrefectService(at.settings) as prefect:
         if watch:
             from app.runtime.loops import Loops
 
@@ -141,7 +149,7 @@ def migrate(
 
     out, chosen = Output(as_json), only or []
     with ExitStack() as stack:
-        at = stack.enter_context(opened(local_settings("prefect migrate"), migrated=not dry_run))
+        at = stack.enter_context(opened(_settings("prefect migrate"), migrated=not dry_run))
         if dry_run:
             at.database.require_current()
         service = MigrateService(at.database, at.settings, stack.enter_context(PrefectService(at.settings)))

@@ -104,7 +104,7 @@ def _show(out: Output, view: RunView) -> None:
             ("run", view.id),
             ("ingestion", view.ingestion),
             ("table", view.table),
-            ("trigger", view.trigger),
+            ("trigger", f"{view.trigger} ({view.trigger_id})" if view.trigger_id else view.trigger),
             ("state", state_of(view)),
             ("error", f"{view.error_code}: {view.error}" if view.error else ""),
             ("started", moment(view.started_at)),

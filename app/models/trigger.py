@@ -18,6 +18,8 @@ class Trigger(Base):
     __tablename__ = "triggers"
     __table_args__ = (
         Index("ix_triggers_ingestion_id_created_at", "ingestion_id", "created_at"),
+        Index("ix_triggers_flow_run_id", "flow_run_id"),
+        Index("ix_triggers_delivered_at", "delivered_at"),
         Index("ix_triggers_due", "due_at", sqlite_where=text(WAITING_SQL), postgresql_where=text(WAITING_SQL)),
     )
 
@@ -31,5 +33,5 @@ class Trigger(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)  # deliveries that were begun
     flow_run_id: Mapped[str | None] = mapped_column(String(255))  # in Prefect
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    run_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("runs.id"))
+    run_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("runs.id"))  # once that has begun
     error: Mapped[str | None] = mapped_column(Text)

@@ -21,9 +21,13 @@ _LOST = -signal.SIGKILL
 
 @dataclass(eq=False)
 class Child:
-    """One fork, as Prefect's process handle wants it. `returncode` is negative for a signal, None while it runs."""
+    """One fork, as Prefect's process handle wants it. `returncode` is negative for a signal, None while it runs.
+
+    `nursery` is the process that forks its parsers, 0 for none.
+    """
 
     pid: int
+    nursery: int = 0
     returncode: int | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -137,7 +141,7 @@ class Forkserver:
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         if "forked" in message:
-            child = self._children[message["pid"]] = Child(message["pid"])
+            child = self._children[message["pid"]] = Child(message["pid"], message["nursery"])
             answer = self._forked.pop(message["forked"])
             if not answer.done():
                 answer.set_result(child)

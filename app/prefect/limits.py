@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 
 from app.prefect.forkserver import Child, SessionScope
+from app.services.nursery_service import children_of, parsers_of
 
 _LOOK_SECONDS = 0.5
 _PAGE = os.sysconf("SC_PAGESIZE")
@@ -43,7 +44,7 @@ async def killed_at(limits: Limits, child: Child) -> str:
 def _passed(limits: Limits, child: Child, seconds_left: float) -> str:
     if seconds_left <= 0:
         return f"The run took longer than {limits.seconds:.0f} s and was killed."
-    used = resident_bytes(child.pid) if limits.memory else 0
+    used = used_bytes(child) if limits.memory else 0
     if used > limits.memory > 0:
         return (
             f"The run used {used:,} bytes of memory, more than WORKER_MEMORY_BYTES ({limits.memory:,}), and was killed."
@@ -51,11 +52,15 @@ def _passed(limits: Limits, child: Child, seconds_left: float) -> str:
     return ""
 
 
+def used_bytes(child: Child) -> int:
+    """Resident memory of a run, of all below it, and of its parsers in the nursery."""
+    return resident_bytes(child.pid) + sum(resident_bytes(one) for one in parsers_of(child.pid, child.nursery))
+
+
 def resident_bytes(pid: int) -> int:
     """Resident memory of a process and of all below it; 0 where the system does not tell by /proc."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        below = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     except (OSError, IndexError):
         return 0
-    return pages * _PAGE + sum(resident_bytes(int(child)) for child in below)
+    return pages * _PAGE + sum(resident_bytes(child) for child in children_of(pid))

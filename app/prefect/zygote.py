@@ -3,10 +3,11 @@
 `python -m app.prefect.zygote FD`: requests come as JSON lines on the socket FD, and so do the answers. It stays a
 single thread, holds no connection and opens no file of a run; each fork is a session of its own, with the environment
 that the request names. When the worker is gone, whatever the reason, the runs get a moment to end in order, and end.
+A second process, the nursery, is started beside it and forks the runs' parsers: those must know nothing of this one.
 
     → {"fork": KEY, "environment": {…}, "buried": null | [CODE, MESSAGE]}
     ← {"ready": true} | {"failed": TRACEBACK}     once, at the beginning
-    ← {"forked": KEY, "pid": PID}
+    ← {"forked": KEY, "pid": PID, "nursery": PID | 0}
     ← {"ended": PID, "code": CODE}                negative for a signal
 """
 
@@ -30,16 +31,30 @@ from typing import Any
 from uuid import UUID
 
 from app.garbage import collect_seldom
+from app.services.nursery_service import KeptNursery
 
 ENTRYPOINT = "app.prefect.flows.run_ingestion.run_ingestion_flow"
 PRELOADED = (
     "app.prefect.flows.run_ingestion",
     "prefect.engine",
     "prefect.flow_engine",
+    "prefect.task_engine",
     # what a run imports when it gets there
+    "anyio._backends._asyncio",
+    "app.catalog.datafile",
     "app.catalog.open",
+    "app.catalog.rejects",
+    "app.ingest.engines.embedded",
+    "app.ingest.formats.widest",
     "app.services.burial_service",
+    "encodings.ascii",
+    "encodings.idna",
     "obstore.store",
+    "prefect._internal.observers",
+    "prefect.concurrency._asyncio",
+    "prefect.concurrency._sync",
+    "prefect.utilities.visualization",
+    "rich._emoji_codes",
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
 )
@@ -65,6 +80,7 @@ class Zygote:
         self._selector = selectors.DefaultSelector()
         self._buffer = b""
         self._stopped = False
+        self._nursery = KeptNursery()
 
     def serve(self) -> Order | None:
         """Fork until the worker is gone. Answers the order in a child, None in the zygote."""
@@ -103,13 +119,14 @@ class Zygote:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             request: dict[str, Any] = json.loads(line)
+            nursery = self._nursery.tend()
             pid = os.fork()
             if pid == 0:
                 self._leave()
                 buried = request.get("buried")
                 return Order(dict(request["environment"]), tuple(buried) if buried else None)
             self.running.add(pid)
-            self.tell(forked=request["fork"], pid=pid)
+            self.tell(forked=request["fork"], pid=pid, nursery=nursery)
         return None
 
     def _reap(self) -> None:
@@ -130,6 +147,7 @@ class Zygote:
             while self.running and time.monotonic() < until:
                 self._reap()
                 time.sleep(0.05)
+        self._nursery.close()
 
     # --- in a child
 
@@ -153,6 +171,7 @@ def preload() -> None:
     collect_seldom()
     for name in PRELOADED:
         importlib.import_module(name)
+    importlib.import_module("app.prefect.certificates").share()
     # A fork would lose it, and wait for its locks for ever. (Those of OpenBLAS and jemalloc know of forks.)
     if threading.active_count() > 1:
         names = ", ".join(thread.name for thread in threading.enumerate())

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Boolean, Update, exists, func, literal_column, select, update
+from sqlalchemy import Boolean, ScalarSelect, Update, delete, exists, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from app.models import Run, Trigger
 from app.models.trigger import WAITING_SQL
 from app.repositories.statements import changed_rows
+from app.values import RunState
 from app.values import Trigger as TriggerKind
 
 _WAITING = literal_column(WAITING_SQL, Boolean)
@@ -64,7 +65,23 @@ def _claimed(session: Session, statement: Update, until: datetime) -> Sequence[T
 def delivered(session: Session, trigger_id: UUID, flow_run_id: str | None, now: datetime, note: str | None) -> None:
     """Done with: it became that flow run, or `note` says why it became none."""
     statement = update(Trigger).where(Trigger.id == trigger_id, _WAITING)
-    changed_rows(session, statement.values(delivered_at=now, flow_run_id=flow_run_id, error=note))
+    became = {"flow_run_id": flow_run_id, "run_id": _run_of(flow_run_id)}
+    changed_rows(session, statement.values(delivered_at=now, error=note, **became))
+
+
+def begun(session: Session, flow_run_id: str, run_id: UUID) -> None:
+    """The flow run has begun that run: so those that became the flow run did. (One may be told so only later.)"""
+    changed_rows(session, update(Trigger).where(Trigger.flow_run_id == flow_run_id).values(run_id=run_id))
+
+
+def first_of(session: Session, flow_run_id: str) -> Trigger | None:
+    """The wish that became the flow run; of several that it meets, the one it was started for."""
+    query = select(Trigger).where(Trigger.flow_run_id == flow_run_id)
+    return session.scalars(query.order_by(Trigger.error.is_not(None), Trigger.created_at.desc()).limit(1)).first()
+
+
+def _run_of(flow_run_id: str | None) -> ScalarSelect[UUID]:
+    return select(Run.id).where(Run.external_key == flow_run_id).scalar_subquery()
 
 
 def failed(session: Session, trigger_id: UUID, due_at: datetime, error: str) -> None:
@@ -82,7 +99,8 @@ def supersede(session: Session, trigger: Trigger, flow_run_id: str, now: datetim
         _WAITING,
     )
     note = f"Superseded by {trigger.id}."
-    return changed_rows(session, older.values(delivered_at=now, flow_run_id=flow_run_id, error=note))
+    became = {"flow_run_id": flow_run_id, "run_id": _run_of(flow_run_id)}
+    return changed_rows(session, older.values(delivered_at=now, error=note, **became))
 
 
 def on_its_way(session: Session, ingestion_id: UUID, since: datetime) -> bool:
@@ -99,6 +117,22 @@ def retries_without_a_run(session: Session, ingestion_id: UUID) -> int:
     query = select(func.count()).select_from(Trigger)
     mine = query.where(Trigger.ingestion_id == ingestion_id, Trigger.kind == TriggerKind.RETRY.value)
     return int(session.scalar(mine if last is None else mine.where(Trigger.created_at > last)) or 0)
+
+
+def prune(session: Session, before: datetime, limit: int) -> int:
+    """Forget those that were done with before then, the oldest first; answers how many.
+
+    Never one that waits, nor one whose run goes on.
+    """
+    goes_on = exists().where(Run.external_key == Trigger.flow_run_id, Run.state == RunState.RUNNING)
+    done = (
+        select(Trigger.id)
+        .where(Trigger.delivered_at < before, ~goes_on)
+        .order_by(Trigger.delivered_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return changed_rows(session, delete(Trigger).where(Trigger.id.in_(done.scalar_subquery())))
 
 
 def waiting_count(session: Session) -> int:

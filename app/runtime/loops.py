@@ -41,8 +41,9 @@ class Loops:
     def __init__(self, database: Database, settings: Settings, prefect: PrefectService) -> None:
         triggers = TriggerService(database, settings, prefect)
         self._queues = QueueService(database, settings, triggers)
+        self._reconciler = ReconcileService(database, settings, prefect)
         self.loops = (
-            Loop("reconcile", settings.reconcile_seconds, ReconcileService(database, settings, prefect).run_pass),
+            Loop("reconcile", settings.reconcile_seconds, self._reconcile),
             Loop("deliver", _DELIVERY_SECONDS, triggers.deliver_due),
             Loop("queues", _QUEUE_SECONDS, self._queues.run_pass),
             Loop("poll", _POLL_SECONDS, ArrivalService(database, settings, triggers).run_pass),
@@ -64,6 +65,11 @@ class Loops:
             if thread.ident is not None:
                 thread.join(_STOP_SECONDS)
         self._queues.close()
+
+    def _reconcile(self) -> None:
+        report = self._reconciler.run_pass()
+        if report.unavailable:
+            log.warning("the pass ended early", error=report.unavailable)
 
     def _run(self, loop: Loop) -> None:
         told = ""

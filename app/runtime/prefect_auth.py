@@ -23,13 +23,27 @@ def auth_string(settings: Settings) -> str:
     A file that others can read, or that is damaged, is written anew: nothing rests on the password staying the same.
     Raises InvalidInput when it cannot be written. Call it for a home that is locked.
     """
-    text = settings.prefect_api_auth_string.get_secret_value() or _kept(settings.home / FILE)
-    for secret in (text, text.partition(":")[2], base64.b64encode(text.encode()).decode()):
-        register_secret(secret)
+    path = settings.home / FILE
+    return _hidden(settings.prefect_api_auth_string.get_secret_value() or _read(path) or _made(path))
+
+
+def auth_string_of(settings: Settings) -> str:
+    """The same, for who has not locked the home: nothing is written. Empty when there is none that can be used.
+
+    Raises InvalidInput when the file cannot be read.
+    """
+    return _hidden(settings.prefect_api_auth_string.get_secret_value() or _read(settings.home / FILE))
+
+
+def _hidden(text: str) -> str:
+    if text:
+        for secret in (text, text.partition(":")[2], base64.b64encode(text.encode()).decode()):
+            register_secret(secret)
     return text
 
 
-def _kept(path: Path) -> str:
+def _read(path: Path) -> str:
+    """What it holds; empty for a file that others can read, that is damaged, or that is not there."""
     try:
         with path.open(encoding="ascii") as file:
             mode, text = os.fstat(file.fileno()).st_mode, file.read().strip()
@@ -39,7 +53,7 @@ def _kept(path: Path) -> str:
         pass
     except OSError as error:
         raise _unusable(path, error) from error
-    return _made(path)
+    return ""
 
 
 def _made(path: Path) -> str:

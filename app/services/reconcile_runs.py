@@ -21,7 +21,7 @@ from app.services.prefect_deployments import Slots
 from app.services.prefect_runs import FlowRunView
 from app.services.prefect_service import PrefectService
 from app.services.reconcile_report import EndedRun, ReconcileReport
-from app.services.run_records import ABANDONED, INTERRUPTED, KILLED
+from app.services.run_records import ABANDONED, CANCELLED, INTERRUPTED, KILLED
 from app.values import RunState
 
 _TELLS_SECONDS = 60.0  # a flow needs them after its run has ended: artifacts, its own state
@@ -155,7 +155,8 @@ def judge(run: FlowRunView, ours: RunFacts | None, now: datetime, settings: Sett
 
 def _after_the_end(run: FlowRunView, ours: RunFacts, now: datetime) -> Verdict | None:
     """The run has ended in the database; its flow may be about to say so."""
-    if ours.error_code != ABANDONED and now - (ours.finished_at or now) < timedelta(seconds=_TELLS_SECONDS):
+    telling = now - (ours.finished_at or now) < timedelta(seconds=_TELLS_SECONDS)
+    if telling and ours.error_code not in {ABANDONED, CANCELLED}:
         return None
     why = f"Its run ended {ours.state} in the database, and its process did not say so."
     # Prefect knows of whom it was told to cancel: what ended by a signal otherwise was cut off.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from app.values import Trigger
 log = get_logger(__name__)
 _MOST = 1000  # deployments made, changed or removed in one pass
 _RERUNS = 500  # in one pass
+_FORGOTTEN = 10_000  # triggers, in one pass
 _FIRST_LOOK = timedelta(hours=24)  # back, for runs that were cancelled while nobody reconciled
 _OVERLAP = timedelta(minutes=2)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=20), timedelta(hours=1)
@@ -46,13 +48,13 @@ class ReconcileService:
         At most `most` deployments are made, changed or removed; `left` says how many wait for the next pass.
         """
         report = ReconcileReport()
-        report.abandoned = self.takeovers.run_pass()
+        report.abandoned = self.takeovers.run_pass(_Cancelled(self.prefect))
         try:
             self._with_prefect(report, most)
         except PrefectError as error:
             report.unavailable = str(error)
-            log.warning("the pass ended early", error=str(error))
         report.reruns = self._rerun()
+        self._forget_triggers()
         return report
 
     def _with_prefect(self, report: ReconcileReport, most: int) -> None:
@@ -73,6 +75,13 @@ class ReconcileService:
             wanting = prefect_sync.wanting_rerun(session, _RERUNS)
         return [ingestion_id for ingestion_id in wanting if self._trigger(ingestion_id)]
 
+    def _forget_triggers(self) -> None:
+        before = self.clock.now() - timedelta(seconds=self.settings.trigger_keep_seconds)
+        with self.database.session_scope() as session:
+            forgotten = triggers.prune(session, before, _FORGOTTEN)
+        if forgotten:
+            log.info("old triggers were forgotten", triggers=forgotten)
+
     def _trigger(self, ingestion_id: UUID) -> bool:
         now = self.clock.now()
         with self.database.session_scope() as session:
@@ -91,6 +100,30 @@ class ReconcileService:
             )
             triggers.add(session, made)
         return True
+
+
+class _Cancelled:
+    """Whether a person has cancelled a flow run, as far as Prefect can tell now; of one pass."""
+
+    def __init__(self, prefect: PrefectService) -> None:
+        self._prefect = prefect
+        self._down = False
+
+    def __call__(self, key: str) -> bool:
+        if self._down or not _is_id(key):
+            return False
+        try:
+            run = self._prefect.flow_run(UUID(key))
+        except PrefectError:
+            self._down = True  # the rest of the pass says so
+            return False
+        return run is not None and run.state in {"CANCELLING", "CANCELLED"} and not run.lost_to_collision
+
+
+def _is_id(key: str) -> bool:
+    with suppress(ValueError):
+        return bool(UUID(key))
+    return False
 
 
 def _pause(tried: int) -> timedelta:

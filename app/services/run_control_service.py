@@ -13,7 +13,7 @@ from app.log import get_logger
 from app.models import DEFAULT_TENANT, Run
 from app.repositories import leases, runs
 from app.repositories.leases import Holder
-from app.services import metrics, rerun_service
+from app.services import metrics, rerun_service, run_records
 from app.services.follower import Follower
 from app.values import RunState
 
@@ -76,7 +76,7 @@ class RunControlService:
             # Read after the lease is ours: a run that was just finishing has finished, or never will.
             run = self._running(session, run_id)
             run.state, run.finished_at = RunState.CANCELLED.value, self.clock.now()
-            run.error_code, run.error = "cancelled", _BY_HAND
+            run.error_code, run.error = run_records.CANCELLED, _BY_HAND
             run.metrics = metrics.of_run(session, run)
             rerun_service.settle(session, run, self.clock.now())
         log.warning("a run was cancelled by taking its lease", cancelled_run_id=run_id)

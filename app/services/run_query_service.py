@@ -67,6 +67,7 @@ class RunLine:
 @dataclass(frozen=True, slots=True)
 class RunDetail:
     run: RunLine
+    trigger_id: UUID | None
     batch_count: int
     batches: tuple[BatchView, ...]
     not_loaded: tuple[NotLoaded, ...]
@@ -109,7 +110,7 @@ class RunQueryService:
             line = self._line(session, found)
             progress = self._progress(session, found.run) if found.run.state == RunState.RUNNING else None
         view = RunViewService(self.database, self.tenant_id).show(str(run_id))
-        return RunDetail(line, view.batch_count, view.batches, view.not_loaded, progress)
+        return RunDetail(line, view.trigger_id, view.batch_count, view.batches, view.not_loaded, progress)
 
     def _line(self, session: Session, named: NamedRun) -> RunLine:
         run = named.run

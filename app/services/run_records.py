@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from app.database import Session
 from app.errors import AutoloaderError, Conflict, Interrupted
 from app.models import Run
-from app.repositories import ingestions, leases, runs
+from app.repositories import ingestions, leases, runs, triggers
 from app.services import metrics, rerun_service
 from app.services.context import IngestionInfo, Stops
 from app.values import RunState, Trigger
@@ -18,6 +18,7 @@ INTERRUPTED = Interrupted.code
 ABANDONED = "abandoned"
 KILLED = "killed"  # its process did not end by itself, and its worker saw it
 TIMEOUT = "timeout"
+CANCELLED = "cancelled"  # by a person, and ended by another process than its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Ending:
 
     @property
     def state(self) -> RunState:
-        return RunState.CANCELLED if self.code == INTERRUPTED else RunState.FAILED
+        return RunState.CANCELLED if self.code in {INTERRUPTED, CANCELLED} else RunState.FAILED
 
 
 def ending_of(error: BaseException, stops: Stops) -> Ending:
@@ -103,7 +104,7 @@ def begin(session: Session, start: Start, epoch: int) -> UUID:
     if row is not None and start.trigger is not Trigger.DECISION:
         row.rerun_wanted = False
     if known is None:
-        runs.add(session, _new(start, RunState.RUNNING, epoch))
+        _store(session, _new(start, RunState.RUNNING, epoch))
         return run_id
     known.state, known.lease_epoch, known.finished_at = RunState.RUNNING.value, epoch, None
     known.error_code = known.error = None
@@ -128,7 +129,14 @@ def refuse(session: Session, start: Start, ending: Ending) -> None:
         return
     run = _new(start, RunState.FAILED, None)
     run.finished_at, run.error_code, run.error = start.now, ending.code, ending.message
+    _store(session, run)
+
+
+def _store(session: Session, run: Run) -> None:
+    """And tell the wish that became it."""
     runs.add(session, run)
+    if run.external_key is not None:
+        triggers.begun(session, run.external_key, run.id)
 
 
 def _new(start: Start, state: RunState, epoch: int | None) -> Run:

@@ -11,7 +11,7 @@ from uuid import UUID
 from app.database import Database, Session
 from app.errors import InvalidInput, NotFound
 from app.models import DEFAULT_TENANT, Batch, ProcessedFile, Run
-from app.repositories import batches, file_views, ingestions, runs
+from app.repositories import batches, file_views, ingestions, runs, triggers
 from app.services import lease_service
 from app.values import FileState, RunState
 
@@ -65,7 +65,8 @@ class BatchView:
 class RunView:
     """A run as stored; `alive` when it is RUNNING and its lease is held.
 
-    `show` alone fills the last three: `batches` are the first of `batch_count` that it ended.
+    `trigger_id` is the stored wish that it was started for, if any.
+    `show` alone fills the last four: `batches` are the first of `batch_count` that it ended.
     """
 
     id: UUID
@@ -79,6 +80,7 @@ class RunView:
     error: str | None
     metrics: dict[str, Any]
     alive: bool = False
+    trigger_id: UUID | None = None
     batch_count: int = 0
     batches: tuple[BatchView, ...] = field(default=())
     not_loaded: tuple[NotLoaded, ...] = field(default=())
@@ -112,6 +114,7 @@ class RunViewService:
             row = self._find(session, run)
             return replace(
                 _view(session, row),
+                trigger_id=_trigger_of(session, row),
                 batch_count=batches.totals_of(session, row.id).ended,
                 batches=tuple(_batch(batch) for batch in batches.ended_by(session, row.id, most_batches)),
                 not_loaded=_not_loaded(session, row, most_files),
@@ -153,6 +156,11 @@ class RunViewService:
         if len(found) > 1:
             raise InvalidInput(f"{len(found)} runs begin with {text!r}.", hint="Give more of the id.")
         return runs.by_id(session, found[0]) if found else None
+
+
+def _trigger_of(session: Session, run: Run) -> UUID | None:
+    found = triggers.first_of(session, run.external_key) if run.external_key is not None else None
+    return found.id if found is not None else None
 
 
 def _view(session: Session, run: Run) -> RunView:

@@ -202,9 +202,12 @@ class SteeringService:
                 raise NotFound(
                     f"There is no trigger {trigger_id}.", hint="POST /v1/ingestions/{id}/run answers its id."
                 )
-            run = runs.by_key(session, row.flow_run_id) if row.flow_run_id is not None else None
+            run_id = row.run_id
+            if run_id is None and row.flow_run_id is not None:  # it began as the wish was marked as delivered
+                run = runs.by_key(session, row.flow_run_id)
+                run_id = run.id if run is not None else None
         state = message = None
-        if row.flow_run_id is not None and run is None and _is_late(row.delivered_at):
+        if row.flow_run_id is not None and run_id is None and _is_late(row.delivered_at):
             state, message = self.follower.state(row.flow_run_id)
         return TriggerView(
             id=row.id,
@@ -216,7 +219,7 @@ class SteeringService:
             flow_run_id=row.flow_run_id,
             flow_state=state,
             flow_message=message,
-            run_id=run.id if run is not None else None,
+            run_id=run_id,
             attempts=row.attempts,
             error=row.error,
         )

@@ -151,11 +151,22 @@ class RunOut(View):
 
     model_config = ConfigDict(
         json_schema_extra=examples(
-            {"run": _RUN, "progress": _PROGRESS, "batch_count": 0, "batches": [], "not_loaded": []}
+            {
+                "run": _RUN,
+                "trigger_id": None,
+                "progress": _PROGRESS,
+                "batch_count": 0,
+                "batches": [],
+                "not_loaded": [],
+            }
         )
     )
 
     run: RunSummaryOut
+    trigger_id: UUID | None = Field(
+        description="The wish that it was started for: GET /v1/triggers/{id}. Null when a schedule or a command on the"
+        " ledger's machine started it, and when the wish is forgotten (`TRIGGER_KEEP_SECONDS`)."
+    )
     progress: RunProgressOut | None = Field(description="Null when the run has ended.")
     batch_count: int = Field(description="How many batches the run ended.")
     batches: tuple[BatchOut, ...] = Field(description="The first 100 of them.")

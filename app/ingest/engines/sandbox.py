@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Self
 
 from app.errors import InvalidInput, ParserDied, SourceUnavailable
-from app.ingest.engines import parse_wire
-from app.ingest.engines.sandbox_process import ChildProcess, OutOfMemory
+from app.ingest.engines import parse_wire, parser_start
+from app.ingest.engines.parser_start import Starter
+from app.ingest.engines.sandbox_process import ChildProcess, NurseryLost, OutOfMemory
 from app.ingest.formats.contract import InferRequest, InferResult, ParseLimits, ParseRequest, ParseResult
 
 OnProgress = Callable[[int], None]
@@ -34,9 +35,10 @@ _BUSY_FACTOR = 8  # a child is replaced after this many timeouts' worth of work
 class Sandbox:
     """One parsing child at a time. Not for use by several threads at once; `close` it, or use it in `with`."""
 
-    def __init__(self, limits: ParseLimits, *, timeout_seconds: float) -> None:
+    def __init__(self, limits: ParseLimits, *, timeout_seconds: float, start: Starter = parser_start.start) -> None:
         self._limits = limits
         self._timeout = timeout_seconds
+        self._start = start
         self._child: ChildProcess | None = None
         self._busy = 0.0
 
@@ -74,10 +76,15 @@ class Sandbox:
 
     def _ask(self, request: ParseRequest | InferRequest, on_progress: OnProgress | None) -> parse_wire.Message:
         """The answer. What had too little memory is tried once more with one thread: each thread takes its own, and
-        a table of many columns on a machine of many cores is no reason to blame a file.
+        a table of many columns on a machine of many cores is no reason to blame a file. What ended with the nursery
+        is asked again of a child that has none.
         """
         try:
             return self._ask_once(request, on_progress)
+        except NurseryLost:
+            again = replace(request, output_dir=str(Path(request.output_dir) / "again"))
+            self._start = parser_start.start_anew
+            return self._ask(again, on_progress)
         except OutOfMemory:
             folder = str(Path(request.output_dir) / "one-thread")
             alone = replace(request, output_dir=folder, limits=replace(request.limits, threads=1))
@@ -105,6 +112,7 @@ class Sandbox:
                 memory_bytes=self._memory_ceiling,
                 file_bytes=self._limits.max_output_bytes,
                 cpu_seconds=int(self._timeout * (_BUSY_FACTOR + 1) * 64),
+                start=self._start,
             )
         return self._child
 

@@ -6,22 +6,16 @@ import contextlib
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import threading
 from collections import deque
 from pathlib import Path
 from typing import IO, cast
 
-import app
 from app.errors import ParserDied
+from app.ingest.engines.parser_start import UNKNOWN_END, Starter
 
 _LAST_WORDS = 16 * 1024
 _READ = 256 * 1024
-# glibc gives each chunk of a file back to the system when it is done with it, which then clears pages for the next one:
-# a twentieth of a load. So it keeps some; elsewhere nobody reads these names.
-_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(64 * 1024**2), "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2)}
-_NO_POOL = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's linear algebra is not used: its threads only cost 0.1 s at the start
 _DATA_SLACK = 2 * 1024**3  # address space that allocators reserve and do not use
 
 
@@ -29,10 +23,14 @@ class OutOfMemory(ParserDied):
     """The child had too little memory, or the system killed it, which mostly means the same."""
 
 
+class NurseryLost(ParserDied):
+    """The child has ended with the nursery that forked it: no file is to blame."""
+
+
 class ChildProcess:
     """A running parsing child in a session of its own. Raises ParserDied when it ends without an answer."""
 
-    def __init__(self, *, memory_bytes: int, file_bytes: int, cpu_seconds: int) -> None:
+    def __init__(self, *, memory_bytes: int, file_bytes: int, cpu_seconds: int, start: Starter) -> None:
         arguments = [
             "--memory",
             str(memory_bytes + _DATA_SLACK),
@@ -41,20 +39,7 @@ class ChildProcess:
             "--cpu",
             str(cpu_seconds),
         ]
-        if threading.current_thread() is threading.main_thread():
-            # The kernel's signal comes when the *thread* that started the child ends; only the main thread's life
-            # is the process's. The end of standard input, which the child watches anyway, covers the other cases.
-            arguments += ["--parent", str(os.getpid())]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "app.ingest.engines.parse_child", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(),
-            cwd="/",
-            start_new_session=True,
-            close_fds=True,
-        )
+        self._process = start(arguments)
         self._received = bytearray()
         self._said: deque[bytes] = deque()
         self._selector = selectors.DefaultSelector()
@@ -132,11 +117,13 @@ class ChildProcess:
     def _dead(self) -> ParserDied:
         code = self._process.wait()
         self._listener.join(timeout=5)
-        kind = OutOfMemory if code == -signal.SIGKILL else ParserDied
+        kind = {-signal.SIGKILL: OutOfMemory, UNKNOWN_END: NurseryLost}.get(code, ParserDied)
         return kind(f"The parser died: {_cause(code)}.", hint=self.last_words())
 
 
 def _cause(code: int) -> str:
+    if code == UNKNOWN_END:
+        return "the process that had started it died"
     if code >= 0:
         return f"it ended with code {code}"
     name = signal.Signals(-code).name
@@ -145,10 +132,3 @@ def _cause(code: int) -> str:
     if name == "SIGKILL":
         return "it was killed (SIGKILL), by somebody or by the system for lack of memory"
     return f"it crashed ({name})"
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of ours but where the code is, and how to allocate."""
-    root = str(Path(app.__file__).resolve().parent.parent)
-    python = {"PYTHONPATH": root, "PYTHONSAFEPATH": "1"}
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC", **python, **_ALLOCATOR, **_NO_POOL}

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from app.cli import completion
+from app.cli.ingestions import runs_when
 from app.config import get_settings
 from app.database import Database
 from app.ingest.ports import SilentProgress
@@ -30,8 +31,28 @@ def test_the_list_shows_files_by_state_and_the_last_run(cli, loaded):
 
     assert (one["name"], one["table_name"], one["state"]) == ("shop.orders", "local.shop.orders", "active")
     assert (one["files"], one["last_run_state"]) == ({"SUCCESS": 1}, "SUCCESS")
-    assert lines[0].split() == ["name", "table", "state", "loaded", "waiting", "left", "out", "last", "run", "source"]
+    head = ["name", "table", "state", "schedule", "loaded", "waiting", "left", "out", "last", "run", "source"]
+    assert lines[0].split() == head
+    assert lines[1].split()[:4] == ["shop.orders", "local.shop.orders", "active", "–"]
     assert lines[1].endswith(str(loaded))
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({}, "–"),
+        ({"schedule": None, "arrival": None}, "–"),
+        ({"schedule": {"cron": "*/15 * * * *", "timezone": "UTC"}}, "*/15 * * * *"),
+        ({"schedule": {"interval_seconds": 300}}, "every 5 min"),
+        ({"schedule": {"interval_seconds": 7200}}, "every 2 h"),
+        ({"schedule": {"interval_seconds": 86400}}, "every 1 d"),
+        ({"schedule": {"interval_seconds": 90}}, "every 90 s"),
+        ({"schedule": {"rrule": "FREQ=DAILY"}, "arrival": {"poll_seconds": 10}}, "FREQ=DAILY, on arrival"),
+        ({"arrival": {"quiet_seconds": 5.0}}, "–"),
+    ],
+)
+def test_the_list_tells_in_a_few_words_when_an_ingestion_runs_by_itself(config, told):
+    assert runs_when(config) == told
 
 
 def test_one_is_shown_with_the_evidence_of_its_schema(cli, loaded):

@@ -110,6 +110,16 @@ def test_where_prefect_is_away_it_says_so(cli, ingestions, monkeypatch):
     assert "PREFECT_API_URL" in refused.err
 
 
+def test_a_pass_without_a_server_says_so_once(cli, ingestions, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    get_settings.cache_clear()
+
+    ran = cli("prefect", "sync")
+
+    assert ran.code == 1
+    assert (ran.out + ran.err).count("The Prefect server does not answer at http://127.0.0.1:9/api") == 1
+
+
 @pytest.mark.parametrize("config", ['{"sorce": {}}', "{no json", '["no", "object"]'])
 def test_a_configuration_that_cannot_be_read_is_mended_as_its_line_says_and_hides_no_other(cli, ingestions, config):
     mended = get_settings().home / "mended.yaml"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 
 import anyio
+import pytest
 
+from app.ingest.engines.nursery_client import Nursery
 from app.prefect.forkserver import Child
-from app.prefect.limits import Limits, killed_at, resident_bytes
+from app.prefect.limits import Limits, killed_at, resident_bytes, used_bytes
 
 MIB = 1024 * 1024
 SLEEPING = "import time; time.sleep(60)"
@@ -47,6 +51,23 @@ def test_the_memory_of_what_a_run_has_started_counts_too():
 
     assert why.endswith(f"more than WORKER_MEMORY_BYTES ({100 * MIB:,}), and was killed.")
     assert code == -9
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no nursery")
+def test_the_memory_of_a_runs_parser_counts_though_the_nursery_has_forked_it():
+    with Nursery() as nursery:
+        run = Child(os.getpid(), nursery.pid or 0)
+        other = Child(2**22 + 1, nursery.pid or 0)
+        before = used_bytes(run)
+        parser = nursery.start([])
+        after = used_bytes(run), used_bytes(other)
+        os.kill(parser.pid, signal.SIGKILL)
+        assert parser.wait() == -signal.SIGKILL
+        for stream in (parser.stdin, parser.stdout, parser.stderr):
+            stream.close()
+
+    assert after[0] > before + 20 * MIB
+    assert after[1] == 0
 
 
 def test_a_process_that_is_gone_uses_no_memory():

@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import LeaseLost
 from app.models import Run
-from app.repositories import leases, runs, triggers
+from app.repositories import leases, prefect_sync, runs, triggers
 from app.repositories.leases import Holder
 from app.repositories.run_liveness import RunFacts
 from app.services import lease_service, steering_service
@@ -100,6 +100,33 @@ def test_a_run_whose_process_is_surely_gone_is_ended_and_another_one_wanted(prod
     assert report.reruns == [ingestion_id]
     assert [(one.kind, one.payload) for one in product.stored(ingestion_id)] == [("retry", {"reason": "rerun"})]
     assert product.reconciler.run_pass().quiet
+
+
+@pytest.mark.parametrize("known", ["CANCELLING", "CANCELLED"])
+def test_a_run_that_a_person_cancelled_and_whose_machine_died_ends_cancelled_and_wants_no_other(
+    product, ingestion_id, known
+):
+    flow_run_id = pending(product, ingestion_id)
+    run_id = running(product, ingestion_id, gone(), key=str(flow_run_id))
+    with product.database.session_scope() as session:
+        prefect_sync.want_rerun(session, ingestion_id, product.clock.now())  # met it before it was cancelled
+    set_state(product, flow_run_id, known)
+
+    report = product.reconciler.run_pass()
+
+    assert (report.abandoned, state(product, ingestion_id)) == ([run_id], [("CANCELLED", "cancelled")])
+    assert (report.reruns, product.stored(ingestion_id)) == ([], [])
+    assert product.flow_runs(ingestion_id) == [("CANCELLED", "manual")]
+    assert product.reconciler.run_pass().quiet
+
+
+def test_with_prefect_down_a_run_that_died_is_ended_all_the_same_and_made_up_for(product, down, ingestion_id):
+    run_id = running(product, ingestion_id, gone(), key=str(uuid4()))
+
+    report = down.reconciler.run_pass()
+
+    assert (report.abandoned, report.reruns) == ([run_id], [ingestion_id])
+    assert state(product, ingestion_id) == [("FAILED", "abandoned")]
 
 
 def test_a_run_that_is_alive_is_left_alone_here_and_elsewhere(product):

@@ -5,13 +5,20 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
 from app.errors import NotFound, PrefectUnavailable
+from app.models import Trigger as TriggerRow
+from app.repositories import leases, runs, triggers
+from app.services import lease_service, run_records
 from app.services.prefect_service import PrefectService
+from app.services.run_view_service import RunViewService
 from app.services.trigger_service import TriggerService
-from app.values import Trigger
+from app.values import RunState, Trigger
 
 
 def seconds(count: float) -> timedelta:
@@ -176,3 +183,94 @@ def test_a_lost_answer_is_asked_for_again_and_is_the_same_run(product, ingestion
 
     assert product.triggers.deliver(trigger_id) is not None
     assert len(product.flow_runs(ingestion_id)) == 1
+
+
+# --- the run that it became --------------------------------------------------------------------------
+
+
+def begun(product, ingestion_id, flow_run_id, state=RunState.RUNNING):
+    """The run of a flow run, as its first task stores it."""
+    with product.database.session_scope() as session:
+        shape = product.row(ingestion_id)
+        info = SimpleNamespace(id=ingestion_id, tenant_id=shape.tenant_id)
+        start = run_records.Start(uuid4(), info, Trigger.MANUAL, str(flow_run_id), product.clock.now())
+        run_id = run_records.begin(session, start, 1)
+        runs.by_id(session, run_id).state = state.value
+    return run_id
+
+
+def test_a_wish_and_its_run_know_each_other(product, ingestion_id):
+    product.triggers.request(ingestion_id, Trigger.ARRIVAL, {"objects": ["a"]})
+    product.clock.ahead += seconds(1)
+    with product.database.session_scope() as session:  # tried before: the next one does not join it
+        session.execute(update(TriggerRow).values(attempts=1))
+    later = product.triggers.request(ingestion_id, Trigger.ARRIVAL, {"objects": ["b"]})
+    product.triggers.deliver_due()
+    superseded, delivered = product.stored(ingestion_id)
+    assert (superseded.run_id, delivered.run_id) == (None, None)
+
+    run_id = begun(product, ingestion_id, delivered.flow_run_id)
+
+    assert [one.run_id for one in product.stored(ingestion_id)] == [run_id, run_id]
+    assert RunViewService(product.database).show(str(run_id)).trigger_id == later
+
+
+def test_a_wish_whose_run_begins_before_it_is_marked_as_delivered_knows_it_too(product, ingestion_id, monkeypatch):
+    trigger = product.prefect.trigger
+    begins = []
+
+    def at_once(*given):
+        flow_run_id = trigger(*given)
+        begins.append(begun(product, ingestion_id, flow_run_id))
+        return flow_run_id
+
+    monkeypatch.setattr(product.prefect, "trigger", at_once)
+    product.triggers.request(ingestion_id, Trigger.MANUAL, {})
+    product.triggers.deliver_due()
+
+    assert [one.run_id for one in product.stored(ingestion_id)] == begins
+
+
+# --- forgotten ---------------------------------------------------------------------------------------
+
+
+def test_wishes_that_are_done_with_are_forgotten_when_their_time_is_over_and_no_others(product, down, ingestion_id):
+    ended, goes_on = (product.triggers.request(ingestion_id, Trigger.MANUAL, {}) for _ in range(2))
+    for wish, became in ((ended, RunState.SUCCESS), (goes_on, RunState.RUNNING)):
+        begun(product, ingestion_id, product.triggers.deliver(wish), became)
+    waits = product.triggers.request(ingestion_id, Trigger.MANUAL, {})
+    reconciler = down.new_reconciler()  # it needs no Prefect for this
+
+    with product.database.session_scope() as session:  # it is alive: this process has its lease
+        leases.create(session, ingestion_id)
+        here = lease_service._this_process()
+        leases.take(session, leases.read(session, ingestion_id), here, uuid4(), 600.0)
+
+    down.clock.ahead += seconds(product.settings.trigger_keep_seconds - 600)
+    reconciler.run_pass()
+    assert {one.id for one in product.stored(ingestion_id)} >= {ended, goes_on, waits}
+
+    down.clock.ahead += seconds(1200)
+    barrier = threading.Barrier(2)
+
+    def forget():
+        barrier.wait()
+        down.new_reconciler().run_pass()
+
+    with ThreadPoolExecutor(2) as pool:
+        for one in [pool.submit(forget) for _ in range(2)]:
+            one.result()
+    kept = {one.id for one in product.stored(ingestion_id)}
+    assert ended not in kept
+    assert kept >= {goes_on, waits}
+
+
+def test_a_pass_forgets_the_oldest_first_and_no_more_than_it_may(product, ingestion_id):
+    wishes = [product.triggers.request(ingestion_id, Trigger.MANUAL, {}) for _ in range(5)]
+    with product.database.session_scope() as session:
+        for number, wish in enumerate(wishes):
+            triggers.delivered(session, wish, None, product.clock.now() - seconds(100 - number), "a test")
+
+        assert triggers.prune(session, product.clock.now() - seconds(97.5), 2) == 2
+        assert triggers.prune(session, product.clock.now() - seconds(97.5), 2) == 1
+    assert [one.id for one in product.stored(ingestion_id)] == wishes[3:]

@@ -15,6 +15,8 @@ import psutil
 import pytest
 
 from app.errors import InvalidInput, ParserDied
+from app.ingest.engines.nursery_client import Nursery
+from app.ingest.engines.parser_start import start_anew
 from app.ingest.engines.sandbox import Sandbox, _folder_bytes
 from tests.functional.ingest.parsing import LIMITS, MIB, parse, request
 
@@ -37,13 +39,25 @@ def endless(tmp_path):
     return path
 
 
+@pytest.fixture(scope="module")
+def nursery():
+    with Nursery() as made:
+        yield made
+
+
+@pytest.fixture(params=["anew", "nursery"])
+def start(request, nursery):
+    """The two ways to a parsing child: whatever happens to it is the same."""
+    return start_anew if request.param == "anew" else nursery.start
+
+
 @pytest.fixture
-def own():
+def own(start):
     """Makes sandboxes that end with the test."""
     made = []
 
     def make(timeout_seconds=60.0, **limits):
-        made.append(Sandbox(replace(LIMITS, **limits), timeout_seconds=timeout_seconds))
+        made.append(Sandbox(replace(LIMITS, **limits), timeout_seconds=timeout_seconds, start=start))
         return made[-1]
 
     yield make
@@ -219,11 +233,14 @@ PARENT = """
 import sys, threading
 from pathlib import Path
 from tests.functional.ingest.parsing import LIMITS, request
-from app.ingest.engines import parse_child
-from app.ingest.engines.sandbox import Sandbox, _result
+from app.ingest.engines.nursery_client import Nursery
+from app.ingest.engines.parser_start import start_anew
+from app.ingest.engines.nursery_client import Nursery
+from app.ingest.engines.parser_start import start_anew
+from app.ingest.engines.sandbox import Sandbox
 
 def run():
-    sandbox = Sandbox(LIMITS, timeout_seconds=600)
+    sandbox = Sandbox(LIMITS, timeout_seconds=600, start=Nursery().start if sys.argv[4] == "nursery" else start_anew)
     path, folder = Path(sys.argv[1]), Path(sys.argv[2])
     told = []
     def tell(size):
@@ -242,10 +259,11 @@ else:
 """
 
 
+@pytest.mark.parametrize("way", ["anew", "nursery"])
 @pytest.mark.parametrize("where", ["main", "thread"])
-def test_the_child_dies_with_its_parent(endless, tmp_path, where):
+def test_the_child_dies_with_its_parent(endless, tmp_path, where, way):
     root = Path(__file__).parents[4]
-    command = [sys.executable, "-c", PARENT, str(endless), str(tmp_path), where]
+    command = [sys.executable, "-c", PARENT, str(endless), str(tmp_path), where, way]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as parent:
         child = int(parent.stdout.readline())
         assert psutil.pid_exists(child)
