@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,21 @@ TYPES = {
     "paid": "BOOLEAN",
     "note": "STRING",
 }
-_SCHEMA = ", ".join(f"{name} {kind}" for name, kind in TYPES.items())
+PARQUET_TYPES = {**TYPES, "at": "STRING"}  # as the files have it
 _SETTINGS = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.sql.files.openCostInBytes": "65536",
 }
 
 
+def declared(types: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in types.items())
+
+
 def reader(spark: Any, kind: str) -> Any:
     if kind == "parquet":
         return spark.read.format("parquet")
-    made = spark.read.schema(_SCHEMA).format("json" if kind == "jsonl" else kind)
+    made = spark.read.schema(declared(TYPES)).format("json" if kind == "jsonl" else kind)
     return made.option("header", "true") if kind == "csv" else made
 
 
@@ -55,10 +60,11 @@ def main() -> None:
     namespace = given.table.rpartition(".")[0]
     spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {namespace}").collect()
     spark.sql(f"DROP TABLE IF EXISTS {given.table}").collect()
-    spark.sql(f"CREATE TABLE {given.table} ({_SCHEMA}) USING iceberg").collect()
+    types = PARQUET_TYPES if given.kind == "parquet" else TYPES
+    spark.sql(f"CREATE TABLE {given.table} ({declared(types)}) USING iceberg").collect()
     files = sorted(f"file:{file}" for file in given.folder.iterdir())
     for some in [[file] for file in files] if given.one_by_one else [files]:
-        columns = [f"CAST({name} AS {kind}) AS {name}" for name, kind in TYPES.items()]
+        columns = [f"CAST({name} AS {kind}) AS {name}" for name, kind in types.items()]
         reader(spark, given.kind).load(some).selectExpr(*columns).writeTo(given.table).append()
     rows = int(spark.table(given.table).count())
     print(json.dumps({"rows": rows, "seconds": time.perf_counter() - begun}))

@@ -165,10 +165,9 @@ class CsvOnSpark:
         where = f"value <> {text_sql(part.header)}" if part.header else "true"
         rows = spark_source.read(session, files, reader, [self._text], where)
         keep = spark_rows.PATH
-        rows = rows.selectExpr(*cutter.texts(keep))
-        rows = rows.selectExpr(*(cutter.line(keep) if part.lines else cutter.whole(keep, part.skip)))
-        rows = rows.where(cutter.is_record())
-        rows = through(cutter.fields(len(part.names), whole=not part.lines), rows)
+        rows = through(cutter.texts(keep), rows)
+        rows = through(cutter.line(keep) if part.lines else cutter.whole(keep, part.skip), rows)
+        rows = through(cutter.fields(keep, len(part.names), whole=not part.lines), rows.where(cutter.is_record()))
         return through(CsvRows(self.schema, part.names, self.dialect).layers(keep), rows)
 
     def records(self) -> Mapping[int, int]:

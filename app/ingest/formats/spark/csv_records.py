@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 from app.ingest.formats.csv_exact import too_few, too_many
 from app.ingest.formats.csv_options import CsvDialect
-from app.ingest.formats.spark.text import text_sql
+from app.ingest.formats.spark.text import BYTES, UNMARKED, text_sql
 from app.ingest.formats.spark.words import FILE, FILE_FLAW
 
 _END = r"(?:\r\n|\r|\n|\z)"
+_ALL = 2**31 - 1
 _LINE_ENDS = "'\\r\\n'"
-_BYTES = "CAST(value AS BINARY)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,50 +35,69 @@ class CsvCutter:
 
     # --- the text
 
-    def texts(self, keep: str) -> list[str]:
-        """From `value`: the text `t` without a byte order mark, and whether bytes of it were not UTF-8, `odd`."""
-        text = "CASE WHEN startswith(value, '\\ufeff') THEN substring(value, 2) ELSE value END"
-        odd = f"encode(decode({_BYTES}, 'UTF-8'), 'UTF-8') <> {_BYTES}"
-        return [FILE, keep, f"decode(CAST({text} AS BINARY), 'UTF-8') AS t", f"{odd} AS odd"]
+    def texts(self, keep: str) -> list[list[str]]:
+        """From `value`: the text `t` without a byte order mark, whether bytes of it were not UTF-8, `odd`, and whether
+        it may hold quotes, `quoted`.
+        """
+        quoted = f"contains(t, {text_sql(self.dialect.quote)})" if self.dialect.quote else "false"
+        return [
+            [FILE, keep, f"{UNMARKED} AS value"],
+            [FILE, keep, "value", f"decode({BYTES}, 'UTF-8') AS t"],
+            [FILE, keep, "t", "t <> value AS odd", f"{quoted} AS quoted"],
+        ]
 
-    def whole(self, keep: str, skip: int) -> list[str]:
-        """Each record of the text behind its first `skip` lines as `e`, line end included."""
-        text = "t"
-        if skip:
-            lines = rf"\A(?:[^\r\n]*+{_END}){{{skip}}}+"
-            text = f"regexp_replace(t, {text_sql(lines)}, '')"
-        return [FILE, keep, "odd", f"explode(regexp_extract_all({text}, {text_sql(self.record_pattern())}, 0)) AS e"]
+    def whole(self, keep: str, skip: int) -> list[list[str]]:
+        """Each record of the text behind its first `skip` lines as `r`; blank lines may be among them.
+
+        Without a quote each line is a record, however it ends: to find these takes no regular expression.
+        """
+        rest = self._behind(skip)
+        cut = f"regexp_extract_all({rest}, {text_sql(self.record_pattern())}, 0)"
+        lines = f"slice(split(t, '\\n', -1), {skip + 1}, {_ALL})"
+        mixed = f"split(translate({rest}, '\\r', '\\n'), '\\n', -1)"
+        ended = "endswith(e, '\\n') OR endswith(e, '\\r')"
+        trimmed = f"CASE WHEN {ended} THEN trim(TRAILING {_LINE_ENDS} FROM e) ELSE e END"
+        records = f"CASE WHEN quoted THEN {cut} WHEN contains(t, '\\r') THEN {mixed} ELSE {lines} END"
+        kept = [FILE, keep, "odd", "quoted"]
+        return [[*kept, f"explode({records}) AS e"], [*kept, f"{trimmed} AS r"]]
 
     @staticmethod
-    def line(keep: str) -> list[str]:
-        return [FILE, keep, "odd", "t AS e"]
+    def _behind(skip: int) -> str:
+        """SQL: the text `t` behind its first lines."""
+        if not skip:
+            return "t"
+        lines = rf"\A(?:[^\r\n]*+{_END}){{{skip}}}+"
+        return f"substring(t, 1 + length(regexp_extract(t, {text_sql(lines)}, 0)))"
+
+    @staticmethod
+    def line(keep: str) -> list[list[str]]:
+        return [[FILE, keep, "odd", "quoted", f"trim(TRAILING {_LINE_ENDS} FROM t) AS r"]]
 
     def is_record(self) -> str:
-        """A condition on `e`: it is no blank line and no comment."""
-        blank = f"trim(TRAILING {_LINE_ENDS} FROM e) <> ''"
-        return f"{blank} AND NOT startswith(e, {text_sql(self.dialect.comment)})" if self.dialect.comment else blank
+        """A condition on `r`: it is no blank line and no comment."""
+        return f"r <> '' AND NOT startswith(r, {text_sql(self.dialect.comment)})" if self.dialect.comment else "r <> ''"
 
     # --- the record
 
-    def fields(self, width: int, *, whole: bool) -> list[list[str]]:
-        """From `e` to the record's text `r`, its `reason` if it is bad, and the fields `f0`, `f1` …, null then."""
+    def fields(self, keep: str, width: int, *, whole: bool) -> list[list[str]]:
+        """From the record's text `r` to its `reason` if it is bad, and the fields `f0`, `f1` …, null then."""
         few, many = text_sql(too_few(width)), text_sql(too_many(width))
         wrong = f"CASE WHEN size(x) < {width} THEN {few} WHEN size(x) > {width} THEN {many} END"
+        kept = [FILE, keep, "r"]
         return [
-            ["*", f"trim(TRAILING {_LINE_ENDS} FROM e) AS r"],
-            ["*", f"{self._flaw(whole=whole)} AS flaw"],
-            ["*", f"CASE WHEN flaw IS NULL THEN {self._split()} END AS x"],
-            ["*", f"coalesce(flaw, {wrong}) AS reason"],
-            ["*", *(f"CASE WHEN reason IS NULL THEN x[{place}] END AS f{place}" for place in range(width))],
+            [*kept, "quoted", f"{self._flaw(whole=whole)} AS flaw"],
+            [*kept, "flaw", f"CASE WHEN flaw IS NULL THEN {self._split()} END AS x"],
+            [*kept, "x", f"coalesce(flaw, {wrong}) AS reason"],
+            [*kept, "reason", *(f"CASE WHEN reason IS NULL THEN x[{place}] END AS f{place}" for place in range(width))],
         ]
 
     def _flaw(self, *, whole: bool) -> str:
-        long = f"length(r) > {self.limit}"
+        long = f"octet_length(r) > {self.limit} AND length(r) > {self.limit}"
         too_long = text_sql(f"too-long: more than {self.limit:,} bytes")
         undecodable = "WHEN odd AND instr(r, '\\ufffd') > 0 THEN 'undecodable: bytes that are not UTF-8'"
         if not self.dialect.quote:
             return f"CASE WHEN {long} THEN {too_long} {undecodable} END"
-        quoted = f"instr(r, {text_sql(self.dialect.quote)}) > 0"
+        quoted = f"quoted AND contains(r, {text_sql(self.dialect.quote)})"
         large = f"QUARANTINED:too-large:A record holds quotes and is longer than {self.limit:,} bytes."
         unclosed = (
             "FAILED:truncated:A quote that is opened is never closed: cut off, or a stray quote."
@@ -104,7 +123,9 @@ class CsvCutter:
         field = f"{re.escape(delimiter)}{self._field()}"
         found = f"regexp_extract_all(concat({text_sql(delimiter)}, r), {text_sql(field)}, 0)"
         bare = f"CASE WHEN substring(p, 2, 1) = {text_sql(quote)} THEN {self._bare()} ELSE substring(p, 2) END"
-        return f"CASE WHEN instr(r, {text_sql(quote)}) = 0 THEN {plain} ELSE transform({found}, p -> {bare}) END"
+        return (
+            f"CASE WHEN quoted AND contains(r, {text_sql(quote)}) THEN transform({found}, p -> {bare}) ELSE {plain} END"
+        )
 
     def _bare(self) -> str:
         """The text of a field in quotes, `p` with the delimiter before it."""

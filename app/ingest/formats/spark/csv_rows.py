@@ -13,6 +13,7 @@ from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.tagged import quoted
 from app.ingest.formats.spark.text import joined, text_sql, type_sql
 from app.ingest.formats.spark.text_values import text_value
+from app.ingest.formats.spark.usual_values import cast_beforehand, usual_value
 from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
 
 _SHORT = f"left(r, {RAW_LIMIT})"
@@ -31,14 +32,16 @@ class CsvRows:
         """To one column for each of the schema, `v0`, `v1` …, and FILE, `keep`, RESCUED, REJECT, RAW."""
         at = {name: place for place, name in enumerate(self.names)}
         texts = [self._text(place, self.schema.find(name)) for place, name in enumerate(self.names)]
+        casts = [f"{cast} AS w{place}" for place in range(len(self.names)) if (cast := self._cast(place))]
         typed = [f"{self._value(column, at)} AS v{number}" for number, column in enumerate(self.schema)]
+        read = [f"c{place}" for place in range(len(self.names))]
         rescued = self._rescued([*self._misfits(at), *self._unknown()])
         raw = f"CASE WHEN octet_length({_SHORT}) > {RAW_LIMIT} THEN left(r, {RAW_LIMIT // 4}) ELSE {_SHORT} END"
         ready = [f"v{number}" for number in range(len(self.schema))]
         return [
-            [FILE, keep, "r", "reason", *texts],
-            ["*", *typed],
-            ["*", f"{rescued} AS {RESCUED}", f"{self._reject()} AS {REJECT}"],
+            [FILE, keep, "r", "reason", *texts, *casts],
+            [FILE, keep, "r", "reason", *read, *typed],
+            [FILE, keep, "r", *ready, f"{rescued} AS {RESCUED}", f"{self._reject()} AS {REJECT}"],
             [*ready, FILE, keep, RESCUED, REJECT, f"CASE WHEN {REJECT} IS NOT NULL THEN {raw} END AS {RAW}"],
         ]
 
@@ -56,7 +59,17 @@ class CsvRows:
         place = at.get(column.name)
         if place is None:
             return f"CAST(NULL AS {type_sql(column.type)})"
-        return text_value(f"c{place}", column.type, self._values, self.dialect.formats)
+        exact = text_value(f"c{place}", column.type, self._values, self.dialect.formats)
+        if self.dialect.formats.of(column.type):
+            return exact
+        return usual_value(f"c{place}", column.type, f"w{place}", exact)
+
+    def _cast(self, place: int) -> str:
+        """What Spark takes the field for; empty where that is of no use."""
+        column = self.schema.find(self.names[place])
+        if column is None or self.dialect.formats.of(column.type):
+            return ""
+        return cast_beforehand(f"f{place}", column.type)
 
     def _misfits(self, at: dict[str, int]) -> Iterator[tuple[str, str, int]]:
         for number, column in enumerate(self.schema):

@@ -21,7 +21,10 @@ def usual_moment(text: str, kind: DataType, otherwise: str = "NULL") -> str:
     """
     shape = text_sql(_SHAPES[kind.name])
     usual = f"{text} BETWEEN '0002' AND '9999' AND {text} RLIKE {shape}"
-    return f"CASE WHEN {usual} THEN try_cast({text} AS {type_sql(kind)}) ELSE {otherwise} END"
+    bare = text
+    if kind.name == "timestamptz":  # Spark compiles regular expressions for each zone; without one it is the session's
+        bare = f"CASE WHEN endswith({text}, 'Z') THEN replace({text}, 'Z', '') ELSE {text} END"
+    return f"CASE WHEN {usual} THEN try_cast({bare} AS {type_sql(kind)}) ELSE {otherwise} END"
 
 
 def moment_sql(text: str) -> str:

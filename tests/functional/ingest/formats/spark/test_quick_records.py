@@ -46,6 +46,21 @@ SLY = [
 ]  # fmt: skip
 
 
+FLAT_SCHEMA = "id bigint, s string, d double, b boolean, at timestamptz, raw binary, `it's` string, x int"
+FLAT = [
+    '{"id":1,"s":"x","d":1.5,"b":true,"at":"2026-01-31T10:00:00Z","raw":"aGk=","it\'s":"","x":2}',
+    '{"id": 1, "s": null, "d": 2, "at": "2026-01-31 10:00:00+02:00", "it\'s": "a: b, c"}',
+    '{"s":"12","raw":"1234","x":1}',
+    '{"s":"true","id":null}',
+]
+FLAT_SLY = [
+    '{"id":1,"s":5,"zz":7}', '{"id":1,"s":-5,"zz":7}', '{"raw":1234,"zz":1}', '{"raw":true,"zz":1}',
+    '{"s":false,"zz":1}',
+    '{"s":null,"zz":1,"x":1,"x":2}', '{"id":1,"zz":7}', '{"id":1,"id":2}', '{"id":"1","s":5}', '{"id":1,"s":{},"zz":1}',
+    '{"id":1,"s":["x"]}', '{"id":1,"s":[],"zz":1}', '{"s":"a\\\\","zz":1}', '{"s":"a\\\\","it\'s":"b\\\\","zz":1}',
+    '{"id":1}}', '{"id":1} 5}', '{"id":1} "x"}', '{"s":"x","zz":null,"x":null,"q":1}', '{"s":"x" ,"zz" :1}',
+    '{"at":2026,"zz":1}',
+]  # fmt: skip
 WRAPS = {"{}": "{0}", "struct<m: {}, z: struct<w: {}>>": '{{"m": {0}, "z": {{"w": {0}}}}}', "array<{}>": "[{0}, {0}]"}
 
 
@@ -75,6 +90,15 @@ def test_clean_records_are_taken_and_no_sly_one_is(session, tmp_path):
     found = taken(session, path, SCHEMA)
     assert set(CLEAN_LINES) <= set(found)
     assert_same_both_ways(session, path, SCHEMA, [*CLEAN_LINES, *SLY, *ODD, *ODD_LINES])
+
+
+def test_quotes_alone_tell_an_unknown_key_where_no_text_may_have_been_a_number(session, tmp_path):
+    lines = [*FLAT, *FLAT_SLY, *CLEAN_LINES, *SLY, *ODD, *ODD_LINES]
+    path = tmp_path / "lines.jsonl"
+    assert_same_both_ways(session, path, FLAT_SCHEMA, lines)
+    found = taken(session, path, FLAT_SCHEMA)
+    assert set(FLAT) <= set(found)
+    assert not set(FLAT_SLY) & set(found)
 
 
 @pytest.mark.parametrize("shape", WRAPS)
