@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from app.spark.sql import literal
 
 _GLOB = re.compile(r"([\\*?\[\]{}])")
-_SEEN = "_metadata.file_path"
+SEEN = "_metadata.file_path"
+_PLAIN = re.compile(r"(?!.*(?://|/\.{1,2}/))[\w/.~=-]*", re.ASCII)  # written in a URI as it is
 # Most names need no decoding, and it would be done for each row.
-_DECODED = f"CASE WHEN contains({_SEEN}, '%') THEN url_decode(replace({_SEEN}, '+', '%2B')) ELSE {_SEEN} END"
+_DECODED = f"CASE WHEN contains({SEEN}, '%') THEN url_decode(replace({SEEN}, '+', '%2B')) ELSE {SEEN} END"
 
 
 def escaped(address: str) -> str:
@@ -34,6 +35,13 @@ class FileAccess:
     def path(self, address: str) -> str:
         """The address as `load` takes it: what would be a pattern is escaped."""
         return self.there + escaped(address.removeprefix(self.root))
+
+    def seen(self, address: str) -> tuple[str, ...]:
+        """How SEEN may write the file of that address; empty where only `address_sql` can tell it from the others."""
+        rest = address.removeprefix(self.root)
+        if not _PLAIN.fullmatch(rest) or "%" in self.there:
+            return ()
+        return (self.there + rest,) if self.root else (f"file:{rest}", f"file://{rest}")
 
     @property
     def address_sql(self) -> str:

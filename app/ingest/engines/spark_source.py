@@ -13,6 +13,7 @@ from app.ingest.engines.spark_rows import PATH
 from app.ingest.formats.spark.words import FILE
 from app.ingest.formats.streams import BadFile
 from app.spark import FileAccess, Session, spark_errors
+from app.spark.files import SEEN
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState
 
@@ -45,7 +46,7 @@ _CHECKED = (
 )
 CHANGED = "changed"
 _AT_ONCE = 16
-_FILES = "path string, file long, size long, modified long"
+_FILES = "key string, path string, file long, size long, modified long"
 
 
 def prepare(session: Session, access: FileAccess) -> None:
@@ -65,18 +66,31 @@ def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Seq
     A file that is not as it was discovered, by its size and time, fails the job: `culprit` reads which it was.
     """
     with spark_errors(session.endpoint):
-        listed = [(file.path, file.file_id, file.size, _milliseconds(file)) for file in files]
+        key, listed = _listed(files, session.files)
         known = session.spark.createDataFrame(listed, _FILES).hint("broadcast")
         reader = reader.options(recursiveFileLookup="true", **session.files.options)  # folders named a=b are no columns
         seen = reader.load([session.files.path(file.path) for file in files]).selectExpr(
             *columns,
-            f"{session.files.address_sql} AS seen",
+            f"{key} AS seen",
             "_metadata.file_size AS seen_size",
             "unix_millis(_metadata.file_modification_time) AS seen_modified",
         )
-        joined = seen.where(where).join(known, seen["seen"] == known[PATH], "left")
+        joined = seen.where(where).join(known, seen["seen"] == known["key"], "left")
         names = [name.rpartition(" AS ")[2] for name in columns]
         return joined.selectExpr(*names, f"{_CHECKED} AS {FILE}", PATH)
+
+
+def _listed(files: Sequence[BatchFile], access: FileAccess) -> tuple[str, list[tuple[Any, ...]]]:
+    """SQL for what tells a row's file, and the rows of _FILES that go with it.
+
+    The SQL is worked out for each row, so it is Spark's own name of the file where all have names that need no
+    decoding: to make an address of it costs more than to read a line.
+    """
+    told = [(file.path, file.file_id, file.size, _milliseconds(file)) for file in files]
+    names = [access.seen(file.path) for file in files]
+    if all(names):
+        return SEEN, [(name, *one) for one, some in zip(told, names, strict=True) for name in some]
+    return access.address_sql, [(one[0], *one) for one in told]
 
 
 def text_of(encoding: str) -> str:

@@ -16,6 +16,23 @@ def test_a_folder_has_the_same_path_on_the_cluster_with_patterns_escaped():
     assert access.options == {}
 
 
+@pytest.mark.parametrize(
+    ("access", "address", "names"),
+    [
+        (FileAccess(), "/in/a=1/b-2_3~.jsonl", ("file:/in/a=1/b-2_3~.jsonl", "file:///in/a=1/b-2_3~.jsonl")),
+        (FileAccess("s3://shop/", "s3a://shop/"), "s3://shop/in/a.csv", ("s3a://shop/in/a.csv",)),
+        *(
+            (FileAccess(), f"/in/{odd}", ())
+            for odd in ("a b", "a%20b", "ü", "a+b", "a#b", "a:b", "a//b", "./b", "../b")
+        ),
+        (FileAccess(), "/in/a\n", ()),
+        (FileAccess("az://in/", "x%41://in@acme/"), "az://in/a", ()),
+    ],
+)
+def test_a_name_that_a_uri_writes_as_it_is_needs_no_decoding(access, address, names):
+    assert access.seen(address) == names
+
+
 def test_without_a_connection_a_store_is_read_by_what_the_cluster_has():
     assert file_access("s3", "shop", {}) == FileAccess("s3://shop/", "s3a://shop/")
     assert file_access("gs", "shop", {}) == FileAccess("gs://shop/", "gs://shop/")
