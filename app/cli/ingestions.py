@@ -40,7 +40,9 @@ NotLanded = Annotated[
 ]
 AcceptTable = Annotated[
     bool,
-    typer.Option("--accept-table", help="Go on with the table as it is now, though it was recreated or rolled back."),
+    typer.Option(
+        "--accept-table", help="Go on with the table as it is now, though it was dropped, recreated or rolled back."
+    ),
 ]
 
 

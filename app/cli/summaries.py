@@ -37,6 +37,9 @@ def show_run(out: Output, ingestion: str, table: str, summary: RunSummary, not_l
         out.line(f"  rejected  {plural(metrics['rejected'], 'record')} could not be parsed; see them: {query}")
     if left := metrics["discovered"].get("skipped"):
         out.line(f"  left out  {listed(left)}")
+        if left.get("on-change-ignore"):
+            query = f"autoloader files list {shell(ingestion)} --state SKIPPED"
+            out.line(f"            changed after they were loaded, and not loaded again; see them: {query}")
     if metrics["snapshots"] and metrics["files"]["loaded"]:  # one without files only ends a batch
         out.line(f"  snapshot  {', '.join(map(str, metrics['snapshots'][-5:]))}{_more(metrics['batches'], 5)}")
     if not_loaded or summary.state != "SUCCESS":

@@ -29,7 +29,8 @@ async def require_server(settings: Settings) -> None:
     if answer.status_code in _REFUSED:
         raise PrefectRefused(
             f"The Prefect server at {settings.prefect_api_url} refuses us ({answer.status_code}).",
-            hint="Set PREFECT_API_AUTH_STRING to the server's `user:password`.",
+            hint="Set PREFECT_API_AUTH_STRING to the server's `user:password`."
+            " That of `autoloader up` is the line in prefect.auth in AUTOLOADER_HOME.",
             answer=answer.status_code,
         )
     if not answer.is_success:

@@ -228,8 +228,9 @@ class BatchService:
 
     def _blocked(self, batch: Batch, evidence: str) -> IngestionBlocked:
         name = self.ctx.ingestion.name
+        files = "1 file" if batch.file_count == 1 else f"{batch.file_count:,} files"
         return IngestionBlocked(
-            f"{name} is blocked: nobody can tell whether batch {batch.id} ({batch.file_count} files) is in"
+            f"{name} is blocked: nobody can tell whether batch {batch.id} ({files}) is in"
             f" {self.ctx.ingestion.table_name}. {evidence}",
             hint=f"See the evidence and decide: autoloader ingestions resolve {name}",
         )

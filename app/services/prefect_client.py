@@ -204,7 +204,8 @@ def _of_answer(response: httpx.Response) -> PrefectError:
     if status in _UNAUTHORIZED:
         return PrefectRefused(
             f"The Prefect server refuses us ({status}: {text}).",
-            hint="Set PREFECT_API_AUTH_STRING to the server's `user:password`.",
+            hint="Set PREFECT_API_AUTH_STRING to the server's `user:password`."
+            " That of `autoloader up` is the line in prefect.auth in AUTOLOADER_HOME.",
             answer=status,
         )
     if status == _NOT_FOUND:

@@ -49,7 +49,8 @@ REASONS: dict[str, Reason] = {
     ledger.SUPERSEDED: Reason("a newer version came before this one was loaded", "Nothing: the newer one is loaded."),
     ledger.EMPTY: Reason("it has no bytes", "Nothing: a new version with content is found as new."),
     ledger.ON_CHANGE_IGNORE: Reason(
-        "it changed after it was loaded, and on_change is ignore", "To load the new version too: autoloader files retry"
+        "it changed after it was loaded, and on_change is ignore",
+        "To load the new version too, with all of its rows: autoloader files retry",
     ),
     ledger.ON_CHANGE_FAIL: Reason(
         "it changed after it was loaded, and on_change is fail", "Decide: autoloader files retry, or files skip."

@@ -57,6 +57,10 @@ def test_a_changed_file_that_is_ignored_is_not_told_as_if_nothing_was_there(show
     assert shown(RunState.SUCCESS, {"skipped": {"on-change-ignore": 1}}) == [
         "Nothing new for local.shop.orders: 1 file loaded and changed since (1 object listed, 0.0 s).",
         "  left out  1 on-change-ignore",
+        (
+            "            changed after they were loaded, and not loaded again; see them:"
+            " autoloader files list shop.orders --state SKIPPED"
+        ),
     ]
 
 
