@@ -65,8 +65,8 @@ def _claimed(session: Session, statement: Update, until: datetime) -> Sequence[T
 def delivered(session: Session, trigger_id: UUID, flow_run_id: str | None, now: datetime, note: str | None) -> None:
     """Done with: it became that flow run, or `note` says why it became none."""
     statement = update(Trigger).where(Trigger.id == trigger_id, _WAITING)
-    became = {"flow_run_id": flow_run_id, "run_id": _run_of(flow_run_id)}
-    changed_rows(session, statement.values(delivered_at=now, error=note, **became))
+    became = None if flow_run_id is None else _run_of(flow_run_id)  # runs of commands have no key, and are no flow's
+    changed_rows(session, statement.values(delivered_at=now, error=note, flow_run_id=flow_run_id, run_id=became))
 
 
 def begun(session: Session, flow_run_id: str, run_id: UUID) -> None:
@@ -80,7 +80,7 @@ def first_of(session: Session, flow_run_id: str) -> Trigger | None:
     return session.scalars(query.order_by(Trigger.error.is_not(None), Trigger.created_at.desc()).limit(1)).first()
 
 
-def _run_of(flow_run_id: str | None) -> ScalarSelect[UUID]:
+def _run_of(flow_run_id: str) -> ScalarSelect[UUID]:
     return select(Run.id).where(Run.external_key == flow_run_id).scalar_subquery()
 
 

@@ -126,6 +126,7 @@ _BY_STATUS: dict[int, _Verdict] = {
     429: _FAILING,
 }
 _ABSENT_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|The specified bucket does not exist|InvalidBucketName")
+_THROTTLED = re.compile(r"\bSlowDown\b|\bServerBusy\b")  # of who asks too much, whatever object it is
 _ABOUT_KEYS = re.compile(r"Token|Credential|Authoriz|Signature|AccessKey")
 
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -163,6 +164,8 @@ def by_status(status: int, said: str, subject: str, missing: type[SourceError] =
     """What an HTTP status means. `said` is the store's own cleaned words."""
     if _ABSENT_BUCKET.search(said):
         verdict = _NO_BUCKET
+    elif _THROTTLED.search(said):
+        verdict = _FAILING
     elif status == HTTPStatus.NOT_FOUND:
         verdict = _NOTHING if missing is SourceNotFound else _GONE
     elif status == HTTPStatus.BAD_REQUEST and _ABOUT_KEYS.search(said):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, MutableSet, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import obstore
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from app.storage.signed_s3 import SignedS3
 
 _CHUNK = 4 * 1024 * 1024  # what one fetch holds in memory of a large object
-_MOST_UNSERVED = 5  # more objects than these that a store fails to give: it is the store that is ill
+_MOST_UNSERVED = 5  # objects that an opened store fails to give; with more of them it is the store that is ill
 _LONGEST_SIZE = 19  # digits of the largest 64-bit number
 
 
@@ -56,11 +57,13 @@ def fetch_side_by_side(
     jobs: Sequence[FetchJob],
     concurrency: int,
     serves_others: Callable[[Collection[str]], bool],
+    blamed: MutableSet[str],
 ) -> Generator[int | FetchFault]:
     """Run the jobs in threads. The first error that is not one file's own stops all and is raised.
 
     An object that the store fails to give is asked for again when all others are there. It is at fault itself where the
-    store fails again and still `serves_others`, those that are not among the given paths.
+    store fails again and still gives others: one of these jobs, or `serves_others`, which gets the paths of those that
+    it fails to give. `blamed` is the store's own list of those that were at fault before.
 
     Threads over the library's blocking calls beat its async ones here: they release the GIL for the whole
     request, and nothing of an event loop is paid for each object.
@@ -71,17 +74,23 @@ def fetch_side_by_side(
         try:
             yield _answer(fetch, job)
         except ObjectUnavailable:
-            if len(unserved) == _MOST_UNSERVED:
+            if len(unserved) + len(blamed) >= _MOST_UNSERVED:
                 raise
             unserved.append(job)
 
-    yield from side_by_side(one, jobs, concurrency, bounded=False)
+    serves = False
+    with closing(side_by_side(one, jobs, concurrency, bounded=False)) as answers:
+        for answer in answers:
+            serves = serves or isinstance(answer, int)
+            yield answer
     for job in unserved:
         try:
             yield _answer(fetch, job)
         except ObjectUnavailable as error:
-            if not serves_others({file.path for file, _ in unserved}):
+            serves = serves or serves_others({file.path for file, _ in unserved} | blamed)
+            if not serves or len(blamed) >= _MOST_UNSERVED:
                 raise
+            blamed.add(job[0].path)
             yield FetchFault(job[0].file_id, error)
 
 

@@ -33,7 +33,8 @@ NativeStore = S3Store | AzureStore | GCSStore
 class RemoteStore:
     """One bucket or container, seen from `address`. `signed` serves the keys the library cannot carry (S3 only).
 
-    `reading` is `native` as it asks for objects, not for listings.
+    `reading` is `native` as it asks for objects, not for listings. `blamed` are objects that it fails to give, while it
+    gives others.
     """
 
     address: Address
@@ -43,6 +44,7 @@ class RemoteStore:
     secrets: tuple[str, ...] = field(repr=False)
     page_size: int = 5_000
     list_concurrency: int = 8
+    blamed: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def base(self) -> str:
@@ -100,7 +102,7 @@ class RemoteStore:
             raise
 
     def fetch_many(self, jobs: Sequence[FetchJob], concurrency: int) -> Generator[int | FetchFault]:
-        return fetch_side_by_side(self.fetch, jobs, concurrency, self._serves_others)
+        return fetch_side_by_side(self.fetch, jobs, concurrency, self._serves_others, self.blamed)
 
     def _serves_others(self, paths: Collection[str]) -> bool:
         """Whether the store gives a byte of some object that is not among the paths."""

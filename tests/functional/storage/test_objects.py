@@ -12,6 +12,7 @@ from app.errors import (
     InvalidInput,
     ObjectUnavailable,
     SourceAccessDenied,
+    SourceUnavailable,
 )
 from app.storage import FetchFault, open_store
 from app.values import BatchFile
@@ -144,9 +145,31 @@ def test_objects_that_a_store_fails_to_give_blame_it_where_others_are_not_given_
             list(store.fetch_many(jobs, 2))
 
 
+def test_a_store_that_fails_to_give_a_few_objects_time_and_again_is_ill_itself(s3, tmp_path):
+    """Each fetch has one that it gives and two that it does not: what is wrong with so many is no object's fault."""
+    infos = [open_store(s3.url, s3.options).stat(s3.put(f"{n}.{'bad' if n % 3 else 'good'}")) for n in range(12)]
+    jobs = [(BatchFile(n, info.path, info.version, info.size), tmp_path / str(n)) for n, info in enumerate(infos)]
+    with refusing(s3.endpoint, ".bad", status=500, code="InternalError") as endpoint:
+        store = open_store(s3.url, {**s3.options, "endpoint": endpoint}, retries=0)
+        for first in (0, 3):
+            answers = list(store.fetch_many(jobs[first : first + 3], 2))
+            assert sum(isinstance(answer, FetchFault) for answer in answers) == 2
+        with pytest.raises(ObjectUnavailable):
+            list(store.fetch_many(jobs[6:9], 2))
+
+
+def test_a_store_that_asks_to_be_asked_less_blames_no_object(s3, tmp_path):
+    infos = [open_store(s3.url, s3.options).stat(s3.put(key)) for key in ("a.good", "b.bad")]
+    jobs = [(BatchFile(n, info.path, info.version, info.size), tmp_path / str(n)) for n, info in enumerate(infos)]
+    with refusing(s3.endpoint, ".bad", status=503, code="SlowDown") as endpoint:
+        store = open_store(s3.url, {**s3.options, "endpoint": endpoint}, retries=0)
+        with pytest.raises(SourceUnavailable, match="SlowDown"):
+            list(store.fetch_many(jobs, 2))
+
+
 def test_an_object_that_is_given_when_it_is_asked_for_again_is_nobodys_fault(s3, tmp_path):
     infos = [open_store(s3.url, s3.options).stat(s3.put(key)) for key in ("a", "b.bad")]
-    with refusing(s3.endpoint, ".bad", status=503, code="SlowDown", times=1) as endpoint:
+    with refusing(s3.endpoint, ".bad", status=500, code="InternalError", times=1) as endpoint:
         store = open_store(s3.url, {**s3.options, "endpoint": endpoint}, retries=0)
         jobs = [(BatchFile(n, info.path, info.version, info.size), tmp_path / str(n)) for n, info in enumerate(infos)]
         assert sorted(map(repr, store.fetch_many(jobs, 2))) == ["0", "1"]
