@@ -9,6 +9,8 @@ from typing import Protocol
 from app.datatypes import Column, TableSchema
 from app.values import Batch, BatchFile, Landing, RejectFile, TableState, WriteResult
 
+TRIAL_BYTES = 64 * 1024 * 1024
+
 
 class Progress(Protocol):
     """Who is told how a run goes on. Calls are cheap and never raise."""
@@ -91,9 +93,12 @@ class Engine(Protocol):
         Never raises: that nothing is loaded twice does not rest on it.
         """
 
-    def try_out(self, batch: Batch, size: int) -> bool:
-        """Whether the engine can do its work, shown by about `size` bytes of no meaning, written as the batch's rows
-        would be, published by nobody and taken away again. Raises Interrupted alone.
+    def try_out(self, batch: Batch, file: BatchFile) -> bool:
+        """Whether the engine can do its work: it sees the file, and gets through as many bytes of no meaning.
+
+        They are TRIAL_BYTES at most, written as the batch's rows would be, published by nobody and taken away again.
+
+        Raises Interrupted, and TableChanged where they were published all the same.
         """
 
     def landing(self, batch: Batch) -> Landing:

@@ -114,12 +114,16 @@ def landed_between(session: Session, ingestion_ids: Sequence[UUID], since: datet
     return session.execute(query.where(Batch.settled_at.between(since, until)).limit(1)).first() is not None
 
 
-def note_others_loaded(session: Session, ingestion_id: UUID, engine: str) -> None:
-    """The engine has loaded something: note it with each waiting file of the ingestion that had failed alone there."""
+def note_others_loaded(session: Session, ingestion_id: UUID, engine: str, at_most: int | None = None) -> None:
+    """The engine got through something: note it with each waiting file of the ingestion that had failed alone there,
+    and has no more than `at_most` bytes.
+    """
+    small = () if at_most is None else (Batch.byte_count <= at_most,)
     alone = (Batch.state == BatchState.CLAIMED, Batch.failed_alone.is_(True), Batch.others_loaded.is_(None))
     session.execute(
         update(Batch)
-        .where(Batch.ingestion_id == ingestion_id, literal_column(UNFINISHED_SQL), Batch.engine == engine, *alone)
+        .where(Batch.ingestion_id == ingestion_id, literal_column(UNFINISHED_SQL), Batch.engine == engine)
+        .where(*alone, *small)
         .values(others_loaded=Batch.claims)
         .execution_options(synchronize_session=False)
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 from app import failpoints
 from app.errors import NotFound, SparkJobFailed
 from app.ingest import commit, ledger
-from app.ingest.ports import Engine
+from app.ingest.ports import TRIAL_BYTES, Engine
 from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
 from app.services.engine_rule import EMBEDDED
@@ -59,16 +59,18 @@ class BatchEnds:
         return BatchReport(batch.id, batch.state, waits=f"{error.message} Is it {path}? The others are tried first.")
 
     def try_out(self, batch: Batch) -> bool:
-        """Whether the cluster gets through as much as the file has, and nothing of it: then it is stored, as `loaded`
-        does. So a file to which no other comes is loaded or given up all the same.
+        """Whether the cluster gets through as much as the batch's only file has, and nothing of it.
+
+        Then that is stored, as `loaded` does, for files that are no larger: so one to which no other comes is loaded or
+        given up all the same.
         """
-        cluster = str(batch.engine)
+        cluster, file = str(batch.engine), self.ledger.files(batch)[0]
         try:
-            went_through = self.ctx.engine_named(cluster).try_out(batch, batch.byte_count)
+            went_through = self.ctx.engine_named(cluster).try_out(batch, file)
         except NotFound:  # the cluster was removed
             return False
         if went_through:
-            self.ledger.others_loaded(cluster)
+            self.ledger.others_loaded(cluster, None if file.size >= TRIAL_BYTES else file.size)
         return went_through
 
     def require_none_waits(self) -> None:
@@ -87,9 +89,9 @@ class BatchEnds:
         return tuple(suspect.batch.id for suspect in self.ctx.suspects.loaded(cluster))
 
     def blame(self, engine: Engine, batch: Batch, error: SparkJobFailed) -> BatchReport:
-        """Its only file fails its job where others do not: FAILED, and after its last attempt QUARANTINED."""
+        """Its only file fails its job, and the cluster does others: FAILED, and after its last attempt QUARANTINED."""
         path = self.ledger.files(batch)[0].path
-        why = f"The job that loads {path} fails, while those of other files do not: {error.message}"
+        why = f"The job that loads {path} fails, while the cluster gets through other work: {error.message}"
         return self._give_up(engine, batch, FileState.FAILED, error.reason, why)
 
     # --- nothing of the batch is to be published

@@ -66,7 +66,7 @@ class BatchLedger:
             return files.of_batch(session, batch.id)
 
     def is_to_blame(self, batch: Batch) -> bool:
-        """Whether a file that stands alone failed, and again after its engine had loaded something else."""
+        """Whether a file that stands alone failed, and again after its engine had got through something else."""
         with self.ctx.lease.transaction() as session:
             row = self._row(session, batch.id)
             return row.others_loaded is not None and row.claims > row.others_loaded
@@ -81,10 +81,12 @@ class BatchLedger:
         with self.ctx.lease.transaction() as session:
             batches.change(session, batch.id, failed_alone=True)
 
-    def others_loaded(self, engine: str) -> None:
-        """The engine has loaded a batch of the ingestion: a proof against those files that fail their job again."""
+    def others_loaded(self, engine: str, at_most: int | None = None) -> None:
+        """The engine has loaded a batch of the ingestion, or got through a trial of `at_most` bytes: a proof against
+        those files, no larger than that, which fail their job again.
+        """
         with self.ctx.lease.transaction() as session:
-            batches.note_others_loaded(session, self.ctx.ingestion.id, engine)
+            batches.note_others_loaded(session, self.ctx.ingestion.id, engine, at_most)
 
     def claim(self, batch: Batch, state: TableState, engine: str, job: str | None) -> tuple[Batch, list[BatchFile]]:
         """Files become PROCESSING before data is touched; the first claim stores the base (protocol, point 4).

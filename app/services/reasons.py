@@ -36,7 +36,7 @@ REASONS: dict[str, Reason] = {
     ),
     ledger.DIED: Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
     ledger.JOB_FAILED: Reason(
-        "the job that loads it fails on the cluster, where other files load",
+        "the job that loads it fails on the cluster, which gets through others",
         "Look at the file; load it with engine: embedded, or retry.",
     ),
     "denied": Reason("the store refused to let it be read", "Give the right to read it, then: autoloader files retry"),

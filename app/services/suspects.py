@@ -93,8 +93,9 @@ class Suspects:
         return len(alone) >= (_MOST_IN_A_ROW if self.is_able(cluster) else _MOST_ALONE)
 
     def waiting(self) -> dict[str, Batch]:
-        """Of each cluster where files wait, the batch of one of them."""
-        return {cluster: alone[0].batch for cluster, alone in self._alone.items()}
+        """Of each cluster where files wait, the batch of the largest."""
+        largest = {cluster: max(alone, key=lambda one: one.batch.byte_count) for cluster, alone in self._alone.items()}
+        return {cluster: suspect.batch for cluster, suspect in largest.items()}
 
     def blame(self, cluster: str, error: SparkJobFailed) -> None:
         """Count a job that failed over a file. Raises SparkJobFailed when the run has looked long enough."""

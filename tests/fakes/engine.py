@@ -138,8 +138,8 @@ class FakeEngine:
     def ignored_settings(self) -> str:
         return ""
 
-    def try_out(self, batch: Batch, size: int) -> bool:
-        del batch, size
+    def try_out(self, batch: Batch, file: BatchFile) -> bool:
+        del batch, file
         try:
             self.at("write")  # what keeps a batch from being written keeps this one
         except AutoloaderError:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from app.config import Settings
 from app.datatypes import TableSchema, parse_schema
-from app.errors import AutoloaderError, Interrupted
+from app.errors import AutoloaderError, Interrupted, TableChanged
 from app.ingest.engines import publishing, spark_publish
 from app.ingest.engines.embedded_input import row_columns, row_schema
 from app.ingest.engines.engine_table import EngineTable
@@ -131,14 +131,14 @@ class SparkEngine(TableSide):
         with self._looked_after(batch):
             return attempt.run(files)
 
-    def try_out(self, batch: Batch, size: int) -> bool:
+    def try_out(self, batch: Batch, file: BatchFile) -> bool:
         """Under an id of its own: nobody can take its rows for the batch's."""
         trial = replace(batch, id=uuid4())
         try:
             attempt = self._begin(trial)
             with self._looked_after(trial):
-                attempt.try_out(size)
-        except Interrupted:
+                attempt.try_out(file)
+        except (Interrupted, TableChanged):
             raise
         except AutoloaderError as error:
             log.info("%s could not be tried out: %s", self.kept.endpoint.address, error)

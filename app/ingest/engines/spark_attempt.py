@@ -23,6 +23,7 @@ from app.ingest.engines.spark_stage import STAGING, Count, Stage
 from app.ingest.evolution import merge_new_columns
 from app.ingest.formats.contract import NewColumn
 from app.ingest.landing import reject_properties
+from app.ingest.ports import TRIAL_BYTES
 from app.ingest.threshold import over_threshold
 from app.schemas.ingestion import IngestionShape
 from app.storage import Store
@@ -70,10 +71,17 @@ class Attempt:
                 self.stage.drop([one for one in self._staged if one != kept])
         return self._result(files, final, new)
 
-    def try_out(self, size: int) -> None:
-        """Stage about `size` bytes, and take them away again. Raises what the job raises."""
-        rows = spark_rows.trial(self.schema, self.stage.names, self.at, size)
+    def try_out(self, file: BatchFile) -> None:
+        """Look at the file, stage as many bytes as it has, and take them away again. Raises what its jobs raise."""
+        spark_source.reach(self.stage.session, file)
+        rows = spark_rows.trial(self.schema, self.stage.names, self.at, min(file.size, TRIAL_BYTES))
         made = self.stage.append(self.stage.session.spark.sql(rows), f"{self.name}.trial", self.properties)
+        if staged.is_published(self.stage.table.look(), made.snapshot_id):
+            raise TableChanged(
+                f"Rows of a trial are in {self.stage.table.name}, with the file id 0: its property {STAGING} was taken"
+                " away while they were written.",
+                hint="Delete these rows, and leave the property alone while an ingestion on a cluster runs.",
+            )
         with suppress(AutoloaderError):
             self.stage.drop([made.snapshot_id])
 

@@ -17,7 +17,6 @@ from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
 from app.spark import identifier, literal
 
 PATH = "path"
-_LARGEST_TRIAL = 64 * 1024 * 1024
 REASON_KEY, RAW_KEY = "reason", "raw"
 _EMPTY = {
     "boolean": "false", "date": "DATE'1970-01-01'", "string": "''", "binary": "X''",
@@ -48,7 +47,7 @@ def nothing(schema: TableSchema, names: RowColumns, at: datetime) -> str:
 
 def trial(schema: TableSchema, names: RowColumns, at: datetime, size: int) -> str:
     """The SELECT of rows of no file, of a kilobyte each where there is a column to hold it, `size` bytes in all."""
-    count = max(1, min(size, _LARGEST_TRIAL) // 1024)
+    count = max(1, size // 1024)
     text = "array_join(transform(sequence(1, 8), place -> sha2(concat(id, '-', place), 512)), '')"
     inner = f"{_empty(schema, rescued=text)} FROM range({count})"
     return f"SELECT {', '.join(table_columns(schema, names, at))} FROM ({inner})"

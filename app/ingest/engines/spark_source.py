@@ -102,6 +102,13 @@ def text_of(encoding: str) -> str:
     return f"decode(CAST(value AS BINARY), '{charset}') AS value" if charset else "value"
 
 
+def reach(session: Session, file: BatchFile) -> None:
+    """Have the cluster look at the file, and read nothing of it. Raises what that raises."""
+    with spark_errors(session.endpoint):
+        reader = session.spark.read.format("binaryFile").options(recursiveFileLookup="true", **session.files.options)
+        reader.load(session.files.path(file.path)).select("length").collect()
+
+
 def unseen(session: Session, files: Sequence[BatchFile]) -> list[BatchFile]:
     """Those of the files that Spark has no line of, not even an empty one. A packed file may hold none."""
     plain = [file for file in files if not file.path.endswith((".gz", ".bz2"))]

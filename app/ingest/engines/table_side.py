@@ -19,7 +19,7 @@ from app.ingest.engines.embedded_input import row_columns, row_schema
 from app.ingest.engines.engine_table import EngineTable
 from app.ingest.landing import decide
 from app.schemas.ingestion import IngestionShape
-from app.values import Batch, Landing, TableState
+from app.values import Batch, BatchFile, Landing, TableState
 
 _MOST_FORGOTTEN = 1_000
 
@@ -99,9 +99,9 @@ class TableSide:
     def interrupt(self, job: str, batch: Batch) -> None:
         """Nothing of the embedded engine outlives its process."""
 
-    def try_out(self, batch: Batch, size: int) -> bool:
+    def try_out(self, batch: Batch, file: BatchFile) -> bool:
         """The embedded engine works where this process does: what it meets it can tell from a file's fault."""
-        del batch, size
+        del batch, file
         return True
 
     def spend(self, batch: Batch) -> Landing:

@@ -44,7 +44,7 @@ def test_a_file_that_fails_its_job_ends_alone_and_its_neighbours_load(world):
     assert world.states() == ALL_OF_THEM | {"/d/5": "FAILED"}
     bad = world.file("/d/5")
     assert bad["reason"] == "job-failed"
-    for said in ("/d/5", "while those of other files do not", "out of range"):
+    for said in ("/d/5", "while the cluster gets through other work", "out of range"):
         assert said in str(bad["error"])
     assert {row["attempts"] for row in world.files()} == {1}, "a neighbour's fault uses up nobody's attempts"
     assert summary.metrics["files"] == {"loaded": 7, "failed": 1, "quarantined": 0, "skipped": 0}
@@ -237,6 +237,19 @@ def test_what_a_cluster_loads_is_no_proof_against_a_file_that_another_one_is_to_
         ledger.claim(moved, state, "another", None)
         assert ledger.is_to_blame(same)
         assert not ledger.is_to_blame(moved)
+
+
+def test_a_trial_of_a_small_file_is_no_proof_against_a_larger_one(new_world):
+    world = one_each(new_world, 2)
+    assert isinstance(world.survive(writes(FULL)[0]), SparkJobFailed)
+    with world.process() as ctx:
+        ledger = BatchLedger(ctx)
+        first, second = [ledger.load(batch_id)[0] for batch_id in world.batches("CLAIMED")]
+        assert first.byte_count == second.byte_count > 0
+        for size, proven in ((first.byte_count - 1, False), (first.byte_count, True)):
+            ledger.others_loaded("lakehouse", size)
+            ledger.claim(first, world.table.look().state, "lakehouse", None)
+            assert ledger.is_to_blame(first) is proven
 
 
 def test_files_that_failed_on_a_full_cluster_load_as_soon_as_it_can_in_the_same_run(new_world):
