@@ -8,6 +8,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
@@ -110,6 +111,16 @@ def test_a_file_alone_that_fails_its_job_is_blamed_after_a_trial_that_leaves_not
     with both.opened("cut") as loaded:
         assert loaded.scan().to_arrow().num_rows == 0
         assert len(loaded.metadata.snapshots) == len(loaded.history()), "no staged snapshot is left"
+
+
+@pytest.mark.parametrize(("properties", "codec"), [({}, "ZSTD"), ({"write.parquet.compression-codec": "gzip"}, "GZIP")])
+def test_data_files_are_packed_as_the_table_says_and_else_with_zstd(both, properties, codec):
+    both.put("1.jsonl", '{"id": 1}\n')
+    both.on_spark("packed", columns={"columns": "id bigint"}, destination={"properties": properties})
+    with both.opened("packed") as loaded:
+        [file] = loaded.inspect.files()["file_path"].to_pylist()
+        with loaded.io.new_input(file).open() as opened:
+            assert pq.ParquetFile(opened).metadata.row_group(0).column(0).compression == codec
 
 
 def test_a_batch_without_a_good_row_lands_empty_and_its_rejects_are_kept(both):
