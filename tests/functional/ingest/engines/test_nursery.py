@@ -163,6 +163,34 @@ def test_a_nursery_that_does_not_answer_in_time_is_passed_over(inherited, small,
     until(lambda: not psutil.Process(inherited.pid).children())
 
 
+def test_a_nursery_that_is_stopped_holds_nobody_up_who_ends_its_parser(nursery, sandbox, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("app.ingest.engines.nursery_client._END_SECONDS", 0.1)
+    parse(sandbox, small, SCHEMA, tmp_path)
+    child = sandbox.pid
+    os.kill(nursery.pid, signal.SIGSTOP)
+    try:
+        sandbox.close()
+        until(lambda: gone(child))
+    finally:
+        os.kill(nursery.pid, signal.SIGCONT)
+
+    until(lambda: not psutil.pid_exists(child))
+    assert parse(sandbox, small, SCHEMA, tmp_path).rows("id") == [(1,)]
+    assert parent(sandbox.pid) == nursery.pid
+
+
+def test_a_child_that_went_with_its_nursery_is_not_killed_by_its_number(nursery, sandbox, small, tmp_path, monkeypatch):
+    parse(sandbox, small, SCHEMA, tmp_path)
+    child, killed = sandbox.pid, []
+    os.kill(nursery.pid, signal.SIGKILL)
+    until(lambda: gone(child))
+    monkeypatch.setattr(os, "killpg", lambda pid, number: killed.append((pid, number)))
+
+    sandbox.close()
+
+    assert killed == []
+
+
 @pytest.fixture
 def fails_once(tmp_path, monkeypatch):
     """A nursery whose first fork the system refuses."""
