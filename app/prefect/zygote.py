@@ -39,14 +39,17 @@ PRELOADED = (
     "prefect.engine",
     "prefect.flow_engine",
     "prefect.task_engine",
-    # what a run imports when it gets there
-    "anyio._backends._asyncio",
     "app.catalog.datafile",
     "app.catalog.open",
     "app.catalog.rejects",
     "app.ingest.engines.embedded",
     "app.ingest.formats.widest",
     "app.services.burial_service",
+)
+# What a run imports when it gets there. Others may name these modules differently in their next release: that costs a
+# run the time of its imports, and no worker its start.
+AHEAD = (
+    "anyio._backends._asyncio",
     "encodings.ascii",
     "encodings.idna",
     "obstore.store",
@@ -134,7 +137,7 @@ class Zygote:
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 self.running.discard(pid)
-                with suppress(ProcessLookupError):  # what the run left behind, such as its parser
+                with suppress(ProcessLookupError):  # what the run left behind; its parser has a session of its own
                     os.killpg(pid, signal.SIGKILL)
                 self.tell(ended=pid, code=os.waitstatus_to_exitcode(status))
 
@@ -166,11 +169,19 @@ class Zygote:
         os.close(nothing)
 
 
+def import_all() -> None:
+    """Import PRELOADED, and of AHEAD what there is. Raises what importing PRELOADED raises."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    for name in AHEAD:
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
 def preload() -> None:
     """Import what runs need. Raises what the import raises, and RuntimeError when one has started a thread."""
     collect_seldom()
-    for name in PRELOADED:
-        importlib.import_module(name)
+    import_all()
     importlib.import_module("app.prefect.certificates").share()
     # A fork would lose it, and wait for its locks for ever. (Those of OpenBLAS and jemalloc know of forks.)
     if threading.active_count() > 1:

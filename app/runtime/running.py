@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from app.runtime.part import PartState, PartStatus
 
 _LOCK = "up.lock"
 _STATE = "up.json"
+_BEFORE = "up.json.before"  # of one that was killed
 _LOOKED_AT_SECONDS = 0.5  # `seen` holds the lock for a moment; that is nobody who runs
 
 
@@ -35,6 +36,8 @@ class Running:
 def only_one(home: Path) -> Iterator[bool]:
     """Hold the home's lock, which ends with the process, however it ends. Answers whether the one before ended badly.
 
+    What that one told of itself is seen no more: its ports may be another's by now.
+
     Raises AlreadyUp, and InvalidInput for a home that cannot be written.
     """
     try:
@@ -47,9 +50,12 @@ def only_one(home: Path) -> Iterator[bool]:
     try:
         _take(lock, home)
         try:
-            yield (home / _STATE).exists()
+            with suppress(FileNotFoundError):
+                (home / _STATE).replace(home / _BEFORE)
+            yield (home / _BEFORE).exists()  # also when the one between was killed before it could tell anything
         finally:
-            (home / _STATE).unlink(missing_ok=True)
+            for name in (_STATE, _BEFORE):
+                (home / name).unlink(missing_ok=True)
     finally:
         os.close(lock)
 

@@ -9,8 +9,9 @@ is one packet:
     ← {"pid": PID}
     ← {"code": CODE}                     negative for a signal
 
-The child's number stays taken until the asker closes that socket: killing it by number cannot hit another process.
-When the asker closes it early, which the end of its process does, the child is killed. The nursery ends when nobody
+While the nursery lives, the child's number stays taken until the asker closes that socket, which it does last: killing
+the child by number cannot hit another process. When the asker closes it early, which the end of its process does, the
+child is killed. A child that cannot be forked is the end of its socket alone. The nursery ends when nobody
 holds the other end of FD; a child whose nursery is gone ends too, so that its asker never waits for a lost answer.
 """
 
@@ -57,12 +58,13 @@ class _Born:
     told: bool = False
 
 
-class Nursery:
+class NurseryServer:
     """Serves until nobody is left to ask. `serve` also returns in every child, with the child's arguments."""
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
         self._born: dict[int, _Born] = {}
+        self._dying: set[int] = set()  # killed and not yet gone
         self._read, self._write = os.pipe()
         self._selector = selectors.DefaultSelector()
 
@@ -105,7 +107,11 @@ class Nursery:
             return None
         request = json.loads(packet)
         asker = socket.socket(fileno=streams.pop())
-        nursery, pid = os.getpid(), os.fork()
+        nursery, pid = os.getpid(), _fork()
+        if pid is None:  # the asker hears the end of its socket, and starts a parser anew
+            for opened in (asker.detach(), *streams):
+                os.close(opened)
+            return None
         if pid == 0:
             os.setsid()
             _rename(f"{PARSER_OF}{request['for']}")
@@ -125,6 +131,7 @@ class Nursery:
             if ended is not None:
                 born.told = True
                 _say(born.asker, code=ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
+        self._reap()
 
     def _forget(self, born: _Born) -> None:
         """Its asker is done with it, or gone."""
@@ -134,8 +141,13 @@ class Nursery:
             os.killpg(born.pid, signal.SIGKILL)
         with suppress(ProcessLookupError):  # before its `setsid`
             os.kill(born.pid, signal.SIGKILL)
-        os.waitpid(born.pid, 0)
         del self._born[born.pid]
+        self._dying.add(born.pid)
+        self._reap()
+
+    def _reap(self) -> None:
+        """Free the numbers of those that are dead. Never waits: one that hangs in the kernel must not stop the rest."""
+        self._dying = {pid for pid in self._dying if os.waitpid(pid, os.WNOHANG)[0] == 0}
 
     def _end_all(self) -> None:
         for born in list(self._born.values()):
@@ -156,6 +168,14 @@ class Nursery:
             opened.close()
         os.close(self._read)
         os.close(self._write)
+
+
+def _fork() -> int | None:
+    """As `os.fork`; None when the system has no process or no memory left, which the others here outlive."""
+    try:
+        return os.fork()
+    except OSError:
+        return None
 
 
 def _say(asker: socket.socket, **message: int) -> None:
@@ -183,7 +203,7 @@ def preload() -> None:
 
 def main(fd: int) -> None:
     preload()
-    arguments = Nursery(socket.socket(fileno=fd)).serve()
+    arguments = NurseryServer(socket.socket(fileno=fd)).serve()
     if arguments is None:
         os._exit(0)  # nothing to tidy up; DuckDB's library would complain of what `gc.freeze` kept
     parse_child.main(arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from app.ingest.engines.parser_start import UNKNOWN_END, NurseryUnusable, clean_
 
 _BIRTH_SECONDS = 20.0  # the first one waits for the nursery's imports
 _CLOSE_SECONDS = 5.0
+_END_SECONDS = 30.0  # it says at once who has ended; one that is stopped or hangs says nothing
 
 
 class Nursery:
@@ -106,11 +108,23 @@ class Nursed:
         return self._code
 
     def wait(self) -> int:
-        """Its code, when it has ended."""
+        """Its code, when it has ended; UNKNOWN_END when the nursery says nothing of it within half a minute."""
         if self._code is None:
-            self._code = int(_hear(self._answers).get("code", UNKNOWN_END))
-            self._answers.close()
+            said = _hear(self._answers) if _readable(self._answers, _END_SECONDS) else {}
+            self._code = int(said.get("code", UNKNOWN_END))
         return self._code
+
+    def end(self) -> None:
+        """Kill it and whatever it started. Its number is its own until the answers' socket is closed."""
+        if self._answers.fileno() == -1:
+            return
+        self.poll()
+        # What can be heard after the code is the end of the nursery, which frees the number.
+        if not _readable(self._answers, 0):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.wait()
+        self._answers.close()
 
 
 def _pid(answers: socket.socket) -> int:

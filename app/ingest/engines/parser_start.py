@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -44,12 +46,26 @@ class Running(Protocol):
     def wait(self) -> int:
         """Its code, when it has ended."""
 
+    def end(self) -> None:
+        """Kill it and whatever it started, never another process that has its number by now; wait until it is gone."""
+
 
 Starter = Callable[[Sequence[str]], Running]
 
 
 class NurseryUnusable(Exception):
     """The nursery is gone, or does not answer as it should: caught here, never told to a person."""
+
+
+class _Anew(subprocess.Popen[bytes]):
+    """A process in a session of its own."""
+
+    def end(self) -> None:
+        """Kill it and whatever it started. Who knows how it ended has freed its number."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.wait()
 
 
 class _Known:
@@ -79,7 +95,7 @@ def start_anew(arguments: Sequence[str]) -> Running:
         # The kernel's signal comes when the *thread* that started the child ends; only the main thread's life
         # is the process's. The end of standard input, which the child watches anyway, covers the other cases.
         arguments += ["--parent", str(os.getpid())]
-    return subprocess.Popen(
+    return _Anew(
         [sys.executable, "-m", _PARSER, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

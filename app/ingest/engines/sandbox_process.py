@@ -90,10 +90,8 @@ class ChildProcess:
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def kill(self) -> None:
-        """End the child and whatever it started; returns when it is gone."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        """End the child and whatever it started; returns when it is gone, or hangs beyond what its starter waits."""
+        self._process.end()
         self._listener.join(timeout=5)
         self._selector.close()
         for stream in (self._stdin, self._stdout, self._stderr):

@@ -63,3 +63,13 @@ def test_who_switches_verification_off_changes_nobody_elses_context():
     with temporary_settings({PREFECT_API_TLS_INSECURE_SKIP_VERIFY: True}):
         assert trusted().verify_mode == ssl.CERT_NONE
     assert trusted().verify_mode == ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("name", ["ssl", "certifi"])
+def test_a_release_of_prefect_that_gets_them_elsewhere_is_left_as_it_is(monkeypatch, name):
+    monkeypatch.delattr(orchestration, name)
+    left = dict(vars(orchestration))
+
+    certificates.share()
+
+    assert vars(orchestration) == left

@@ -61,8 +61,8 @@ def test_the_memory_of_a_runs_parser_counts_though_the_nursery_has_forked_it():
         before = used_bytes(run)
         parser = nursery.start([])
         after = used_bytes(run), used_bytes(other)
-        os.kill(parser.pid, signal.SIGKILL)
-        assert parser.wait() == -signal.SIGKILL
+        parser.end()
+        assert parser.poll() == -signal.SIGKILL
         for stream in (parser.stdin, parser.stdout, parser.stderr):
             stream.close()
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +14,7 @@ from app.runtime.running import Running
 
 PART = PartStatus("api", PartState.READY, "http://127.0.0.1:2", 12, 0, "2026-01-31T00:00:00+00:00", "after 3 s")
 ONE = Running(11, "2026-01-31T00:00:00+00:00", "http://127.0.0.1:2", "http://127.0.0.1:1", (PART,))
+OTHER = replace(ONE, pid=12, prefect_url="http://127.0.0.1:3")
 
 
 def test_whoever_runs_is_seen_until_it_ends(tmp_path):
@@ -46,6 +50,29 @@ def test_one_that_was_killed_is_not_seen_and_the_next_one_knows(tmp_path):
     running.write(tmp_path, ONE)
 
     assert running.seen(tmp_path) is None
+    with running.only_one(tmp_path) as ended_badly:
+        assert ended_badly
+    with running.only_one(tmp_path) as ended_badly:
+        assert not ended_badly
+
+
+def test_where_one_that_was_killed_had_run_nobody_is_seen_before_the_next_one_tells(tmp_path):
+    running.write(tmp_path, ONE)
+
+    with running.only_one(tmp_path):
+        assert running.seen(tmp_path) is None
+        running.write(tmp_path, OTHER)
+        assert running.seen(tmp_path) == OTHER
+
+    assert [path.name for path in tmp_path.iterdir()] == ["up.lock"]
+
+
+def test_one_that_was_killed_before_it_told_anything_hides_no_bad_end_before_it(tmp_path):
+    code = "import os, sys; from pathlib import Path; from app.runtime import running\n"
+    code += "with running.only_one(Path(sys.argv[1])): os._exit(0)"
+    running.write(tmp_path, ONE)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
     with running.only_one(tmp_path) as ended_badly:
         assert ended_badly
     with running.only_one(tmp_path) as ended_badly:

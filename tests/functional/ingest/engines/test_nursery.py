@@ -15,7 +15,7 @@ import pytest
 from app.ingest.engines import parser_start
 from app.ingest.engines.nursery import PARSER_OF
 from app.ingest.engines.nursery_client import Nursery
-from app.ingest.engines.parser_start import clean_environment, use_starter
+from app.ingest.engines.parser_start import NurseryUnusable, clean_environment, use_starter
 from app.ingest.engines.sandbox import Sandbox
 from tests.functional.ingest.parsing import LIMITS, parse, request
 
@@ -67,6 +67,12 @@ def parent(pid):
 
 def sockets_of(pid):
     return [one for one in Path(f"/proc/{pid}/fd").iterdir() if str(one.readlink()).startswith("socket:")]
+
+
+def changed(monkeypatch, folder):
+    """Nurseries find the modules of the folder first."""
+    environment = {**clean_environment(), "PYTHONPATH": f"{folder}:{clean_environment()['PYTHONPATH']}"}
+    monkeypatch.setattr("app.ingest.engines.nursery_client.clean_environment", lambda: environment)
 
 
 def test_its_child_is_in_a_session_of_its_own_and_named_for_who_asked(nursery, sandbox, small, tmp_path):
@@ -157,6 +163,84 @@ def test_a_nursery_that_does_not_answer_in_time_is_passed_over(inherited, small,
     until(lambda: not psutil.Process(inherited.pid).children())
 
 
+def test_a_nursery_that_is_stopped_holds_nobody_up_who_ends_its_parser(nursery, sandbox, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("app.ingest.engines.nursery_client._END_SECONDS", 0.1)
+    parse(sandbox, small, SCHEMA, tmp_path)
+    child = sandbox.pid
+    os.kill(nursery.pid, signal.SIGSTOP)
+    try:
+        sandbox.close()
+        until(lambda: gone(child))
+    finally:
+        os.kill(nursery.pid, signal.SIGCONT)
+
+    until(lambda: not psutil.pid_exists(child))
+    assert parse(sandbox, small, SCHEMA, tmp_path).rows("id") == [(1,)]
+    assert parent(sandbox.pid) == nursery.pid
+
+
+def test_a_child_that_went_with_its_nursery_is_not_killed_by_its_number(nursery, sandbox, small, tmp_path, monkeypatch):
+    parse(sandbox, small, SCHEMA, tmp_path)
+    child, killed = sandbox.pid, []
+    os.kill(nursery.pid, signal.SIGKILL)
+    until(lambda: gone(child))
+    monkeypatch.setattr(os, "killpg", lambda pid, number: killed.append((pid, number)))
+
+    sandbox.close()
+
+    assert killed == []
+
+
+@pytest.fixture
+def fails_once(tmp_path, monkeypatch):
+    """A nursery whose first fork the system refuses."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import errno, os\n"
+        "fork = os.fork\n"
+        "def refused():\n"
+        "    os.fork = fork\n"
+        "    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n"
+        "os.fork = refused\n"
+    )
+    changed(monkeypatch, tmp_path)
+    with Nursery() as made:
+        yield made
+
+
+def test_a_fork_that_the_system_refuses_costs_the_nursery_none_of_its_children(fails_once, small, tmp_path):
+    with pytest.raises(NurseryUnusable):
+        fails_once.start([])
+
+    assert len(sockets_of(fails_once.pid)) == 1
+    with Sandbox(LIMITS, timeout_seconds=60, start=fails_once.start) as sandbox:
+        assert parse(sandbox, small, SCHEMA, tmp_path).rows("id") == [(1,)]
+        assert parent(sandbox.pid) == fails_once.pid
+
+
+@pytest.fixture
+def kills_nobody(tmp_path, monkeypatch):
+    """A nursery whose children outlive being killed by it, as one does that hangs in the kernel."""
+    (tmp_path / "sitecustomize.py").write_text("import os\nos.kill = os.killpg = lambda pid, number: None\n")
+    changed(monkeypatch, tmp_path)
+    with Nursery() as made:
+        yield made
+
+
+def test_a_child_that_is_slow_to_die_holds_up_no_other(kills_nobody, small, tmp_path):
+    slow = kills_nobody.start([])
+    os.kill(slow.pid, signal.SIGSTOP)
+    slow._answers.close()
+    try:
+        with Sandbox(LIMITS, timeout_seconds=60, start=kills_nobody.start) as sandbox:
+            assert parse(sandbox, small, SCHEMA, tmp_path).rows("id") == [(1,)]
+        assert psutil.pid_exists(slow.pid)
+    finally:
+        os.kill(slow.pid, signal.SIGKILL)
+        for stream in (slow.stdin, slow.stdout, slow.stderr):
+            stream.close()
+    until(lambda: not psutil.pid_exists(slow.pid))
+
+
 def test_it_stays_when_all_of_a_service_are_asked_to_end_and_goes_with_the_last_who_could_ask(small, tmp_path):
     with Nursery() as nursery:
         with Sandbox(LIMITS, timeout_seconds=60, start=nursery.start) as sandbox:
@@ -178,8 +262,7 @@ def test_a_parsing_child_never_imports_pandas(sandbox, small, tmp_path):
 
 def test_what_cannot_be_imported_ends_the_nursery_and_not_the_load(tmp_path, small, monkeypatch):
     (tmp_path / "duckdb.py").write_text("raise ImportError('not in the nursery')\n")
-    broken = {**clean_environment(), "PYTHONPATH": f"{tmp_path}:{clean_environment()['PYTHONPATH']}"}
-    monkeypatch.setattr("app.ingest.engines.nursery_client.clean_environment", lambda: broken)
+    changed(monkeypatch, tmp_path)
     with Nursery() as nursery, Sandbox(LIMITS, timeout_seconds=60) as sandbox:
         use_starter(nursery.start)
         assert parse(sandbox, small, SCHEMA, tmp_path).rows("id") == [(1,)]

@@ -128,6 +128,27 @@ def test_a_child_killed_between_requests_is_replaced(own, small, tmp_path):
     assert parse(sandbox, small, SCHEMA, tmp_path).rows("id") == [(1,)]
 
 
+def test_a_child_that_is_dead_is_killed_by_its_number_only_while_that_is_its_own(own, small, tmp_path, monkeypatch):
+    dead, other = own(), own()
+    parse(dead, small, SCHEMA, tmp_path)
+    child, taken = dead.pid, []
+    kill = os.killpg
+
+    def killpg(pid: int, number: int) -> None:
+        if pid == child:
+            taken.append(psutil.pid_exists(pid))
+        kill(pid, number)
+
+    os.kill(child, signal.SIGKILL)
+    until(lambda: not dead._child.alive)
+    parse(other, small, SCHEMA, tmp_path)  # who frees numbers has had its turn
+    monkeypatch.setattr(os, "killpg", killpg)
+    dead.close()
+
+    assert all(taken)
+    until(lambda: not psutil.pid_exists(child))
+
+
 def test_too_long_is_ended(own, endless, tmp_path):
     sandbox = own(timeout_seconds=0.2)
     with pytest.raises(ParserDied, match=r"0\.2 seconds \(time\)"):
