@@ -212,7 +212,9 @@ def _run(flow_run_id: str) -> int:
 
     # A run that is over would wait for the thread that tells Prefect of its life, which looks up once a second: its
     # place on the worker is empty so long. The thread ends with this process; Prefect's asynchronous flows do the same.
-    flow_engine._send_heartbeats = partial(flow_engine._send_heartbeats, join_on_exit=False)  # noqa: SLF001
+    beats = getattr(flow_engine, "_send_heartbeats", None)  # its own: a later release may call it otherwise
+    if beats is not None:
+        flow_engine._send_heartbeats = partial(beats, join_on_exit=False)  # noqa: SLF001
     try:
         with handle_engine_signals(UUID(flow_run_id)):
             flow_run = flow_engine.load_flow_run(UUID(flow_run_id))
