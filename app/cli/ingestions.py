@@ -98,7 +98,7 @@ def state_of(view: IngestionView) -> str:
 
 
 def document(view: IngestionView) -> dict[str, Any]:
-    from app.cli.output import plain
+    from app.cli.plain import plain
 
     return {**plain(view), "state": state_of(view)}
 
