@@ -14,6 +14,7 @@ from app.cli.load import run_once
 from app.cli.opening import backend
 from app.cli.options import IngestionName, Json, Yes
 from app.cli.output import Output
+from app.cli.run_states import shown_state
 from app.cli.text import moment, number, plural, safe, shell, size
 from app.errors import InvalidInput
 
@@ -38,11 +39,10 @@ Landed = Annotated[UUID | None, typer.Option("--landed", metavar="BATCH", help="
 NotLanded = Annotated[
     UUID | None, typer.Option("--not-landed", metavar="BATCH", help="This batch is not in the table.")
 ]
+_ACCEPT = "--accept-table"
 AcceptTable = Annotated[
     bool,
-    typer.Option(
-        "--accept-table", help="Go on with the table as it is now, though it was dropped, recreated or rolled back."
-    ),
+    typer.Option(_ACCEPT, help="Go on with the table as it is now, though it was dropped, recreated or rolled back."),
 ]
 
 
@@ -66,10 +66,14 @@ def _list(out: Output, views: list[IngestionView]) -> None:
 def _row(view: IngestionView) -> tuple[object, ...]:
     waiting = sum(view.files.get(state, 0) for state in ("DISCOVERED", "PROCESSING", "FAILED"))
     left = view.files.get("QUARANTINED", 0) + view.files.get("SKIPPED", 0)
-    last = f"{view.last_run_state} {moment(view.last_run_at)}" if view.last_run_state else "never"
+    last = f"{_last_state(view)} {moment(view.last_run_at)}" if view.last_run_state else "never"
     loaded = number(view.files.get("SUCCESS", 0))
     counts = loaded, number(waiting), number(left)
     return view.name, view.table_name, state_of(view), runs_when(view.config), *counts, last, view.source_url
+
+
+def _last_state(view: IngestionView) -> str:
+    return shown_state(view.last_run_state or "", alive=view.last_run_alive)
 
 
 def runs_when(config: dict[str, Any]) -> str:
@@ -129,7 +133,7 @@ def _show(out: Output, view: IngestionView) -> None:
             ("files", files or "none yet"),
             (
                 "last run",
-                f"{view.last_run_id} {view.last_run_state} {moment(view.last_run_at)}" if view.last_run_id else "",
+                f"{view.last_run_id} {_last_state(view)} {moment(view.last_run_at)}" if view.last_run_id else "",
             ),
             ("made", moment(view.created_at)),
             ("changed", moment(view.updated_at)),
@@ -267,9 +271,17 @@ def resolve(
 
 def _accept(out: Output, at: Backend, name: str) -> None:
     uuid = at.decisions.accept_table(name)
+    blocked = at.ingestions.show(name).blocked
     shown = f"the table with the UUID {uuid}" if uuid else "a table that will be made anew"
-    document = {"name": name, "accepted_table": uuid}
-    out.answer(document, lambda: out.line(f"{safe(name)} goes on with {shown}. {_run_it(name)}"))
+    if blocked is None:
+        sentence = f"{safe(name)} goes on with {shown}. {_run_it(name)}"
+    else:
+        sentence = (
+            f"{safe(name)} will go on with {shown}, once you have decided about the batch that blocks it."
+            f" Look, and decide: autoloader ingestions resolve {shell(name)}"
+        )
+    document = {"name": name, "accepted_table": uuid, "blocked": blocked}
+    out.answer(document, lambda: out.line(sentence))
 
 
 def _decide(out: Output, at: Backend, name: str, batch: UUID | None, landed: bool) -> None:
@@ -287,12 +299,22 @@ def _run_it(name: str) -> str:
 
 def _evidence(out: Output, at: Backend, name: str) -> None:
     found = at.decisions.evidence(name)
-    out.answer({"name": name, "batches": found}, lambda: _show_evidence(out, name, found))
+    changed = None if found else _changed_table(at, name)
+    out.answer(
+        {"name": name, "batches": found, "table_changed": changed}, lambda: _show_evidence(out, name, found, changed)
+    )
 
 
-def _show_evidence(out: Output, name: str, found: list[Evidence]) -> None:
+def _changed_table(at: Backend, name: str) -> str | None:
+    """What the newest run failed with, where that names --accept-table; a decision since then is a newer run."""
+    newest = at.runs.listed(at.ingestions.show(name).name, 1)
+    error = newest[0].error if newest else None
+    return error if error and _ACCEPT in error else None
+
+
+def _show_evidence(out: Output, name: str, found: list[Evidence], changed: str | None) -> None:
     if not found:
-        out.line(f"{safe(name)} is not blocked by a batch. {_run_it(name)}")
+        out.line(f"{safe(name)} is not blocked by a batch. {safe(changed) if changed else _run_it(name)}")
         return
     for one in found:
         out.fields(
