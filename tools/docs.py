@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import inspect
 import re
@@ -22,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
-    check = sys.argv[1:] == ["--check"]
+    parser = argparse.ArgumentParser(prog="python -m tools.docs", description="Write the generated pages anew.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is stale")
+    check = parser.parse_args().check
     stale = 0
     for name, make in PAGES.items():
         path = ROOT / "docs" / name

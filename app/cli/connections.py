@@ -50,7 +50,10 @@ def add(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Store a connection. What is secret is encrypted and never shown again."""
+    """Store a connection. What is secret is encrypted and never shown again.
+
+    Example: autoloader connections add lake s3 --option region=us-east-1 --secret secret_access_key
+    """
     from app.log import register_secret
 
     out = Output(as_json)

@@ -151,7 +151,10 @@ def retry(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Let files wait for the next run again: quarantined, skipped or failed ones, never loaded ones."""
+    """Let files wait for the next run again: quarantined, skipped or failed ones, never loaded ones.
+
+    Example: autoloader files retry --ingestion shop.orders --state QUARANTINED
+    """
     if files and state:
         raise InvalidInput("Name files or states, not both.", hint="Leave out --state, or the files.")
     if not files and not (state and ingestion):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import typer
 
@@ -14,13 +13,13 @@ from app.cli.load import run_once
 from app.cli.opening import backend
 from app.cli.options import IngestionName, Json, Yes
 from app.cli.output import Output
-from app.cli.text import moment, number, plural, safe, shell, size
+from app.cli.resolve import resolve
+from app.cli.run_states import shown_state
+from app.cli.text import moment, number, safe, shell
 from app.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from app.cli.opening import Backend
     from app.services.ingestion_view import IngestionView
-    from app.services.resolve_service import Evidence
 
 app = typer.Typer(no_args_is_help=True, help="Ingestions: list, show, estimate, run, pause, resume, …")
 
@@ -34,16 +33,6 @@ Seconds = Annotated[
     ),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="With a server: ask for the run, and do not wait for its end.")]
-Landed = Annotated[UUID | None, typer.Option("--landed", metavar="BATCH", help="This batch is in the table.")]
-NotLanded = Annotated[
-    UUID | None, typer.Option("--not-landed", metavar="BATCH", help="This batch is not in the table.")
-]
-AcceptTable = Annotated[
-    bool,
-    typer.Option(
-        "--accept-table", help="Go on with the table as it is now, though it was dropped, recreated or rolled back."
-    ),
-]
 
 
 @app.command("list")
@@ -66,10 +55,14 @@ def _list(out: Output, views: list[IngestionView]) -> None:
 def _row(view: IngestionView) -> tuple[object, ...]:
     waiting = sum(view.files.get(state, 0) for state in ("DISCOVERED", "PROCESSING", "FAILED"))
     left = view.files.get("QUARANTINED", 0) + view.files.get("SKIPPED", 0)
-    last = f"{view.last_run_state} {moment(view.last_run_at)}" if view.last_run_state else "never"
+    last = f"{_last_state(view)} {moment(view.last_run_at)}" if view.last_run_state else "never"
     loaded = number(view.files.get("SUCCESS", 0))
     counts = loaded, number(waiting), number(left)
     return view.name, view.table_name, state_of(view), runs_when(view.config), *counts, last, view.source_url
+
+
+def _last_state(view: IngestionView) -> str:
+    return shown_state(view.last_run_state or "", alive=view.last_run_alive)
 
 
 def runs_when(config: dict[str, Any]) -> str:
@@ -98,7 +91,7 @@ def state_of(view: IngestionView) -> str:
 
 
 def document(view: IngestionView) -> dict[str, Any]:
-    from app.cli.output import plain
+    from app.cli.plain import plain
 
     return {**plain(view), "state": state_of(view)}
 
@@ -129,7 +122,7 @@ def _show(out: Output, view: IngestionView) -> None:
             ("files", files or "none yet"),
             (
                 "last run",
-                f"{view.last_run_id} {view.last_run_state} {moment(view.last_run_at)}" if view.last_run_id else "",
+                f"{view.last_run_id} {_last_state(view)} {moment(view.last_run_at)}" if view.last_run_id else "",
             ),
             ("made", moment(view.created_at)),
             ("changed", moment(view.updated_at)),
@@ -237,75 +230,4 @@ def export(names: Names = None, as_json: Json = False) -> None:
     out.answer({"ingestions": found}, lambda: out.document(dumped(found)))
 
 
-# --- what no machine can decide --------------------------------------------------------------
-
-
-@app.command()
-def resolve(
-    name: IngestionName,
-    landed: Landed = None,
-    not_landed: NotLanded = None,
-    accept_table: AcceptTable = False,
-    as_json: Json = False,
-) -> None:
-    """Show why an ingestion is blocked, and take the decision that no machine can take.
-
-    Without an option it shows the evidence and changes nothing. Look at the table before you decide: a batch that is
-    in it and is said not to be is loaded twice; one that is not and is said to be is never loaded.
-    """
-    out = Output(as_json)
-    if sum((landed is not None, not_landed is not None, accept_table)) > 1:
-        raise InvalidInput("One decision at a time.", hint="Give one of --landed, --not-landed and --accept-table.")
-    with backend() as at:
-        if accept_table:
-            _accept(out, at, name)
-        elif landed is not None or not_landed is not None:
-            _decide(out, at, name, landed or not_landed, landed is not None)
-        else:
-            _evidence(out, at, name)
-
-
-def _accept(out: Output, at: Backend, name: str) -> None:
-    uuid = at.decisions.accept_table(name)
-    shown = f"the table with the UUID {uuid}" if uuid else "a table that will be made anew"
-    document = {"name": name, "accepted_table": uuid}
-    out.answer(document, lambda: out.line(f"{safe(name)} goes on with {shown}. {_run_it(name)}"))
-
-
-def _decide(out: Output, at: Backend, name: str, batch: UUID | None, landed: bool) -> None:
-    if batch is None:
-        return
-    report = at.decisions.decide(name, batch, landed=landed)
-    what = "its files are loaded" if landed else "its files wait for the next run"
-    document = {"name": name, "batch_id": batch, "landed": landed, "state": report.state, "children": report.children}
-    out.answer(document, lambda: out.line(f"Batch {batch} is {report.state}: {what}. {_run_it(name)}"))
-
-
-def _run_it(name: str) -> str:
-    return f"Run it: autoloader ingestions run {shell(name)}"
-
-
-def _evidence(out: Output, at: Backend, name: str) -> None:
-    found = at.decisions.evidence(name)
-    out.answer({"name": name, "batches": found}, lambda: _show_evidence(out, name, found))
-
-
-def _show_evidence(out: Output, name: str, found: list[Evidence]) -> None:
-    if not found:
-        out.line(f"{safe(name)} is not blocked by a batch. {_run_it(name)}")
-        return
-    for one in found:
-        out.fields(
-            [
-                ("batch", one.batch_id),
-                ("holds", f"{plural(one.file_count, 'file')}, {size(one.byte_count)}"),
-                ("files", ", ".join(one.files)),
-                ("claimed", f"{plural(one.claims, 'time')}, first on table {one.claimed_table_uuid}"),
-                ("base", one.base_snapshot_id or "the empty table"),
-                ("found then", one.found),
-                ("the table now", one.table_now),
-            ]
-        )
-        out.line(f"It is in the table:      autoloader ingestions resolve {shell(name)} --landed {one.batch_id}")
-        out.line(f"It is not in the table:  autoloader ingestions resolve {shell(name)} --not-landed {one.batch_id}")
-        out.line()
+app.command()(resolve)

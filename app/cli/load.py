@@ -125,7 +125,8 @@ def execute(out: Output, at: Backend, ingestion_id: UUID, name: str, seconds: fl
 def tell(out: Output, at: Backend, name: str, table: str, summary: RunSummary) -> None:
     not_loaded = at.runs.not_loaded(summary.run_id) if summary.state != "SUCCESS" else ()
     told = (name, table, summary, not_loaded)
-    out.answer(run_document(*told), lambda: show_run(out, *told))
+    here = isinstance(at, Embedded)  # such a run says its reason as it ends
+    out.answer(run_document(*told), lambda: show_run(out, *told, reason_told=here))
 
 
 # --- watching --------------------------------------------------------------------------------

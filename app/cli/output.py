@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, datetime, time
-from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
+from app.cli.plain import plain
 from app.cli.text import cell, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-_EXACT = 2**53 - 1  # the largest integer that every reader of JSON keeps
 _COLORS = {
     "SUCCESS": "green",
     "ok": "green",
@@ -103,34 +99,6 @@ class Output:
             text = _text(f"{name:<{width}}  ", "bold")
             text.append(value, _COLORS.get(value, "not bold"))
             self._print(text)
-
-
-def plain(value: object) -> Any:
-    """The value in what JSON has; moments in ISO 8601. Numbers that JSON lacks are texts, and so are integers beyond
-    2^53, which jq and JavaScript would round: ids of snapshots and files.
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    return _scalar(value)
-
-
-def _scalar(value: object) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, int) and abs(value) > _EXACT:
-        return str(value)
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.hex()
-    # A text with lone surrogates (a file name that is not UTF-8) cannot be written; they become escapes.
-    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _console(stream: TextIO) -> Console:

@@ -116,6 +116,10 @@ def _show(out: Output, report: ReconcileReport, delivery: Delivery) -> None:
             ("abandoned run", str(one), "its process died; the next run finishes its batches")
             for one in report.abandoned
         ),
+        *(
+            ("cancelled run", str(one), "a person cancelled it, and its process died; the next run goes on")
+            for one in report.cancelled
+        ),
         *(("ended flow run", str(one.flow_run_id), f"{one.was} → {one.state}: {one.why}") for one in report.ended),
         *(("slot freed", name, "") for name in report.slots_freed),
         *(("run wanted", str(one), "") for one in report.reruns),

@@ -14,6 +14,7 @@ from app.cli.opening import backend
 from app.cli.options import Json
 from app.cli.output import Output
 from app.cli.progress import Watcher
+from app.cli.run_states import shown_state
 from app.cli.text import listed, moment, number, plural, safe, seconds, shell, size
 from app.errors import NotFound
 
@@ -73,8 +74,7 @@ def _row(view: RunView) -> tuple[object, ...]:
 
 
 def state_of(view: RunView) -> str:
-    """As stored, but for a run that nobody runs any more: its end was never stored."""
-    return "LOST" if view.state == "RUNNING" and not view.alive else view.state
+    return shown_state(view.state, alive=view.alive)
 
 
 def took(view: RunView) -> str:

@@ -25,7 +25,16 @@ def run_document(ingestion: str, table: str, summary: RunSummary, not_loaded: tu
     }
 
 
-def show_run(out: Output, ingestion: str, table: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> None:
+def show_run(
+    out: Output,
+    ingestion: str,
+    table: str,
+    summary: RunSummary,
+    not_loaded: tuple[NotLoaded, ...],
+    *,
+    reason_told: bool = False,
+) -> None:
+    """How it ended. `reason_told`: why each record was rejected was said already, as the run ended."""
     metrics = summary.metrics
     _headline(out, table, metrics)
     short = table.removeprefix("local.")
@@ -43,7 +52,7 @@ def show_run(out: Output, ingestion: str, table: str, summary: RunSummary, not_l
     if metrics["snapshots"] and metrics["files"]["loaded"]:  # one without files only ends a batch
         out.line(f"  snapshot  {', '.join(map(str, metrics['snapshots'][-5:]))}{_more(metrics['batches'], 5)}")
     if not_loaded or summary.state != "SUCCESS":
-        _not_loaded(out, ingestion, summary, not_loaded)
+        _not_loaded(out, ingestion, summary, not_loaded, reason_told=reason_told)
     if before := metrics.get("quarantined_before", 0):
         retry = f"autoloader files retry --ingestion {shell(ingestion)} --state QUARANTINED"
         out.line(f"{plural(before, 'file')} quarantined by earlier runs; once they are mended: {retry}")
@@ -74,19 +83,22 @@ def _known(found: Mapping[str, Any]) -> str:
     return f"{plural(changed, 'file')} loaded and changed since" if changed else "no file there counts"
 
 
-def _not_loaded(out: Output, ingestion: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> None:
+def _not_loaded(
+    out: Output, ingestion: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...], *, reason_told: bool
+) -> None:
+    from app.services.metrics import all_rejected  # with the ledger's libraries, which --help does without
+
     counted = {state: count for state, count in summary.metrics["files"].items() if state != "loaded" and count}
     waiting = max(0, summary.metrics["waiting"] - counted.get("failed", 0))  # what failed waits for its next attempt
     unseen = summary.metrics["discovered"].get("skipped", {}).get("unreadable", 0)
     told = [f"{count:,} {state}" for state, count in counted.items()]
     told += [f"{waiting:,} waiting"] if waiting else []
     told += [f"{unseen:,} of the source unreadable"] if unseen else []
-    metrics = summary.metrics
-    rejected = metrics["rejected"] and metrics["files"]["loaded"] and not metrics["rows"]
+    rejected = all_rejected(summary.metrics)
     told += ["each record was rejected"] if rejected else []
     if summary.state != "SUCCESS" or told:
         out.line(f"{summary.state}: {', '.join(told) or 'work still waits'}", "yellow")
-    if rejected:
+    if rejected and not reason_told:
         out.line(f"Why, and what to do: autoloader runs show {summary.run_id}")
     for file in not_loaded:
         out.line(f"  {safe(file.path)}")

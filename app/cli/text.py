@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import date, datetime, time
+from datetime import datetime
 
+from app.cli.plain import plain
 from app.log import one_line, redact
 
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
@@ -17,14 +18,10 @@ def safe(value: object) -> str:
 
 
 def cell(value: object) -> str:
-    """`safe`; what is nested as JSON, with moments in ISO 8601. A map may come as a list of its pairs."""
+    """`safe`; what is nested, and bytes, as `--json` has them. A map may come as a list of its pairs."""
     if isinstance(value, dict | list | tuple):
-        return safe(json.dumps(value, ensure_ascii=False, default=_as_text))
-    return safe(value)
-
-
-def _as_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime | date | time) else str(value)
+        return safe(json.dumps(plain(value), ensure_ascii=False))
+    return safe(value.hex() if isinstance(value, bytes) else value)
 
 
 def told(value: object) -> str:

@@ -90,6 +90,7 @@ class RemoteIngestions:
                 "last_run_id": last.get("run_id"),
                 "last_run_state": last.get("state"),
                 "last_run_at": last.get("started_at"),
+                "last_run_alive": last.get("alive", False),
             },
         )
 

@@ -18,12 +18,13 @@ from app.values import RunState, Trigger
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The part of a run that a list of ingestions shows."""
+    """The part of a run that a list of ingestions shows; `alive` is for whoever asks its lease."""
 
     ingestion_id: UUID
     run_id: UUID
     state: str
     started_at: datetime
+    alive: bool = False
 
 
 def add(session: Session, run: Run) -> None:

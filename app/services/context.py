@@ -97,8 +97,8 @@ class RunContext:
     An engine is opened by the first step that needs it: a run that finds nothing new never does.
     `stops` are what somebody stops it with: no fault of the files it has in hand. `put_off` are batches that wait for
     a cluster, `suspects` those that may be what fails jobs there. `unsent` are batches whose first claim is this
-    process's, and for which it sent no commit. `first_reject` is the path of a file that was loaded, and a record of it
-    that was rejected.
+    process's, and for which it sent no commit. `first_reject` is the first record that was rejected, with the path of
+    its file, whatever became of that.
     """
 
     database: Database

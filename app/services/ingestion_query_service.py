@@ -11,12 +11,13 @@ from uuid import UUID
 from app.database import Database, Session
 from app.errors import ConfigUnreadable, NotFound
 from app.models import DEFAULT_TENANT, Ingestion
-from app.repositories import batches, files, ingestion_queries, ingestions, runs
+from app.repositories import batches, files, ingestion_queries, ingestions
 from app.repositories.ingestion_queries import IngestionQuery
 from app.repositories.runs import LastRun
 from app.services import cursors, schedule_service
 from app.services.context import config_of, part_of, shape_of, url_of
 from app.services.ingestion_service import full_table_name
+from app.services.last_runs import last_runs
 
 __all__ = ["IngestionQuery", "IngestionQueryService"]
 
@@ -158,14 +159,14 @@ class IngestionQueryService:
         ids = [row.id for row in rows]
         blocked = batches.evidence_of(session, ids)
         counts = ingestion_queries.not_loaded(session, ids)
-        last = {run.ingestion_id: run for run in runs.newest_of(session, ids)}
+        last = last_runs(session, ids)
         return tuple(_summary(row, blocked, counts[row.id], last.get(row.id)) for row in rows)
 
     def _details(self, session: Session, rows: Sequence[Ingestion]) -> tuple[IngestionDetail, ...]:
         ids = [row.id for row in rows]
         blocked = batches.evidence_of(session, ids)
         counts = files.counts_of(session, ids)
-        last = {run.ingestion_id: run for run in runs.newest_of(session, ids)}
+        last = last_runs(session, ids)
         return tuple(_detail(row, blocked.get(row.id), counts.get(row.id, {}), last.get(row.id)) for row in rows)
 
 

@@ -12,7 +12,7 @@ from app.errors import Conflict, InvalidInput, NotFound, StaleRevision
 from app.ingest.discovery import split_source
 from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, Ingestion
-from app.repositories import batches, files, ingestions, runs
+from app.repositories import batches, files, ingestions
 from app.schemas.ingestion import IngestionShape
 from app.schemas.table_name import DEFAULT_CATALOG
 from app.services import connection_service, ingestion_rows, lease_service, overlap
@@ -20,6 +20,7 @@ from app.services.connection_service import STORES
 from app.services.context import IngestionInfo, part_of, url_of
 from app.services.engine_choice import require_engine
 from app.services.ingestion_view import IngestionView, view_of
+from app.services.last_runs import last_runs
 from app.services.overlap import Wanted
 from app.services.shape_checks import require_name
 from app.storage import parse_address
@@ -222,11 +223,11 @@ class IngestionService:
         return Wanted(self.tenant_id, shape, base, table_name, now, now)
 
     def _views(self, session: Session, rows: Sequence[Ingestion]) -> list[IngestionView]:
-        """Three queries, however many ingestions there are."""
+        """Three queries, however many ingestions there are, and one for each whose newest run is RUNNING."""
         ids = [row.id for row in rows]
-        last_runs = {run.ingestion_id: run for run in runs.newest_of(session, ids)}
+        last = last_runs(session, ids)
         blocked, counted = batches.evidence_of(session, ids), files.counts_of(session, ids)
-        return [view_of(row, blocked.get(row.id), counted.get(row.id, {}), last_runs.get(row.id)) for row in rows]
+        return [view_of(row, blocked.get(row.id), counted.get(row.id, {}), last.get(row.id)) for row in rows]
 
 
 def full_table_name(table: str) -> str:

@@ -29,6 +29,7 @@ class IngestionView:
     last_run_id: UUID | None
     last_run_state: str | None
     last_run_at: datetime | None
+    last_run_alive: bool  # RUNNING, and its lease is held
     created_at: datetime
     updated_at: datetime
 
@@ -49,6 +50,7 @@ def view_of(row: Ingestion, blocked: str | None, counted: dict[str, int], last: 
         last_run_id=last.run_id if last else None,
         last_run_state=last.state if last else None,
         last_run_at=last.started_at if last else None,
+        last_run_alive=last.alive if last else False,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

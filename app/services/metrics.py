@@ -135,5 +135,10 @@ def summarize(session: Session, ctx: RunContext, *, stopped_early: bool) -> RunS
 
 
 def all_rejected(found: Mapping[str, Any]) -> bool:
-    """Whether a run with these metrics loaded files, and not one record of theirs, though they have some."""
-    return bool(found["files"]["loaded"] and found["rejected"] and not found["rows"])
+    """Whether a run with these metrics loaded files, and not one record of theirs, though they have some.
+
+    False where a file was not loaded: the rejected records may be that one's, refused for its many errors.
+    """
+    files = found["files"]
+    left = files["failed"] or files["quarantined"] or files["skipped"]
+    return bool(files["loaded"] and not left and found["rejected"] and not found["rows"])

@@ -46,7 +46,9 @@ class EndedRun:
 
 @dataclass(slots=True)
 class ReconcileReport:
-    """`unavailable` says why the part that needs Prefect was not finished; `left` waits for the next pass."""
+    """`abandoned` and `cancelled` are runs whose process had died, ended as FAILED, and as CANCELLED where a person had
+    asked for it. `unavailable` says why the part that needs Prefect was not finished; `left` waits for the next pass.
+    """
 
     deployments: int = 0
     created: list[Change] = field(default_factory=list)
@@ -55,6 +57,7 @@ class ReconcileReport:
     foreign: list[Foreign] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     abandoned: list[UUID] = field(default_factory=list)
+    cancelled: list[UUID] = field(default_factory=list)
     ended: list[EndedRun] = field(default_factory=list)
     slots_freed: list[str] = field(default_factory=list)
     reruns: list[UUID] = field(default_factory=list)
@@ -64,5 +67,5 @@ class ReconcileReport:
     @property
     def quiet(self) -> bool:
         """Whether all was as it should be."""
-        done = (self.created, self.changed, self.removed, self.problems, self.abandoned, self.ended)
+        done = (self.created, self.changed, self.removed, self.problems, self.abandoned, self.cancelled, self.ended)
         return not (any(done) or self.slots_freed or self.reruns or self.left or self.unavailable)

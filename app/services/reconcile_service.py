@@ -12,13 +12,13 @@ from app.errors import PrefectError
 from app.ingest.ports import Clock, SystemClock
 from app.log import get_logger
 from app.models import Trigger as TriggerRow
-from app.repositories import ingestions, prefect_sync, triggers
+from app.repositories import ingestions, prefect_sync, runs, triggers
 from app.services.prefect_service import PrefectService
 from app.services.reconcile_deployments import DeploymentPass
 from app.services.reconcile_report import ReconcileReport
 from app.services.reconcile_runs import RunPass
 from app.services.takeover_service import TakeoverService
-from app.values import Trigger
+from app.values import RunState, Trigger
 
 log = get_logger(__name__)
 _MOST = 1000  # deployments made, changed or removed in one pass
@@ -48,7 +48,7 @@ class ReconcileService:
         At most `most` deployments are made, changed or removed; `left` says how many wait for the next pass.
         """
         report = ReconcileReport()
-        report.abandoned = self.takeovers.run_pass(_Cancelled(self.prefect))
+        self._take_over(report)
         try:
             self._with_prefect(report, most)
         except PrefectError as error:
@@ -57,16 +57,24 @@ class ReconcileService:
         self._forget_triggers()
         return report
 
+    def _take_over(self, report: ReconcileReport) -> None:
+        ended = self.takeovers.run_pass(_Cancelled(self.prefect))
+        with self.database.read_scope() as session:
+            for run_id in ended:
+                run = runs.by_id(session, run_id)
+                was_cancelled = run is not None and run.state == RunState.CANCELLED
+                (report.cancelled if was_cancelled else report.abandoned).append(run_id)
+
     def _with_prefect(self, report: ReconcileReport, most: int) -> None:
         begun = self.clock.now()
-        runs = RunPass(self.database, self.settings, self.prefect, self.clock, report)
-        runs.end_stuck()
+        flow_runs = RunPass(self.database, self.settings, self.prefect, self.clock, report)
+        flow_runs.end_stuck()
         deployments = DeploymentPass(self.database, self.settings, self.prefect, report, most)
         deployments.run()
-        runs.free_leaked(deployments.held)
+        flow_runs.free_leaked(deployments.held)
         since = (self._looked_at or begun - _FIRST_LOOK) - _OVERLAP
-        runs.note_collisions(since)
-        runs.note_cut_off(since)
+        flow_runs.note_collisions(since)
+        flow_runs.note_cut_off(since)
         self._looked_at = begun
 
     def _rerun(self) -> list[UUID]:

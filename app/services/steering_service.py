@@ -74,6 +74,7 @@ class SteeringService:
         self.database = database
         self.tenant_id = tenant_id
         self.follower = follower
+        self.keep_seconds = settings.trigger_keep_seconds
         self.ingestions = IngestionService(database, settings, tenant_id=tenant_id)
         self.queries = IngestionQueryService(database, tenant_id)
         self.files = FileBulkService(database, settings, tenant_id=tenant_id)
@@ -200,7 +201,9 @@ class SteeringService:
             owner = ingestions.by_id(session, row.ingestion_id) if row is not None else None
             if row is None or owner is None or owner.tenant_id != self.tenant_id:
                 raise NotFound(
-                    f"There is no trigger {trigger_id}.", hint="POST /v1/ingestions/{id}/run answers its id."
+                    f"There is no trigger {trigger_id}.",
+                    hint="POST /v1/ingestions/{id}/run answers its id. One that is done with is forgotten after"
+                    f" {self.keep_seconds:g} seconds (TRIGGER_KEEP_SECONDS); GET /v1/runs still has its run.",
                 )
             run_id = row.run_id
             if run_id is None and row.flow_run_id is not None:  # it began as the wish was marked as delivered

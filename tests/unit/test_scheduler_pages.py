@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from app.services.run_records import ABANDONED, KILLED
+from app.services.run_records import ABANDONED, CANCELLED, KILLED
 from app.values import RunState
 from tools import deploy_known
 
@@ -41,7 +41,7 @@ def test_the_table_of_states_names_each_state_of_both_systems():
 
     assert {word for row in rows for word in re.findall(r"`([A-Z]+)`", row[0])} == PREFECT_STATES
     assert {word for row in rows for word in re.findall(r"`([A-Z]+)`", row[1])} == {state.value for state in RunState}
-    assert {word for row in rows for word in re.findall(r"code `(\w+)`", row[1])} == {KILLED, ABANDONED}
+    assert {word for row in rows for word in re.findall(r"code `(\w+)`", row[1])} == {KILLED, ABANDONED, CANCELLED}
 
 
 def test_each_file_in_the_table_of_deployment_files_is_there():

@@ -28,6 +28,7 @@ _LAST_RUN = {
     "run_id": "a1b2c3d4-0000-4000-8000-000000000001",
     "state": "SUCCESS",
     "started_at": "2026-03-01T12:00:00Z",
+    "alive": False,
 }
 _PREFECT = {"sync": "in_sync", "error": None, "deployment_id": "9d2f7c1e", "flow_id": "5b1c0a9f"}
 _SUMMARY = {
@@ -59,6 +60,7 @@ class LastRunOut(View):
     run_id: UUID
     state: RunState
     started_at: datetime
+    alive: bool = Field(description="RUNNING, and somebody runs it; false for a RUNNING one whose process is gone.")
 
 
 class PrefectOut(View):

@@ -123,7 +123,9 @@ class PreviewOut(View):
     problems: tuple[SampleProblemOut, ...]
     outliers: tuple[OutlierOut, ...]
     hints: tuple[str, ...] = Field(description="Sentences about the options.")
-    rejected: tuple[RejectedSampleOut, ...] = ()
+    rejected: tuple[RejectedSampleOut, ...] = Field(
+        default=(), description="Of each sampled file with records that loading would reject: how many, and the first."
+    )
 
 
 class EngineShareOut(View):

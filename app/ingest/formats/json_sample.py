@@ -23,7 +23,10 @@ _EXAMPLE = 200
 
 @dataclass(slots=True)
 class _Read:
-    """Of one file: how many records were looked at, and the odd ones, each with its line and its flaw."""
+    """Of one file: how many records were looked at, and the odd ones, each with its line and its flaw.
+
+    `total` grows no more once there are as many odd ones as are kept: beyond, nobody counts how many are rejected.
+    """
 
     total: int = 0
     odd: list[tuple[int, str, bytes]] = field(default_factory=list)
@@ -90,11 +93,12 @@ def _records(file: ParseFile, job: InferJob, split: Splitter, read: _Read) -> It
                 return
             raw = piece.data[start:end]
             record = None if index in piece.flaws else _object(raw)
-            read.total += 1
+            full = len(read.odd) >= _MOST_ODD
+            read.total += not full
             if record is not None:
                 yield record
                 count -= 1
-            elif len(read.odd) < _MOST_ODD:
+            elif not full:
                 read.odd.append((lines[index], piece.flaws.get(index, ""), raw))
             if not count:
                 return

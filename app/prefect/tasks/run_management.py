@@ -35,7 +35,8 @@ def create_run_record_task(ingestion_id: str, trigger: str) -> dict[str, Any]:
 
 @task(name="complete-run-record", **OPTIONS)
 def complete_run_record_task(run_id: str, *, stopped_early: bool) -> dict[str, Any]:
-    """End the run with its metrics (design, step 7): SUCCESS, or PARTIAL when something was not loaded or waits.
+    """End the run with its metrics (design, step 7): SUCCESS, or PARTIAL when something was not loaded or waits,
+    or when each record was rejected.
 
     What waits because the time was up is for another run, which is asked for: no event may come that would.
     """

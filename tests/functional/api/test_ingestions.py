@@ -345,7 +345,8 @@ def test_a_wish_for_a_run_is_stored_before_it_is_answered(any_api, shape):
     wish = answer.json()
     assert (wish["kind"], wish["state"], wish["flow_run_id"]) == ("manual", "waiting", None)
     assert any_api.get(f"/v1/triggers/{wish['id']}").json() == wish
-    problem(any_api.get(f"/v1/triggers/{uuid4()}"), 404, "not-found")
+    unknown = problem(any_api.get(f"/v1/triggers/{uuid4()}"), 404, "not-found")
+    assert "forgotten after 604800 seconds (TRIGGER_KEEP_SECONDS); GET /v1/runs still has its run." in unknown["hint"]
 
 
 # --- delete

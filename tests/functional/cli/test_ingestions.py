@@ -12,7 +12,7 @@ from app.config import get_settings
 from app.database import Database
 from app.ingest.ports import SilentProgress
 from app.models import DEFAULT_TENANT
-from app.repositories import runs
+from app.repositories import batches, ingestions, runs
 from app.services import lease_service
 from app.services.ingestion_service import IngestionService
 from tests.functional.cli.conftest import put, rows
@@ -102,6 +102,38 @@ def test_resolve_says_when_there_is_nothing_to_decide(cli, loaded):
     assert shown.out == ("shop.orders is not blocked by a batch. Run it: autoloader ingestions run shop.orders\n")
     assert len(cli("runs", "list", "--json").answer["runs"]) == 1, "looking is no run"
     assert wrong.err.startswith("Error: One decision at a time.\n")
+
+
+def test_to_accept_a_table_while_a_batch_waits_for_a_decision_says_so(cli, loaded):
+    with closing(Database(get_settings().database_address)) as database, database.session_scope() as session:
+        run = runs.newest(session, DEFAULT_TENANT)
+        (batch,) = batches.ended_by(session, run.id, 1)
+        batch.state, batch.error = "UNKNOWN", "Nobody can tell."
+
+    accepted = cli("ingestions", "resolve", "shop.orders", "--accept-table")
+
+    assert accepted.code == 0
+    assert "once you have decided about the batch that blocks it. Look, and decide:" in accepted.out
+    assert accepted.out.endswith("autoloader ingestions resolve shop.orders\n")
+
+
+def test_resolve_names_the_way_on_after_a_run_that_met_another_table(cli, loaded):
+    with closing(Database(get_settings().database_address)) as database, database.session_scope() as session:
+        run = runs.newest(session, DEFAULT_TENANT)
+        ingestion = ingestions.by_id(session, run.ingestion_id)
+        ingestion.table_uuid = uuid4()
+    put(loaded, "b.jsonl", rows(5, 3))
+    refused = cli("ingestions", "run", "shop.orders")
+
+    shown = cli("ingestions", "resolve", "shop.orders")
+    accepted = cli("ingestions", "resolve", "shop.orders", "--accept-table")
+
+    assert refused.code == 1
+    assert "autoloader ingestions resolve shop.orders --accept-table" in shown.out
+    assert "Run it" not in shown.out
+    assert "Run it" in accepted.out
+    assert "Run it" in cli("ingestions", "resolve", "shop.orders").out
+    assert cli("ingestions", "run", "shop.orders").code == 0
 
 
 def test_a_decision_is_listed_as_such_and_is_not_the_last_run(cli, loaded):
@@ -208,6 +240,10 @@ def test_a_run_whose_process_is_gone_is_told_as_lost(cli, loaded):
     assert (view["state"], view["alive"]) == ("RUNNING", False)
     assert re.search(r" LOST +\S+ \S+ +\d", listed.out)
     assert "the next run finishes what it began: autoloader ingestions run shop.orders" in shown.out
+    assert " LOST " in cli("ingestions", "list").out
+    assert f"{view['id']} LOST " in cli("ingestions", "show", "shop.orders").out
+    (one,) = cli("ingestions", "list", "--json").answer["ingestions"]
+    assert (one["last_run_state"], one["last_run_alive"]) == ("RUNNING", False)
 
 
 def test_names_of_ingestions_are_completed(cli, loaded, monkeypatch, tmp_path):

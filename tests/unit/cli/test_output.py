@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from app.cli import text
 from app.cli.exits import Exit
 from app.cli.faults import report
-from app.cli.output import Output, error_line, plain
+from app.cli.output import Output, error_line
+from app.cli.plain import plain
 from app.cli.progress import Watcher, _Step
 from app.errors import LeaseHeld
 from app.values import RunState
@@ -62,6 +63,15 @@ def test_nested_values_of_a_table_are_json_that_can_be_copied(capsys):
 
     shown = '{"zip": "1", "at": "2026-01-02T00:00:00+00:00", "parts": ["1.10", null, "é"]}'
     assert capsys.readouterr().out.splitlines()[1] == f'{shown}  [["k", 1]]'
+
+
+def test_a_map_with_keys_of_any_type_and_what_json_lacks_are_shown_as_json_has_them(capsys):
+    nested = {date(2026, 1, 1): float("nan"), 2: [b"\x01\xff", 2**60]}
+    Output(as_json=False).table(("a", "b"), [(nested, b"\x01\xff")])
+
+    assert capsys.readouterr().out.splitlines()[1] == (
+        '{"2026-01-01": "nan", "2": ["01ff", "1152921504606846976"]}  01ff'
+    )
 
 
 def test_a_table_cuts_nothing_and_aligns_wide_letters(capsys):

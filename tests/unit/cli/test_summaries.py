@@ -16,7 +16,13 @@ from app.values import RunState
 @pytest.fixture
 def shown(capsys):
     def show(
-        state: RunState, discovered: dict[str, Any] | None = None, waiting: int = 0, rejected: int = 0, **files: int
+        state: RunState,
+        discovered: dict[str, Any] | None = None,
+        waiting: int = 0,
+        rejected: int = 0,
+        *,
+        reason_told: bool = False,
+        **files: int,
     ) -> list[str]:
         counted = {"loaded": 0, "failed": 0, "quarantined": 0, "skipped": 0, **files}
         metrics = {
@@ -32,7 +38,7 @@ def shown(capsys):
             "seconds": {},
         }
         summary = RunSummary(UUID(int=1), state, metrics)
-        show_run(Output(as_json=False), "shop.orders", "local.shop.orders", summary, ())
+        show_run(Output(as_json=False), "shop.orders", "local.shop.orders", summary, (), reason_told=reason_told)
         return capsys.readouterr().out.splitlines()
 
     return show
@@ -69,3 +75,13 @@ def test_a_run_of_which_each_record_was_rejected_says_so_and_where_the_reason_is
 
     assert "PARTIAL: each record was rejected" in lines
     assert lines[-1] == f"Why, and what to do: autoloader runs show {UUID(int=1)}"
+
+
+def test_a_reason_that_was_told_as_the_run_ended_is_not_told_again(shown):
+    lines = shown(RunState.PARTIAL, loaded=1, rejected=2, reason_told=True)
+
+    assert lines[-1] == "PARTIAL: each record was rejected"
+
+
+def test_rejects_beside_a_file_that_was_skipped_are_not_said_to_be_each_record(shown):
+    assert "PARTIAL: 1 skipped" in shown(RunState.PARTIAL, loaded=1, rejected=2, skipped=1)

@@ -121,6 +121,12 @@ def test_records_that_loading_would_reject_are_counted_by_its_own_judgement(infe
     assert parsed.file().rejected == told.count
 
 
+def test_records_that_nobody_judged_are_not_counted_as_looked_at(inferred):
+    [told] = inferred("bad\n" * 3000 + '{"id": 1}\n').rejected
+
+    assert (told.count, told.total) == (1000, 1000)
+
+
 def test_an_element_of_a_document_that_is_no_object_is_counted_as_well(sandbox, tmp_path):
     path = tmp_path / "d.json"
     path.write_text('[{"id": 1}, 7]')
