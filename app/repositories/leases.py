@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -50,19 +51,25 @@ def database_time(session: Session) -> ColumnElement[float]:
 
 def read(session: Session, ingestion_id: UUID) -> LeaseRow | None:
     """The lease, or None when the ingestion was never run."""
+    return read_all(session, [ingestion_id]).get(ingestion_id)
+
+
+def read_all(session: Session, ingestion_ids: Sequence[UUID]) -> dict[UUID, LeaseRow]:
+    """Map ingestion → its lease, without those that were never run; one statement."""
     now = database_time(session)
-    row = session.execute(
+    found = session.execute(
         select(Lease, (Lease.expires_at - now).label("left"), (now - Lease.acquired_at).label("age")).where(
-            Lease.ingestion_id == ingestion_id
+            Lease.ingestion_id.in_(ingestion_ids)
         )
-    ).one_or_none()
-    if row is None:
-        return None
-    lease: Lease = row[0]
+    )
+    return {lease.ingestion_id: _row(lease, float(left), float(age)) for lease, left, age in found}
+
+
+def _row(lease: Lease, left: float, age: float) -> LeaseRow:
     holder = None
     if lease.owner is not None:
         holder = Holder(lease.owner, lease.host, lease.boot_id, lease.pid, lease.process_start)
-    return LeaseRow(ingestion_id, lease.epoch, holder, lease.run_id, lease.expires_at, float(row[1]), float(row[2]))
+    return LeaseRow(lease.ingestion_id, lease.epoch, holder, lease.run_id, lease.expires_at, left, age)
 
 
 def create(session: Session, ingestion_id: UUID) -> None:

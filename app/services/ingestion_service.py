@@ -223,7 +223,7 @@ class IngestionService:
         return Wanted(self.tenant_id, shape, base, table_name, now, now)
 
     def _views(self, session: Session, rows: Sequence[Ingestion]) -> list[IngestionView]:
-        """Three queries, however many ingestions there are, and one for each whose newest run is RUNNING."""
+        """As many queries, however many ingestions there are."""
         ids = [row.id for row in rows]
         last = last_runs(session, ids)
         blocked, counted = batches.evidence_of(session, ids), files.counts_of(session, ids)

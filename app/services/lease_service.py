@@ -85,7 +85,11 @@ def hold(
 
 def is_alive(session: Session, ingestion_id: UUID, run_id: UUID) -> bool:
     """Whether somebody runs this run, as far as can be told: its lease has not run out, and its process is not gone."""
-    seen = leases.read(session, ingestion_id)
+    return is_alive_by(leases.read(session, ingestion_id), run_id)
+
+
+def is_alive_by(seen: LeaseRow | None, run_id: UUID) -> bool:
+    """The same by a lease that was read."""
     if seen is None or seen.holder is None or seen.run_id != run_id or seen.seconds_left <= 0:
         return False
     return not _dead_here(seen.holder, _this_process())
