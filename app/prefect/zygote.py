@@ -45,6 +45,9 @@ PRELOADED = (
     "app.ingest.engines.embedded",
     "app.ingest.formats.widest",
     "app.services.burial_service",
+    "obstore.store",
+    "pyiceberg.catalog.sql",
+    "pyiceberg.io.pyarrow",
 )
 # What a run imports when it gets there. Others may name these modules differently in their next release: that costs a
 # run the time of its imports, and no worker its start.
@@ -52,14 +55,11 @@ AHEAD = (
     "anyio._backends._asyncio",
     "encodings.ascii",
     "encodings.idna",
-    "obstore.store",
     "prefect._internal.observers",
     "prefect.concurrency._asyncio",
     "prefect.concurrency._sync",
     "prefect.utilities.visualization",
     "rich._emoji_codes",
-    "pyiceberg.catalog.sql",
-    "pyiceberg.io.pyarrow",
 )
 _GRACE_SECONDS = 20.0  # between SIGTERM and SIGKILL, when the worker is gone
 _CHUNK = 65536
