@@ -97,6 +97,14 @@ def shape_of(source: str, **parts: Any) -> IngestionShape:
 
 
 @pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """One good record of `id bigint, name string`."""
+    path = tmp_path / "small.jsonl"
+    path.write_text('{"id": 1, "name": "x"}\n')
+    return path
+
+
+@pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     with open_catalog("local", local_options(tmp_path / "home")) as opened:
         yield opened

@@ -24,13 +24,6 @@ SCHEMA = "id bigint, name string"
 
 
 @pytest.fixture
-def small(tmp_path):
-    path = tmp_path / "small.jsonl"
-    path.write_text('{"id": 1, "name": "x"}\n')
-    return path
-
-
-@pytest.fixture
 def nursery():
     with Nursery() as made:
         yield made

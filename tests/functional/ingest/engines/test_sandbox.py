@@ -24,13 +24,6 @@ SCHEMA = "id bigint, name string"
 
 
 @pytest.fixture
-def small(tmp_path):
-    path = tmp_path / "small.jsonl"
-    path.write_text('{"id": 1, "name": "x"}\n')
-    return path
-
-
-@pytest.fixture
 def endless(tmp_path):
     """A file that never ends: a pipe that nobody writes to would block, so a big one does."""
     path = tmp_path / "big.jsonl"

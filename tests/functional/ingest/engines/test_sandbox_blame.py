@@ -21,13 +21,6 @@ SCHEMA = "id bigint, name string"
 
 
 @pytest.fixture
-def small(tmp_path):
-    path = tmp_path / "small.jsonl"
-    path.write_text('{"id": 1, "name": "x"}\n')
-    return path
-
-
-@pytest.fixture
 def large(tmp_path):
     """So long that the parent looks at the child several times before it is done."""
     path = tmp_path / "large.jsonl"
