@@ -34,7 +34,7 @@ def turn(request: pytest.FixtureRequest, services_folder: Path) -> Iterator[None
 def prefect_settings(prefect_server: PrefectServer, turn: None, tmp_path: Path) -> Settings:
     """Settings of a product that has this server, and a work pool of its own there."""
     return Settings(
-        autoloader_home=tmp_path / "home", min_age_seconds=0, prefect_request_timeout_seconds=60, _env_file=None
+        autoloader_home=tmp_path / "home", min_age_seconds=0, prefect_request_timeout_seconds=180, _env_file=None
     )
 
 
