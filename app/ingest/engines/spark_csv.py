@@ -148,9 +148,11 @@ class CsvOnSpark:
             if part and part.header:
                 groups.setdefault(part.header, []).append(file)
         for header, some in groups.items():
-            reader = session.spark.read.format("text")
+            reader, is_header = session.spark.read.format("text"), f"value = {text_sql(header)}"
+            if spark_source.count(session, some, reader, [self._text], is_header) == len(some):
+                continue  # each begins with it
             with spark_errors(session.endpoint):
-                lines = spark_source.read(session, some, reader, [self._text], f"value = {text_sql(header)}")
+                lines = spark_source.read(session, some, reader, [self._text], is_header)
                 counted = {int(row[FILE]): int(row["count"]) for row in lines.groupBy(FILE).count().collect()}
             yield from (refused(file, _NO_LINES) for file in some if counted.get(file.file_id) != 1)
 
@@ -162,12 +164,15 @@ class CsvOnSpark:
     def _group(self, session: Session, part: _Part, files: Sequence[BatchFile]) -> Any:
         cutter = CsvCutter(self.dialect, self.settings.max_record_bytes)
         reader = session.spark.read.format("text").option("wholetext", str(not part.lines).lower())
-        where = f"value <> {text_sql(part.header)}" if part.header else "true"
+        where = cutter.is_record_line() if part.lines else "true"
+        if part.header:
+            where = f"{where} AND value <> {text_sql(part.header)}"
         rows = spark_source.read(session, files, reader, [self._text], where)
-        keep = spark_rows.PATH
+        keep, whole = spark_rows.PATH, not part.lines
         rows = through(cutter.texts(keep), rows)
-        rows = through(cutter.line(keep) if part.lines else cutter.whole(keep, part.skip), rows)
-        rows = through(cutter.fields(keep, len(part.names), whole=not part.lines), rows.where(cutter.is_record()))
+        if whole:
+            rows = rows.selectExpr(*cutter.whole(keep, part.skip)).where(cutter.is_record())
+        rows = through([cutter.record(keep, whole=whole), *cutter.fields(keep, len(part.names), whole=whole)], rows)
         return through(CsvRows(self.schema, part.names, self.dialect).layers(keep), rows)
 
     def records(self) -> Mapping[int, int]:

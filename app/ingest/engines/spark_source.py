@@ -22,6 +22,7 @@ from app.values import BatchFile, FileOutcome, FileState
 SETTINGS = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.sql.files.openCostInBytes": "65536",
+    "spark.sql.files.maxPartitionBytes": "64m",  # the larger the tasks, the longer the last one is waited for alone
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.ansi.enabled": "false",
@@ -68,8 +69,7 @@ def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Seq
     with spark_errors(session.endpoint):
         key, listed = _listed(files, session.files)
         known = session.spark.createDataFrame(listed, _FILES).hint("broadcast")
-        reader = reader.options(recursiveFileLookup="true", **session.files.options)  # folders named a=b are no columns
-        seen = reader.load([session.files.path(file.path) for file in files]).selectExpr(
+        seen = _loaded(session, files, reader).selectExpr(
             *columns,
             f"{key} AS seen",
             "_metadata.file_size AS seen_size",
@@ -78,6 +78,17 @@ def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Seq
         joined = seen.where(where).join(known, seen["seen"] == known["key"], "left")
         names = [name.rpartition(" AS ")[2] for name in columns]
         return joined.selectExpr(*names, f"{_CHECKED} AS {FILE}", PATH)
+
+
+def count(session: Session, files: Sequence[BatchFile], reader: Any, columns: Sequence[str], where: str) -> int:
+    """How many rows of the files there are where `where` is true of `columns`: nothing is told of a file."""
+    with spark_errors(session.endpoint):
+        return int(_loaded(session, files, reader).selectExpr(*columns).where(where).count())
+
+
+def _loaded(session: Session, files: Sequence[BatchFile], reader: Any) -> Any:
+    reader = reader.options(recursiveFileLookup="true", **session.files.options)  # folders named a=b are no columns
+    return reader.load([session.files.path(file.path) for file in files])
 
 
 def _listed(files: Sequence[BatchFile], access: FileAccess) -> tuple[str, list[tuple[Any, ...]]]:

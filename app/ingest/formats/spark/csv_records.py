@@ -14,6 +14,7 @@ A flaw of the whole file is a rejected record whose reason begins with FILE_FLAW
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.ingest.formats.csv_exact import too_few, too_many
@@ -23,7 +24,7 @@ from app.ingest.formats.spark.words import FILE, FILE_FLAW
 
 _END = r"(?:\r\n|\r|\n|\z)"
 _ALL = 2**31 - 1
-_LINE_ENDS = "'\\r\\n'"
+_MARK = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ class CsvCutter:
             [FILE, keep, "t", "t <> value AS odd", f"{quoted} AS quoted"],
         ]
 
-    def whole(self, keep: str, skip: int) -> list[list[str]]:
-        """Each record of the text behind its first `skip` lines as `r`; blank lines may be among them.
+    def whole(self, keep: str, skip: int) -> list[str]:
+        """Each record of the text behind its first `skip` lines as `e`, with its line end, and blank lines.
 
         Without a quote each line is a record, however it ends: to find these takes no regular expression.
         """
@@ -55,11 +56,8 @@ class CsvCutter:
         cut = f"regexp_extract_all({rest}, {text_sql(self.record_pattern())}, 0)"
         lines = f"slice(split(t, '\\n', -1), {skip + 1}, {_ALL})"
         mixed = f"split(translate({rest}, '\\r', '\\n'), '\\n', -1)"
-        ended = "endswith(e, '\\n') OR endswith(e, '\\r')"
-        trimmed = f"CASE WHEN {ended} THEN trim(TRAILING {_LINE_ENDS} FROM e) ELSE e END"
         records = f"CASE WHEN quoted THEN {cut} WHEN contains(t, '\\r') THEN {mixed} ELSE {lines} END"
-        kept = [FILE, keep, "odd", "quoted"]
-        return [[*kept, f"explode({records}) AS e"], [*kept, f"{trimmed} AS r"]]
+        return [FILE, keep, "odd", "quoted", f"explode({records}) AS e"]
 
     @staticmethod
     def _behind(skip: int) -> str:
@@ -70,12 +68,26 @@ class CsvCutter:
         return f"substring(t, 1 + length(regexp_extract(t, {text_sql(lines)}, 0)))"
 
     @staticmethod
-    def line(keep: str) -> list[list[str]]:
-        return [[FILE, keep, "odd", "quoted", f"trim(TRAILING {_LINE_ENDS} FROM t) AS r"]]
+    def record(keep: str, *, whole: bool) -> list[str]:
+        """The record's text `r`: `e` without its line end, or `t`, a line that came without one."""
+        ended = "endswith(e, '\\n') OR endswith(e, '\\r')"
+        text = f"CASE WHEN {ended} THEN trim(TRAILING '\\r\\n' FROM e) ELSE e END" if whole else "t"
+        return [FILE, keep, "odd", "quoted", f"{text} AS r"]
 
     def is_record(self) -> str:
-        """A condition on `r`: it is no blank line and no comment."""
-        return f"r <> '' AND NOT startswith(r, {text_sql(self.dialect.comment)})" if self.dialect.comment else "r <> ''"
+        """A condition on `e`: it is no blank line and no comment."""
+        return self._is_none_of("e", ["", "\r", "\n", "\r\n"], [""])
+
+    def is_record_line(self) -> str:
+        """The same of a line, as `value`, before anything is made of it: a byte order mark may stand at its begin."""
+        return self._is_none_of("value", ["", _MARK], ["", _MARK])
+
+    def _is_none_of(self, text: str, blanks: Sequence[str], begins: Sequence[str]) -> str:
+        """Spark works out a condition before what it is on, and then that again: so it is on what is there already."""
+        found = [f"{text} NOT IN ({', '.join(map(text_sql, blanks))})"]
+        if self.dialect.comment:
+            found += [f"NOT startswith({text}, {text_sql(begin + self.dialect.comment)})" for begin in begins]
+        return " AND ".join(found)
 
     # --- the record
 
@@ -87,8 +99,8 @@ class CsvCutter:
         return [
             [*kept, "quoted", f"{self._flaw(whole=whole)} AS flaw"],
             [*kept, "flaw", f"CASE WHEN flaw IS NULL THEN {self._split()} END AS x"],
-            [*kept, "x", f"coalesce(flaw, {wrong}) AS reason"],
-            [*kept, "reason", *(f"CASE WHEN reason IS NULL THEN x[{place}] END AS f{place}" for place in range(width))],
+            [*kept, f"coalesce(flaw, {wrong}) AS reason", f"CASE WHEN size(x) = {width} THEN x END AS x"],
+            [*kept, "reason", *(f"{self._bare(f'x[{place}]')} AS f{place}" for place in range(width))],
         ]
 
     def _flaw(self, *, whole: bool) -> str:
@@ -114,30 +126,33 @@ class CsvCutter:
         )
 
     def _split(self) -> str:
-        """An array of the fields' texts; most records hold no quote."""
+        """An array of the fields' texts, those in quotes with these; most records hold no quote.
+
+        No lambda: Spark makes no code of one, and would copy each row before and behind it.
+        """
         delimiter, quote = self.dialect.delimiter, self.dialect.quote
         plain = f"split(r, {text_sql(re.escape(delimiter))}, -1)"
         if not quote:
             return plain
         # A match is never empty when each field begins with a delimiter.
-        field = f"{re.escape(delimiter)}{self._field()}"
-        found = f"regexp_extract_all(concat({text_sql(delimiter)}, r), {text_sql(field)}, 0)"
-        bare = f"CASE WHEN substring(p, 2, 1) = {text_sql(quote)} THEN {self._bare()} ELSE substring(p, 2) END"
-        return (
-            f"CASE WHEN quoted AND contains(r, {text_sql(quote)}) THEN transform({found}, p -> {bare}) ELSE {plain} END"
-        )
+        field = f"{re.escape(delimiter)}({self._field()})"
+        found = f"regexp_extract_all(concat({text_sql(delimiter)}, r), {text_sql(field)}, 1)"
+        return f"CASE WHEN quoted AND contains(r, {text_sql(quote)}) THEN {found} ELSE {plain} END"
 
-    def _bare(self) -> str:
-        """The text of a field in quotes, `p` with the delimiter before it."""
+    def _bare(self, field: str) -> str:
+        """SQL for a field's text without its quotes. One that begins with a quote is of a record that holds quotes."""
         quote, escape = self.dialect.quote, self.dialect.escape
+        if not quote:
+            return field
         if self._doubled:
-            return f"replace(substring(p, 3, length(p) - 3), {text_sql(quote * 2)}, {text_sql(quote)})"
-        parts = text_sql(rf"\A[\s\S]{re.escape(quote)}({self._inside()}){re.escape(quote)}([\s\S]*+)\z")
-        inner, rest = f"regexp_extract(p, {parts}, 1)", f"regexp_extract(p, {parts}, 2)"
+            inner = f"replace(substring({field}, 2, length({field}) - 2), {text_sql(quote * 2)}, {text_sql(quote)})"
+            return f"CASE WHEN startswith({field}, {text_sql(quote)}) THEN {inner} ELSE {field} END"
+        parts = text_sql(rf"\A{re.escape(quote)}({self._inside()}){re.escape(quote)}([\s\S]*+)\z")
+        inner, rest = f"regexp_extract({field}, {parts}, 1)", f"regexp_extract({field}, {parts}, 2)"
         if escape:
             pair = text_sql(f"{re.escape(escape)}([{_among(escape, quote)}])")
             inner = f"regexp_replace({inner}, {pair}, '$1')"
-        return f"concat({inner}, {rest})"
+        return f"CASE WHEN startswith({field}, {text_sql(quote)}) THEN concat({inner}, {rest}) ELSE {field} END"
 
     @property
     def _doubled(self) -> bool:

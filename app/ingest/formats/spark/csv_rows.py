@@ -11,7 +11,7 @@ from app.ingest.formats.base import RAW_LIMIT
 from app.ingest.formats.csv_options import CsvDialect
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.tagged import quoted
-from app.ingest.formats.spark.text import joined, text_sql, type_sql
+from app.ingest.formats.spark.text import fenced, joined, text_sql, type_sql
 from app.ingest.formats.spark.text_values import text_value
 from app.ingest.formats.spark.usual_values import cast_beforehand, usual_value
 from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
@@ -40,7 +40,7 @@ class CsvRows:
         ready = [f"v{number}" for number in range(len(self.schema))]
         return [
             [FILE, keep, "r", "reason", *texts, *casts],
-            [FILE, keep, "r", "reason", *read, *typed],
+            [FILE, keep, f"{fenced('r')} AS r", "reason", *read, *typed],
             [FILE, keep, "r", *ready, f"{rescued} AS {RESCUED}", f"{self._reject()} AS {REJECT}"],
             [*ready, FILE, keep, RESCUED, REJECT, f"CASE WHEN {REJECT} IS NOT NULL THEN {raw} END AS {RAW}"],
         ]

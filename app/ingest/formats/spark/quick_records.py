@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.moments import MOMENTS, usual_moment
-from app.ingest.formats.spark.text import text_sql, type_sql
+from app.ingest.formats.spark.text import fenced, text_sql, type_sql
 from app.spark import identifier
 
 _TYPED = frozenset({"string", "boolean", "int", "bigint", "double"})
@@ -149,9 +149,8 @@ class QuickRecords:
         braces = _bytes_of("}")
         if self._is_flat:
             braces = f"CASE WHEN plain THEN 1 ELSE {braces} END"
-        escaped = (
-            f"CASE WHEN NOT plain AND contains(value, {text_sql(_BACKSLASH)}) THEN {_bytes_of(_ESCAPED)} ELSE 0 END"
-        )
+        odd = f"NOT plain AND contains({fenced('value')}, {text_sql(_BACKSLASH)})"
+        escaped = f"CASE WHEN {odd} THEN {_bytes_of(_ESCAPED)} ELSE 0 END"
         seen = f"'b', {escaped}, 'q', {_bytes_of(_QUOTE)}, 'c', {braces}"
         return f"named_struct({needed}, {seen})"
 

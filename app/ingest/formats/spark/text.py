@@ -37,6 +37,15 @@ def bound(value: str, name: str, body: str) -> str:
     return f"transform(array({value}), {name} -> {body})[0]"
 
 
+def fenced(text: str) -> str:
+    """SQL for the column `text`, a string: one that keeps its step out of the code that Spark makes of several steps.
+
+    Code that is too large for the JVM to compile is thrown away with that of all steps beside it, and each of them then
+    copies its rows. A step of many columns is too large; with a function in it that has no code it stands alone.
+    """
+    return f"CASE WHEN octet_length({text}) < 0 THEN transform(array({text}), same -> same)[0] ELSE {text} END"
+
+
 def names_sql(names: list[str]) -> str:
     return f"array({', '.join(map(text_sql, names))})" if names else "CAST(array() AS ARRAY<STRING>)"
 
