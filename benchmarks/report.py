@@ -29,6 +29,7 @@ class Result:
     bar: float | None
     details: dict[str, float]
     measured_at: str
+    rounds: int = 1  # how often both sides took turns, where there are two
 
 
 def result(name: str, what: str, value: float, bar: float | None, details: dict[str, float], unit: str = "×") -> Result:
@@ -40,7 +41,8 @@ def store(found: Result, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     results = load(file)
     results[found.name] = found
-    file.write_text(json.dumps({name: asdict(item) for name, item in results.items()}, indent=2), encoding="utf-8")
+    text = json.dumps({name: asdict(item) for name, item in results.items()}, indent=2)
+    file.write_text(text + "\n", encoding="utf-8")
 
 
 def load(file: Path) -> dict[str, Result]:
@@ -49,16 +51,16 @@ def load(file: Path) -> dict[str, Result]:
     return {name: Result(**item) for name, item in json.loads(file.read_text(encoding="utf-8")).items()}
 
 
-def page(results: dict[str, Result], order: list[str], scale: float, rounds: int) -> str:
+def page(results: dict[str, Result], order: list[str], scale: float) -> str:
     lines = [
         "# Benchmarks",
         "",
         "Written by `make bench`; run it yourself. Each line compares the product, driven by its command, with the",
         "bare tools doing the least that could be called the same work on the same files, in the same session:",
-        f"both take turns {rounds} times, and the medians of the whole processes' wall times are compared, imports and",
-        "start included, with the libraries' bytecode there as an installation by pip leaves it. The product's side",
-        "includes tracking of every file, lineage columns, statistics, bad-record handling and the exactly-once",
-        "protocol; the bare side has none of them.",
+        "both take turns as often as the details say, and the medians of the whole processes' wall times are compared,",
+        "imports and start included, with the libraries' bytecode there as an installation by pip leaves it. The",
+        "product's side includes tracking of every file, lineage columns, statistics, bad-record handling and the",
+        "exactly-once protocol; the bare side has none of them.",
         "",
         f"Machine: {machine()}.",
         *(
@@ -77,7 +79,9 @@ def page(results: dict[str, Result], order: list[str], scale: float, rounds: int
     if checks:
         lines += ["", *costs.page(checks)[:-1]]
     extra = [
-        f"- {item.name}: measured {item.measured_at}, {_details(item)}" for item in map(results.get, order) if item
+        f"- {item.name}: measured {item.measured_at}, {_turns(item)}{_details(item)}"
+        for item in map(results.get, order)
+        if item
     ]
     return "\n".join([*lines, "", "## Details", "", *extra, ""])
 
@@ -92,6 +96,12 @@ def _line(item: Result) -> str:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
+
+
+def _turns(item: Result) -> str:
+    if "baseline_s" not in item.details:
+        return ""
+    return f"{item.rounds} turns, " if item.rounds > 1 else "one turn, "
 
 
 def _details(item: Result) -> str:

@@ -2,8 +2,8 @@
 
 python -m benchmarks.run [--scale 0.01] [--rounds 3] [--only NAME …] [--keep FOLDER]
 
-Results are stored as they come; docs/benchmarks.md is written from all of them. At another scale than 1 the page
-goes to the working folder instead: a smoke run must not pass for a measurement.
+Results are stored as they come, in benchmarks/results.json, and docs/benchmarks.md is written from all that are there.
+At another scale than 1 both go to the working folder instead: a smoke run must not pass for a measurement.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from benchmarks.inputs import Input
 from benchmarks.measure import CommandFailed, Measured, alternate, run
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(__file__).with_name("results.json")
 DLT_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 MIB = 1024 * 1024
 
@@ -51,7 +52,7 @@ class Bench:
 
     @property
     def results(self) -> Path:
-        return self.folder / f"results-{self.scale:g}.json"
+        return RESULTS if self.scale == 1 else self.folder / f"results-{self.scale:g}.json"
 
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
@@ -68,7 +69,7 @@ class Bench:
         return inputs.prepare(name, self.folder / "inputs", self.scale)
 
     def keep(self, found: report.Result) -> None:
-        report.store(found, self.results)
+        report.store(replace(found, rounds=self.rounds), self.results)
         met = "" if found.bar is None else (" met" if found.value <= found.bar else " MISSED")
         print(f"{found.name}: {found.value:.2f} {found.unit}{met}", flush=True)
 
@@ -293,6 +294,11 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
 PARTS = {"scheduler": ("first-claim", "runs", "run-cpu")}  # more than one line
 
 
+def order() -> list[str]:
+    """Of the page's lines."""
+    return [item for name in MEASUREMENTS for item in PARTS.get(name, (name, f"{name}-memory"))]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.run", description="Measure the product beside the bare tools.")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the inputs; 0.01 for a smoke run")
@@ -301,7 +307,7 @@ def main() -> int:
         "--only", nargs="+", choices=list(MEASUREMENTS), metavar="NAME", help="all but those on Spark else"
     )
     parser.add_argument("--spark", action="store_true", help="those on Spark: they need Java")
-    parser.add_argument("--keep", type=Path, default=ROOT / "build" / "bench", help="folder of inputs and results")
+    parser.add_argument("--keep", type=Path, default=ROOT / "build" / "bench", help="folder of inputs")
     given = parser.parse_args()
     bench = Bench(given.keep.resolve(), given.scale, given.rounds)
     failed = []
@@ -311,8 +317,7 @@ def main() -> int:
         except CommandFailed as exc:
             failed.append(name)
             print(f"{name}: FAILED\n{exc}", file=sys.stderr, flush=True)
-    order = [item for name in MEASUREMENTS for item in PARTS.get(name, (name, f"{name}-memory"))]
-    page = report.page(report.load(bench.results), order, bench.scale, bench.rounds)
+    page = report.page(report.load(bench.results), order(), bench.scale)
     target = ROOT / "docs" / "benchmarks.md" if bench.scale == 1 else bench.folder / "benchmarks.md"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import inputs, report
 from benchmarks.measure import CommandFailed, alternate, run
 from benchmarks.product import number
+from benchmarks.run import RESULTS, order
 
 SMALL = 0.0005
 
@@ -65,18 +66,18 @@ def test_a_command_that_fails_stops_the_measurement_with_its_complaint():
 
 
 def test_both_sides_take_turns_and_medians_are_compared():
-    order = []
+    turns = []
 
     def side(name, seconds):
         def measure():
-            order.append(name)
+            turns.append(name)
             return run_of(seconds.pop(0))
 
         return measure
 
     figures = alternate(3, side("ours", [3.0, 90.0, 4.0]), side("theirs", [2.0, 1.0, 80.0]))
 
-    assert order == ["ours", "theirs"] * 3
+    assert turns == ["ours", "theirs"] * 3
     assert (figures["product_s"], figures["baseline_s"], figures["ratio"]) == (4.0, 2.0, 2.0)
 
 
@@ -92,13 +93,24 @@ def test_the_page_says_which_bars_were_missed(tmp_path):
     report.store(report.result("b", "another", 1.6, 1.5, {}), results)
     report.store(report.result("b-memory", "its memory", 400, 500, {}, unit="MiB"), results)
 
-    page = report.page(report.load(results), ["a", "b", "b-memory", "never measured"], 1, 3)
+    page = report.page(report.load(results), ["a", "b", "b-memory", "never measured"], 1)
 
     assert "| one thing | 14.0 s | 10.0 s | 1.40 × | 1.5 × | met |" in page
     assert "| another |  |  | 1.60 × | 1.5 × | **missed** |" in page
     assert "| its memory |  |  | 400 MiB | 500 MiB | met |" in page
     assert "smoke" not in page
-    assert "smoke" in report.page(report.load(results), ["a"], 0.01, 1)
+    assert "smoke" in report.page(report.load(results), ["a"], 0.01)
+
+
+def test_the_page_in_the_docs_is_that_of_the_stored_results():
+    stored = report.load(RESULTS)
+    assert stored.keys() <= set(order())
+
+    def lines(page):
+        return [line for line in page.split("\n") if not line.startswith("Machine: ")]
+
+    there = (RESULTS.parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert lines(there) == lines(report.page(stored, order(), 1))
 
 
 def test_a_number_is_found_wherever_it_stands_in_the_answer():
