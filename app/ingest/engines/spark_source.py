@@ -80,6 +80,13 @@ def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Seq
         return joined.selectExpr(*names, f"{_CHECKED} AS {FILE}", PATH)
 
 
+def unchecked(session: Session, files: Sequence[BatchFile], column: str, where: str) -> Any:
+    """A DataFrame of one column of the files' lines, where `where` is true of it: for a look that decides nothing."""
+    with spark_errors(session.endpoint):
+        reader = session.spark.read.format("text").options(recursiveFileLookup="true", **session.files.options)
+        return reader.load([session.files.path(file.path) for file in files]).selectExpr(column).where(where)
+
+
 def _listed(files: Sequence[BatchFile], access: FileAccess) -> tuple[str, list[tuple[Any, ...]]]:
     """SQL for what tells a row's file, and the rows of _FILES that go with it.
 
