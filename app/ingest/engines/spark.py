@@ -19,9 +19,9 @@ from app.ingest.engines import publishing, spark_publish
 from app.ingest.engines.embedded_input import row_columns, row_schema
 from app.ingest.engines.engine_table import EngineTable
 from app.ingest.engines.spark_attempt import Attempt
-from app.ingest.engines.spark_formats import format_on_spark
+from app.ingest.engines.spark_formats import Foreseeing, format_on_spark
 from app.ingest.engines.spark_limits import require_schema, require_shape
-from app.ingest.engines.spark_publish import SparkStaged
+from app.ingest.engines.spark_publish import NothingStaged, SparkStaged
 from app.ingest.engines.spark_rejects import rejects_of
 from app.ingest.engines.spark_session import KeptSession
 from app.ingest.engines.spark_stage import STAGING, Stage
@@ -83,6 +83,7 @@ class SparkEngine(TableSide):
         self.run_id = cluster.run_id
         self.unwanted = cluster.unwanted
         self.clock = clock or SystemClock()
+        self.told: tuple[UUID, NothingStaged] | None = None  # the batch whose new columns were told beforehand
 
     # --- the table ---------------------------------------------------------------------------
 
@@ -127,9 +128,13 @@ class SparkEngine(TableSide):
     # --- one batch ---------------------------------------------------------------------------
 
     def write(self, batch: Batch, files: Sequence[BatchFile]) -> WriteResult:
+        """New columns that are seen beforehand are told once for a batch, and nothing is staged then."""
         attempt = self._begin(batch)
         with self._looked_after(batch):
-            return attempt.run(files)
+            written = attempt.run(files)
+        if isinstance(written.handle, NothingStaged):
+            self.told = batch.id, written.handle
+        return written
 
     def try_out(self, batch: Batch, file: BatchFile) -> bool:
         """Under an id of its own: nobody can take its rows for the batch's."""
@@ -157,6 +162,8 @@ class SparkEngine(TableSide):
         self.rejects.publish(batch, reject_file, self.settings.commit_attempts)
 
     def discard(self, written: WriteResult) -> None:
+        if isinstance(written.handle, NothingStaged):
+            return
         handle = _staged(written)
         if not handle.sent:
             self.table.drop_staged([handle.snapshot.snapshot_id])
@@ -170,7 +177,7 @@ class SparkEngine(TableSide):
         own = look.state.schema.without(set(row_schema(self.shape.row_columns).names))
         require_schema(str(self.table.name), own)
         name = uuid4().hex[:16]
-        told = {
+        properties = {
             BATCH_ID: str(batch.id),
             INGESTION_ID: str(batch.ingestion_id),
             RUN_ID: str(self.run_id or batch.run_id),
@@ -180,6 +187,9 @@ class SparkEngine(TableSide):
         names = row_columns(self.shape.row_columns, look.state.schema)
         stage = Stage(self.session, self.table, batch, names)
         form = format_on_spark(self.shape.format, own, self.store, self.settings)
+        told = self.told[1] if self.told and self.told[0] == batch.id else None
+        if told and isinstance(form, Foreseeing):
+            form.clean = told.clean
         return Attempt(
             name=name,
             look=look,
@@ -190,7 +200,8 @@ class SparkEngine(TableSide):
             store=self.store,
             format=form,
             at=self.clock.now(),
-            properties=told,
+            properties=properties,
+            foresees=told is None,
         )
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,22 @@ from app import failpoints
 from app.catalog import staged
 from app.catalog.seen import Seen
 from app.datatypes import TableSchema
-from app.errors import AutoloaderError, CatalogError, FileMissing, SourceAccessDenied, SparkJobFailed, TableChanged
+from app.errors import (
+    AutoloaderError,
+    CatalogError,
+    FileMissing,
+    SourceAccessDenied,
+    SparkInterrupted,
+    SparkJobFailed,
+    SparkSessionLost,
+    SparkUnavailable,
+    TableChanged,
+)
 from app.ingest.engines import spark_packed, spark_rows, spark_source
 from app.ingest.engines.spark_clustering import clustered
-from app.ingest.engines.spark_formats import SparkFormat
+from app.ingest.engines.spark_formats import Foreseeing, SparkFormat
 from app.ingest.engines.spark_limits import refused, unreadable
-from app.ingest.engines.spark_publish import SparkStaged
+from app.ingest.engines.spark_publish import NothingStaged, SparkStaged
 from app.ingest.engines.spark_rejects import Rejected, Rejects
 from app.ingest.engines.spark_stage import STAGING, Count, Stage
 from app.ingest.evolution import merge_new_columns
@@ -29,13 +40,16 @@ from app.schemas.ingestion import IngestionShape
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, RejectFile, RejectSample, SnapshotInfo, WriteResult
 
+log = logging.getLogger(__name__)
+
+_LOST = (SparkInterrupted, SparkSessionLost, SparkUnavailable)
 _MOST_CULPRITS = 20  # files that fail a job before it is the job's fault
 
 
 @dataclass(slots=True)
 class Attempt:
-    """`properties` are what its snapshots say of it. What is gathered: `outcomes` of files without rows, `counts` of
-    those that were staged.
+    """`properties` are what its snapshots say of it; `foresees`: it may tell new columns and stage nothing. What is
+    gathered: `outcomes` of files without rows, `counts` of those that were staged.
     """
 
     name: str
@@ -48,6 +62,7 @@ class Attempt:
     format: SparkFormat
     at: datetime
     properties: dict[str, str]
+    foresees: bool
     outcomes: dict[int, FileOutcome] = field(default_factory=dict)
     counts: dict[int, Count] = field(default_factory=dict)
     reject_file: RejectFile | None = None
@@ -55,12 +70,17 @@ class Attempt:
     _staged: list[int] = field(default_factory=list)
 
     def run(self, files: Sequence[BatchFile]) -> WriteResult:
-        """Stage the files. What is not for publishing is taken away again, however this ends."""
+        """Stage the files. What is not for publishing is taken away again, however this ends.
+
+        Where it is seen beforehand that the table lacks columns, nothing is staged: the handle is NothingStaged.
+        """
         kept: int | None = None
         try:
             self._add(outcome for file in files if (outcome := unreadable(file, self.shape.format)))
             self._add(spark_packed.unsound(self.store, self._left(files), self.shape.format))
             self._add(self.format.look(self.stage.session, self._left(files)))
+            if foreseen := self._foreseen(self._left(files)):
+                return foreseen
             first = self._first(files)
             failpoints.hit("half-written")
             final = self._sieved(files, first)
@@ -95,6 +115,32 @@ class Attempt:
         made = self.stage.append(rows, f"{self.name}.{stage}", properties)
         self._staged.append(made.snapshot_id)
         return made
+
+    # --- before anything is staged
+
+    def _foreseen(self, files: Sequence[BatchFile]) -> WriteResult | None:
+        """A file that is not as it should be is left to those who stage it, and so is all that goes wrong with one.
+
+        Whether a file is to be skipped for its rejected records, nobody knows yet.
+        """
+        form, shape = self.format, self.shape
+        unsure = shape.columns.on_new_columns == "rescue" or shape.policies.on_error == "skip_file"
+        if not self.foresees or unsure or not isinstance(form, Foreseeing):
+            return None
+        try:
+            new = form.foreseen(self.stage, files, self.look.state.schema)
+        except _LOST:
+            raise
+        except AutoloaderError as error:
+            log.info("New columns of batch %s could not be foreseen: %s", self.stage.batch.id, error)
+            return None
+        columns = merge_new_columns(self.look.state.schema, new)
+        if not columns or spark_source.not_as_discovered(self.store, files):
+            return None
+        first = min(one.file_id for one in new)
+        return WriteResult(
+            self.name, (), 0, 0, 0, 0, new_columns=columns, handle=NothingStaged(form.clean), new_in=first
+        )
 
     # --- the first stage
 

@@ -148,10 +148,11 @@ class CsvOnSpark:
             if part and part.header:
                 groups.setdefault(part.header, []).append(file)
         for header, some in groups.items():
-            reader, is_header = session.spark.read.format("text"), f"value = {text_sql(header)}"
-            if spark_source.count(session, some, reader, [self._text], is_header) == len(some):
-                continue  # each begins with it
+            is_header = f"value = {text_sql(header)}"
             with spark_errors(session.endpoint):
+                if spark_source.unchecked(session, some, self._text, is_header).count() == len(some):
+                    continue  # each begins with it
+                reader = session.spark.read.format("text")
                 lines = spark_source.read(session, some, reader, [self._text], is_header)
                 counted = {int(row[FILE]): int(row["count"]) for row in lines.groupBy(FILE).count().collect()}
             yield from (refused(file, _NO_LINES) for file in some if counted.get(file.file_id) != 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from app.config import Settings
 from app.datatypes import TableSchema
@@ -34,6 +34,16 @@ class SparkFormat(Protocol):
 
     def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
         """Columns that the schema lacks, told by what was rescued."""
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A format that can tell new columns before anything is staged. `clean` spares its next attempt a look."""
+
+    clean: bool
+
+    def foreseen(self, stage: Stage, files: Sequence[BatchFile], table: TableSchema) -> Sequence[NewColumn]:
+        """Columns that the table lacks, as `SparkFormat.new_columns` would tell them; none is no promise."""
 
 
 def format_on_spark(shape: FormatShape, schema: TableSchema, store: Store, settings: Settings) -> SparkFormat:

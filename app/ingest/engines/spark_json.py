@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from app.config import Settings
 from app.datatypes import TableSchema
@@ -93,7 +94,11 @@ def formats_of(shape: FormatShape) -> TextFormats:
 
 def columns_of(schema: TableSchema, shape: FormatShape, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
     """New columns by the embedded engine's own rules, from as many values of each key as these look at."""
-    samples = stage.samples(snapshot, SAMPLE)
+    return columns_in(schema, shape, stage.samples(snapshot, SAMPLE))
+
+
+def columns_in(schema: TableSchema, shape: FormatShape, samples: pa.Table) -> Sequence[NewColumn]:
+    """New columns by the embedded engine's own rules, told by rescued values."""
     with TemporaryDirectory(prefix="autoloader-columns-") as folder, duckdb.connect() as connection:
         connection.register("samples", samples)
         # Nothing is parsed from files.

@@ -1,58 +1,142 @@
-"""JSON lines on a cluster: nothing is looked at beforehand but some records, which tell the faster way to read them."""
+"""JSON lines on a cluster. Some records are looked at beforehand: they tell the faster way to read the others, and
+columns that the table lacks.
+
+A batch whose new columns are only found when it is staged is staged twice, and read twice with all that goes with it.
+So the keys that a glimpse shows are looked up in all of the batch, which takes a search for their text in each line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+import pyarrow as pa
 
 from app.datatypes import TableSchema
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.spark_frames import through
-from app.ingest.engines.spark_json import columns_of, formats_of
+from app.ingest.engines.spark_glimpse import MOST_KEYS, Glimpse, glimpse
+from app.ingest.engines.spark_json import columns_in, columns_of, formats_of
+from app.ingest.engines.spark_samples import Samples, Sampling
 from app.ingest.engines.spark_stage import Stage
+from app.ingest.evolution import MAX_COLUMNS
 from app.ingest.formats.base import NewColumn
+from app.ingest.formats.json_columns import SAMPLE, is_stranger
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
-from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
+from app.ingest.formats.spark.quick_records import QuickRecords
+from app.ingest.formats.spark.strange_keys import lines_with
+from app.ingest.formats.spark.words import FILE, REJECT, RESCUED
 from app.ingest.formats.streams import check_encoding
 from app.schemas.ingestion import FormatShape
-from app.spark import Session, spark_errors
+from app.spark import Session, identifier
 from app.values import BatchFile, FileOutcome, SnapshotInfo
 
-_SAMPLED_FILES, _SAMPLED_RECORDS, _MOSTLY = 3, 1_000, 0.9
+_MOSTLY = 0.9
+_LARGE_BYTES = 64 * 1024 * 1024  # of a batch that is worth a glimpse which tells nothing but keys
+_OFTEN, _FIRST_BYTES, _MORE = 0.1, 16 * 1024 * 1024, 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JsonLinesOnSpark:
-    """One attempt."""
+    """One attempt. `clean`: most records are known to be; a wrong guess costs nothing but time."""
 
     schema: TableSchema
     shape: FormatShape
     max_record_bytes: int
+    clean: bool = False
+    _glimpse: Glimpse | None = field(default=None)
 
     def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
         del session, files
         return []
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        layers = RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape))
-        if layers.quick and not self._mostly_clean(session, files[:_SAMPLED_FILES], layers.quick):
-            layers = RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape), quick=False)
-        return through(layers.layers(keep=spark_rows.PATH), self._lines(session, files))
-
-    def _lines(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        text = spark_source.text_of(check_encoding(self.shape.encoding))
-        return spark_source.read(session, files, session.spark.read.format("text"), [text], IS_RECORD)
-
-    def _mostly_clean(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords) -> bool:
-        """By some records. A wrong guess costs nothing but time."""
-        some = through(quick.layers(), self._lines(session, files).limit(_SAMPLED_RECORDS))
-        with spark_errors(session.endpoint):
-            told = some.selectExpr(f"avg(CAST({CLEAN} AS INT)) AS share").collect()
-        return float(told[0]["share"] or 0) >= _MOSTLY
+        layers = self._layers()
+        if layers.quick and not self._mostly_clean(session, files, layers.quick):
+            layers = self._layers(quick=False)
+        return through(layers.layers(keep=spark_rows.PATH), self._lines(session, files, IS_RECORD))
 
     def records(self) -> Mapping[int, int]:
         return {}
 
     def new_columns(self, stage: Stage, snapshot: SnapshotInfo) -> Sequence[NewColumn]:
         return columns_of(self.schema, self.shape, stage, snapshot)
+
+    def foreseen(self, stage: Stage, files: Sequence[BatchFile], table: TableSchema) -> Sequence[NewColumn]:
+        """Not near the limit of columns: which of them are the last ones, only all of the batch tells."""
+        quick = self._layers().quick
+        large = sum(file.size for file in files) >= _LARGE_BYTES
+        if not files or not (quick or large) or len(table) > MAX_COLUMNS // 2:
+            return ()
+        seen = self._seen(stage.session, files, quick)
+        wanted = [key for key in seen.keys if is_stranger(key, table)]
+        if not wanted or len(seen.keys) > MOST_KEYS:
+            return ()
+        found = self._told(stage, files, wanted, often=seen.strange >= _OFTEN)
+        stage.session.require()  # what a server said that had lost our settings, counts for nothing
+        return found
+
+    # --- how they are read
+
+    def _layers(self, *, quick: bool = True) -> RecordLayers:
+        return RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape), quick=quick)
+
+    @property
+    def _text(self) -> str:
+        return spark_source.text_of(check_encoding(self.shape.encoding))
+
+    def _lines(self, session: Session, files: Sequence[BatchFile], where: str) -> Any:
+        return spark_source.read(session, files, session.spark.read.format("text"), [self._text], where)
+
+    def _mostly_clean(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords) -> bool:
+        self.clean = self.clean or self._seen(session, files, quick).clean >= _MOSTLY
+        return self.clean
+
+    def _seen(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords | None) -> Glimpse:
+        if self._glimpse is None:
+            self._glimpse = glimpse(session, files, self._text, self.schema, quick)
+            self.clean = self._glimpse.clean >= _MOSTLY
+        return self._glimpse
+
+    # --- what they bring
+
+    def _told(self, stage: Stage, files: Sequence[BatchFile], keys: Sequence[str], *, often: bool) -> list[NewColumn]:
+        """The columns of the keys, by the values that would tell them if the files had been staged."""
+        wanted, found, tables = {key.lower() for key in keys}, list[NewColumn](), list[pa.Table]()
+        for some in _portions(files, often=often):
+            samples = self._samples(stage, some, keys)
+            tables.append(samples.table)
+            told = columns_in(self.schema, self.shape, pa.concat_tables(tables))
+            # Of other keys not all values were looked for.
+            found = [new for new in told if _rescued_as(new).lower() in wanted]
+            names = {_rescued_as(new) for new in found}
+            if names <= samples.full and {name.lower() for name in names} == wanted:
+                break
+        return found
+
+    def _samples(self, stage: Stage, files: Sequence[BatchFile], keys: Sequence[str]) -> Samples:
+        names = stage.names
+        lines = self._lines(stage.session, files, f"{IS_RECORD} AND {lines_with(keys)}")
+        rows = through(self._layers(quick=False).layers(keep=spark_rows.PATH), lines)
+        # Conditions would else be moved below the layers, and each hold the text of all of them.
+        rows = rows.selectExpr(FILE, RESCUED, REJECT, "monotonically_increasing_id() AS number")
+        rows = rows.where(f"number >= 0 AND {REJECT} IS NULL")
+        columns = [f"{FILE} AS {identifier(names.file_id[0])}", f"{RESCUED} AS {spark_rows.rescued_name(names)}"]
+        return Sampling(SAMPLE, only=keys).of(stage.session, rows.selectExpr(*columns), names, "new fields")
+
+
+def _portions(files: Sequence[BatchFile], *, often: bool) -> Iterator[Sequence[BatchFile]]:
+    """The files by their ids: at once; of keys that records have `often`, the first files may show values enough."""
+    left, size = sorted(files, key=lambda file: file.file_id), _FIRST_BYTES
+    while left:
+        count, held = 0, 0
+        while count < len(left) and (held < size or not often):
+            held += left[count].size
+            count += 1
+        yield left[:count]
+        left, size = left[count:], size * _MORE
+
+
+def _rescued_as(new: NewColumn) -> str:
+    return ".".join((*new.parent, new.column.name))

@@ -52,6 +52,16 @@ class SparkStaged:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class NothingStaged:
+    """What a write attempt left that only told new columns: there is nothing to publish, and nothing to take away.
+
+    `clean`: most records were seen to be so.
+    """
+
+    clean: bool
+
+
 def publish(
     session: Callable[[], Session], table: EngineTable, batch: Batch, written: SparkStaged, attempts: int
 ) -> Landing:

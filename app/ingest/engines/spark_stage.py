@@ -21,6 +21,7 @@ from app.errors import CatalogError, CommitConflict, TableChanged
 from app.ingest.engines import spark_rows
 from app.ingest.engines.cluster_sql import target
 from app.ingest.engines.engine_table import EngineTable
+from app.ingest.engines.spark_samples import Sampling
 from app.ingest.formats.contract import RowColumns
 from app.ingest.formats.spark.words import FILE_FLAW
 from app.spark import VIEW, Session, identifier, spark_errors
@@ -32,7 +33,6 @@ _STAGE = "autoloader.stage"
 # Iceberg on Spark takes gzip for a table that does not say it, and so for those of PyIceberg: several times as slow.
 _CODEC = "write.parquet.compression-codec"
 _CHUNK = 5_000
-_MOST_SAMPLES = 100_000  # what is not among them is found by the next batch that has it
 _REJECTS = pa.schema(
     [
         ("file_id", pa.int64()),
@@ -171,19 +171,7 @@ class Stage:
         """`file_id` and `rescued` of rows that show the first `each` values, by file, of every key that was rescued;
         `among` "key, file_id": of every key in every file.
         """
-        keyed, ranked = spark_rows.samples_sql(self.names, among)
-        with spark_errors(self.session.endpoint, str(self.table.name)):
-            some = self.rows(snapshot).where(f"{spark_rows.rescued_name(self.names)} IS NOT NULL").selectExpr(*keyed)
-            first = (
-                some.selectExpr(*ranked)
-                .where(f"place <= {each}")
-                .select("file_id", "rescued")
-                .distinct()
-                .limit(_MOST_SAMPLES)
-            )
-            found = first.collect()
-        ids, texts = [row["file_id"] for row in found], [row["rescued"] for row in found]
-        return pa.table({"file_id": pa.array(ids, pa.int64()), "rescued": pa.array(texts, pa.string())})
+        return Sampling(each, among).of(self.session, self.rows(snapshot), self.names, str(self.table.name)).table
 
     def drop(self, snapshot_ids: Sequence[int]) -> None:
         """Take away what was staged and nobody publishes. What somebody's commit keeps us from stays for `expire`."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from app.datatypes import Column, DataType, can_be_named
+from app.datatypes import Column, DataType, TableSchema, can_be_named
 from app.ingest.formats.base import NewColumn, ReadJob
 from app.ingest.formats.json_types import Shape, spoken_once
 
@@ -39,7 +39,7 @@ def new_columns(job: ReadJob, relation: str) -> tuple[NewColumn, ...]:
         key, samples, file_ids = row
         for file_id, sample in zip(file_ids, samples, strict=True):
             value = _value(sample)
-            for found, inner in _strangers(key, value, job):
+            for found, inner in _strangers(key, value, job.schema.columns):
                 if inner is not None and (found in shapes or len(shapes) < _MOST):
                     shapes.setdefault(found, Shape()).add(inner, job.options)
                     first.setdefault(found, (file_id, json.dumps(inner, ensure_ascii=False)[:_EXAMPLE]))
@@ -75,9 +75,14 @@ def _report(shapes: Mapping[Found, Shape], first: Mapping[Found, tuple[int, str]
             yield NewColumn(Column(name, shape.type), file_id, example, parent)
 
 
-def _strangers(key: str, value: object, job: ReadJob) -> Iterator[tuple[Found, object]]:
+def is_stranger(key: str, schema: TableSchema) -> bool:
+    """Whether what is rescued under the key may ask for a column, or a struct's member, of that name."""
+    return any(True for _ in _strangers(key, None, schema.columns))
+
+
+def _strangers(key: str, value: object, columns: tuple[Column, ...]) -> Iterator[tuple[Found, object]]:
     """The unknown names in one rescued entry: the key itself, or names inside the value of a known column."""
-    columns, rest = job.schema.columns, key
+    rest = key
     parent: tuple[str, ...] = ()
     while True:
         known = next((column for column in columns if column.name == rest), None)

@@ -1,0 +1,252 @@
+"""New fields of JSON lines on a cluster: seen before anything is staged, and told as they would have been then."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from app.errors import SchemaChangeRefused, SparkError, SparkInterrupted
+from app.ingest.engines import spark_glimpse, spark_lines
+from app.ingest.engines.spark import SparkEngine
+from app.ingest.engines.spark_publish import NothingStaged, SparkStaged
+from app.ingest.engines.spark_stage import Stage
+from app.services import wiring
+from app.services.load_service import LoadService
+from app.values import BatchFile
+from tests.functional.catalog.conftest import batch_of
+from tests.functional.spark_loading import CLUSTER, SparkLoader
+
+ONLY_ID = {"columns": "id bigint"}
+RARE = 100  # one record of so many has the new field
+
+
+@pytest.fixture
+def both(sqlite_database, tmp_path, spark_server) -> SparkLoader:
+    return SparkLoader(sqlite_database, tmp_path, spark_server)
+
+
+@pytest.fixture
+def appended(monkeypatch) -> list[str]:
+    """The stages of all rows that are staged."""
+    made: list[str] = []
+    append = Stage.append
+
+    def noted(stage: Stage, rows: Any, name: str, properties: Any) -> Any:
+        made.append(name.rpartition(".")[2])
+        return append(stage, rows, name, properties)
+
+    monkeypatch.setattr(Stage, "append", noted)
+    return made
+
+
+@pytest.fixture
+def large(monkeypatch) -> None:
+    """No batch is so small that all of it is looked at."""
+    monkeypatch.setattr(spark_glimpse, "_WHOLE_BYTES", 0)
+
+
+def put(both: SparkLoader, name: str, *records: object) -> None:
+    both.put(name, "".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in records))
+
+
+def with_rare(values: Any, count: int = 400) -> list[dict[str, object]]:
+    return [{"id": number, **({"new": values(number)} if number % RARE == 0 else {})} for number in range(count)]
+
+
+def alike(both: SparkLoader, name: str, **columns: str) -> str:
+    """Load by both engines, compare, and answer the schema."""
+    given = {"columns": {**ONLY_ID, **columns}}
+    both.on_spark(f"{name}_there", **given)
+    both.embedded(f"{name}_here", **given)
+    assert both.rows(f"{name}_there") == both.rows(f"{name}_here")
+    assert both.schema(f"{name}_there") == both.schema(f"{name}_here")
+    return both.schema(f"{name}_there")
+
+
+def test_a_batch_with_a_rare_new_field_is_staged_once(both, appended):
+    for number in range(3):
+        put(both, f"{number}.jsonl", *with_rare(float))
+    assert "new double" in alike(both, "rare")
+    assert appended == ["1"]
+
+
+def test_a_field_that_each_record_brings_is_told_by_the_first_files_that_show_values_enough(
+    both, appended, large, monkeypatch
+):
+    monkeypatch.setattr(spark_lines, "_FIRST_BYTES", 1)
+    for number in range(7):
+        put(both, f"{number}.jsonl", *({"id": one, "new": number > 4} for one in range(600)))
+    read: list[int] = []
+    samples = spark_lines.JsonLinesOnSpark._samples
+
+    def noted(form: Any, stage: Any, files: Any, keys: Any) -> Any:
+        read.append(len(files))
+        return samples(form, stage, files, keys)
+
+    monkeypatch.setattr(spark_lines.JsonLinesOnSpark, "_samples", noted)
+    assert "new boolean" in alike(both, "often")
+    assert (appended, read) == (["1"], [1])
+
+
+def test_the_type_is_told_by_values_that_no_look_beforehand_saw(both, appended, large):
+    put(both, "1.jsonl", *({"id": number, "new": number} for number in range(0, 3000, 10)))
+    rest = [{"id": number, **({"new": 0.5} if number == 2_900 else {})} for number in range(3000)]
+    put(both, "2.jsonl", *rest)
+    put(both, "3.jsonl", {"id": 1})
+    assert "new double" in alike(both, "late")
+    assert appended == ["1"]
+
+
+def test_a_field_that_no_look_beforehand_saw_is_added_when_it_is_found(both, appended, large):
+    put(both, "1.jsonl", {"id": 1, "seen": 1})
+    put(both, "2.jsonl", {"id": 2, "hidden": "x"})
+    for number in (3, 4, 5):
+        put(both, f"{number}.jsonl", {"id": number})
+    both.on_spark("hidden", columns=ONLY_ID)
+    assert [one for one in both.schema("hidden").split(", ") if not one.startswith("_")] == [
+        "id bigint",
+        "seen bigint",
+        "hidden string",
+    ]
+    assert {(row["id"], row["seen"], row["hidden"]) for row in map(json.loads, both.rows("hidden"))} >= {
+        (1, 1, None),
+        (2, None, "x"),
+    }
+    assert appended == ["1", "1"]
+
+
+ODD = ["a b", "ä", "a.b", "o.z", 'quo"te', "back\\slash", "tab\there", "$x", "a'b", "(", "😀", "%"]
+
+
+@pytest.mark.parametrize("ascii_only", [True, False], ids=["escaped", "plain"])
+def test_keys_of_odd_characters_become_the_columns_that_they_would_have_been(both, appended, large, ascii_only):
+    columns = "id bigint, o struct<x: bigint>"
+    records: list[object] = [{"id": 1}, {"id": 2, "o": {"x": 1, "y": {"deep": [1]}, "ü": 1}}]
+    records += [{"id": number, key: number} for number, key in enumerate(ODD)]
+    put(both, "1.jsonl", *(json.dumps(one, ensure_ascii=ascii_only) for one in records))
+    alike(both, "odd", columns=columns)
+    assert appended == ["1"]
+
+
+def test_a_key_that_is_written_with_escapes_elsewhere_or_in_another_case_counts_as_it_would_have(both, appended, large):
+    put(both, "1.jsonl", r'{"id": 1, "n\u0065w": 1.5}', r'{"id": 2, "Other": 1}', r'{"id": 3}')
+    put(both, "2.jsonl", {"id": 4, "new": 1}, {"id": 5, "other": "x"})
+    put(both, "3.jsonl", {"id": 6})
+    schema = alike(both, "escaped")
+    assert "new double" in schema
+    assert "Other bigint" in schema
+    assert appended == ["1"]
+
+
+def test_keys_that_cannot_be_columns_cost_no_second_look(both, appended, monkeypatch):
+    def never(*_: Any) -> Any:
+        pytest.fail("looked for")
+
+    monkeypatch.setattr(spark_lines.JsonLinesOnSpark, "_samples", never)
+    put(both, "1.jsonl", {"id": 1, "ID": 2, "_file_id": 3, "nothing": None}, {"id": "misfit"})
+    both.on_spark("never_columns", columns=ONLY_ID)
+    assert appended == ["1"]
+
+
+def test_rejected_records_and_files_that_are_left_out_tell_no_column(both, appended, large):
+    put(both, "1.jsonl", {"id": 1}, '{"id": 2, "broken": 1', {"id": 3, "new": 1})
+    schema = alike(both, "rejected")
+    assert "new bigint" in schema
+    assert "broken" not in schema
+    both.on_spark("skipped", columns=ONLY_ID, policies={"on_error": "skip_file"})
+    assert "new" not in both.schema("skipped")
+
+
+def test_fail_stops_before_anything_is_staged_and_names_the_first_file(both, appended):
+    put(both, "1.jsonl", {"id": 1})
+    put(both, "2.jsonl", {"id": 2, "new": 1})
+    with pytest.raises(SchemaChangeRefused, match=r"new bigint, the first in .*2\.jsonl"):
+        both.on_spark("refused", columns={**ONLY_ID, "on_new_columns": "fail"})
+    assert appended == []
+    assert both.rows("refused") == []
+
+
+def test_rescue_stages_once_and_adds_nothing(both, appended):
+    put(both, "1.jsonl", *with_rare(int))
+    assert "new" not in alike(both, "rescued", on_new_columns="rescue")
+    assert appended == ["1"]
+
+
+def test_what_could_not_be_foreseen_is_found_as_ever(both, appended, monkeypatch, caplog):
+    def broken(*_: Any) -> Any:
+        raise SparkError("A job failed.")
+
+    monkeypatch.setattr(spark_lines.JsonLinesOnSpark, "_samples", broken)
+    caplog.set_level(logging.INFO)
+    put(both, "1.jsonl", *with_rare(int))
+    assert "new bigint" in alike(both, "unforeseen")
+    assert appended == ["1", "1"]
+    assert "could not be foreseen: A job failed." in caplog.text
+
+
+@contextmanager
+def opened(both: SparkLoader, name: str) -> Iterator[tuple[SparkEngine, Any, list[BatchFile]]]:
+    """An engine, and a batch of one file with a new field."""
+    path = both.put("1.jsonl", '{"id": 1, "new": 1}\n')
+    given = {"engine": CLUSTER, "columns": ONLY_ID}
+    found = LoadService(both.database, both.settings).prepare(str(both.source), both.server.table(name), given)
+    with (
+        wiring.opened_sandbox(both.settings) as sandbox,
+        wiring.opened_engine(both.database, both.settings, found.ingestion, sandbox) as engine,
+    ):
+        assert isinstance(engine, SparkEngine)
+        engine.ensure_table()
+        stat = path.stat()
+        file = BatchFile(7, str(path), f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size)
+        yield engine, batch_of(engine.table), [file]
+
+
+def test_a_batch_is_foreseen_once_and_what_was_only_foreseen_can_never_be_published(both):
+    with opened(both, "told") as (engine, batch, files):
+        before = engine.table.look().state.head
+        told = engine.write(batch, files)
+        assert isinstance(told.handle, NothingStaged)
+        assert ([str(one) for one in told.new_columns], told.new_in) == (["new bigint"], 7)
+        assert (told.outcomes, told.rows, told.rescued, told.rejected, told.byte_count) == ((), 0, 0, 0, 0)
+        with pytest.raises(TypeError):
+            engine.publish(batch, told, {})
+        engine.discard(told)
+        assert engine.table.look().state.head == before
+        again = engine.write(batch, files)  # nobody added the column: it is found by what was staged
+        assert isinstance(again.handle, SparkStaged)
+        assert [str(one) for one in again.new_columns] == ["new bigint"]
+        assert (again.rows, again.rescued) == (1, 1)
+        engine.discard(again)
+
+
+def test_an_interrupted_look_ends_the_attempt(both, monkeypatch):
+    def ended(*_: Any) -> Any:
+        raise SparkInterrupted("Somebody ended it.")
+
+    monkeypatch.setattr(spark_lines.JsonLinesOnSpark, "_samples", ended)
+    with opened(both, "ended") as (engine, batch, files), pytest.raises(SparkInterrupted):
+        engine.write(batch, files)
+
+
+def test_a_file_that_changes_while_it_is_looked_at_is_blamed_by_those_who_stage_it(both, monkeypatch):
+    path = both.put("1.jsonl", '{"id": 1, "new": 1}\n')
+    put(both, "2.jsonl", {"id": 2})
+    samples = spark_lines.JsonLinesOnSpark._samples
+
+    def meddled(*given: Any) -> Any:
+        found = samples(*given)
+        path.write_text('{"id": 1, "new": "x", "more": 1}\n')
+        return found
+
+    monkeypatch.setattr(spark_lines.JsonLinesOnSpark, "_samples", meddled)
+    both.on_spark("changed", columns=ONLY_ID)
+    assert [(file[0], file[1], file[5]) for file in both.files("changed")] == [
+        ("1.jsonl", "SKIPPED", "changed"),
+        ("2.jsonl", "SUCCESS", ""),
+    ]
+    assert "new" not in both.schema("changed")
