@@ -23,11 +23,15 @@ _EACH = 500  # records of one file
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """Shares of the records that were looked at, and no more than MOST_KEYS and one of their unknown `keys`."""
+    """Shares of the records that were looked at, and no more than MOST_KEYS and one of their unknown `keys`.
+
+    `record_bytes` is how long a record is.
+    """
 
     clean: float
     strange: float
     keys: tuple[str, ...]
+    record_bytes: float
 
 
 def glimpse(
@@ -38,13 +42,15 @@ def glimpse(
     strange = f"CASE WHEN NOT {clean} THEN {strange_keys(schema.columns)} ELSE CAST(array() AS ARRAY<STRING>) END"
     with spark_errors(session.endpoint):
         rows = through(quick.layers() if quick else (), _some(session, files, text))
-        told = rows.selectExpr(f"CAST({clean} AS INT) AS clean", f"{strange} AS strange").selectExpr(
+        told = rows.selectExpr(f"CAST({clean} AS INT) AS clean", f"{strange} AS strange", "value").selectExpr(
             "avg(clean) AS clean",
+            "avg(octet_length(value)) AS bytes",
             "avg(CAST(size(strange) > 0 AS INT)) AS strange",
             f"slice(array_distinct(flatten(collect_list(strange))), 1, {MOST_KEYS + 1}) AS keys",
         )
         found = told.collect()[0]
-    return Glimpse(float(found["clean"] or 0), float(found["strange"] or 0), tuple(found["keys"]))
+    shares = float(found["clean"] or 0), float(found["strange"] or 0)
+    return Glimpse(*shares, tuple(found["keys"]), float(found["bytes"] or 0))
 
 
 def _some(session: Session, files: Sequence[BatchFile], text: str) -> Any:

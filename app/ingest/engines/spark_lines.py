@@ -34,7 +34,7 @@ from app.values import BatchFile, FileOutcome, SnapshotInfo
 
 _MOSTLY = 0.9
 _LARGE_BYTES = 64 * 1024 * 1024  # of a batch that is worth a glimpse which tells nothing but keys
-_OFTEN, _FIRST_BYTES, _MORE = 0.1, 16 * 1024 * 1024, 4
+_FIRST_BYTES, _MORE = 16 * 1024 * 1024, 4
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class JsonLinesOnSpark:
         wanted = [key for key in seen.keys if is_stranger(key, table)]
         if not wanted or len(seen.keys) > MOST_KEYS:
             return ()
-        found = self._told(stage, files, wanted, often=seen.strange >= _OFTEN)
+        found = self._told(stage, files, wanted, _enough(seen))
         stage.session.require()  # what a server said that had lost our settings, counts for nothing
         return found
 
@@ -101,10 +101,13 @@ class JsonLinesOnSpark:
 
     # --- what they bring
 
-    def _told(self, stage: Stage, files: Sequence[BatchFile], keys: Sequence[str], *, often: bool) -> list[NewColumn]:
-        """The columns of the keys, by the values that would tell them if the files had been staged."""
+    def _told(self, stage: Stage, files: Sequence[BatchFile], keys: Sequence[str], first: int) -> list[NewColumn]:
+        """The columns of the keys, by the values that would tell them if the files had been staged.
+
+        `first` are the bytes that are looked at first.
+        """
         wanted, found, tables = {key.lower() for key in keys}, list[NewColumn](), list[pa.Table]()
-        for some in _portions(files, often=often):
+        for some in _portions(files, first):
             samples = self._samples(stage, some, keys)
             tables.append(samples.table)
             told = columns_in(self.schema, self.shape, pa.concat_tables(tables))
@@ -126,12 +129,18 @@ class JsonLinesOnSpark:
         return Sampling(SAMPLE, only=keys).of(stage.session, rows.selectExpr(*columns), names, "new fields")
 
 
-def _portions(files: Sequence[BatchFile], *, often: bool) -> Iterator[Sequence[BatchFile]]:
-    """The files by their ids: at once; of keys that records have `often`, the first files may show values enough."""
-    left, size = sorted(files, key=lambda file: file.file_id), _FIRST_BYTES
+def _enough(seen: Glimpse) -> int:
+    """Bytes that may well show as many values of each key as tell a column, if keys are as often as they seem."""
+    records = 4 * SAMPLE * len(seen.keys) / max(seen.strange, 1e-6)
+    return max(_FIRST_BYTES, int(records * seen.record_bytes))
+
+
+def _portions(files: Sequence[BatchFile], first: int) -> Iterator[Sequence[BatchFile]]:
+    """The files by their ids: some that have `first` bytes, and ever more of them."""
+    left, size = sorted(files, key=lambda file: file.file_id), first
     while left:
         count, held = 0, 0
-        while count < len(left) and (held < size or not often):
+        while count < len(left) and held < size:
             held += left[count].size
             count += 1
         yield left[:count]
