@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -39,15 +40,19 @@ _REDACTION = "spark.sql.redaction.string.regex"
 _HIDDEN = r'"fs\.[^"\n]*"\s+value: [^\n]*'
 # Encodings by Python's names, as Java calls them; those whose line ends are bytes of their own, and no part of others.
 DECODED = {"utf-8": "", "latin-1": "ISO-8859-1"}
-_TOLD = re.compile(r"autoloader-(changed|unknown):(-?\d+)")
-_CHECKED = (
-    "CASE WHEN file IS NULL THEN CAST(raise_error(concat('autoloader-unknown:0 ', seen)) AS BIGINT)"
+_TOLD = re.compile(r"autoloader-(changed|unknown):(-?\d+)(?: (\S+))?")
+_UNKNOWN = "CAST(raise_error(concat('autoloader-unknown:0 ', seen)) AS BIGINT)"
+_BY_NAME = (
+    f"CASE WHEN file IS NULL THEN {_UNKNOWN}"
     " WHEN seen_size = size AND coalesce(seen_modified = modified, true) THEN file"
     " ELSE CAST(raise_error(concat('autoloader-changed:', CAST(file AS STRING))) AS BIGINT) END"
 )
+_BY_SIZE = (
+    f"CASE WHEN (seen = key OR seen = other) AND coalesce(seen_modified = modified, true) THEN file ELSE {_UNKNOWN} END"
+)
 CHANGED = "changed"
 _AT_ONCE = 16
-_FILES = "key string, path string, file long, size long, modified long"
+_FILES = "key string, other string, path string, file long, size long, modified long"
 
 
 def prepare(session: Session, access: FileAccess) -> None:
@@ -67,17 +72,18 @@ def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Seq
     A file that is not as it was discovered, by its size and time, fails the job: `culprit` reads which it was.
     """
     with spark_errors(session.endpoint):
-        key, listed = _listed(files, session.files)
-        known = session.spark.createDataFrame(listed, _FILES).hint("broadcast")
+        known = _listed(files, session.files)
+        table = session.spark.createDataFrame(known.rows, _FILES).hint("broadcast")
         seen = _loaded(session, files, reader).selectExpr(
             *columns,
-            f"{key} AS seen",
+            f"{known.seen} AS seen",
             "_metadata.file_size AS seen_size",
             "unix_millis(_metadata.file_modification_time) AS seen_modified",
         )
-        joined = seen.where(where).join(known, seen["seen"] == known["key"], "left")
+        on = seen["seen_size"] == table["size"] if known.by_size else seen["seen"] == table["key"]
+        joined = seen.where(where).join(table, on, "left")
         names = [name.rpartition(" AS ")[2] for name in columns]
-        return joined.selectExpr(*names, f"{_CHECKED} AS {FILE}", PATH)
+        return joined.selectExpr(*names, f"{_BY_SIZE if known.by_size else _BY_NAME} AS {FILE}", PATH)
 
 
 def unchecked(session: Session, files: Sequence[BatchFile], column: str, where: str) -> Any:
@@ -91,17 +97,26 @@ def _loaded(session: Session, files: Sequence[BatchFile], reader: Any) -> Any:
     return reader.load([session.files.path(file.path) for file in files])
 
 
-def _listed(files: Sequence[BatchFile], access: FileAccess) -> tuple[str, list[tuple[Any, ...]]]:
-    """SQL for what tells a row's file, and the rows of _FILES that go with it.
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """`rows` of _FILES; `seen` is SQL for what a row calls its file, as `key` or `other` has it."""
 
-    The SQL is worked out for each row, so it is Spark's own name of the file where all have names that need no
-    decoding: to make an address of it costs more than to read a line.
+    rows: list[tuple[Any, ...]]
+    seen: str
+    by_size: bool = False  # one row a file, which its size tells from all others
+
+
+def _listed(files: Sequence[BatchFile], access: FileAccess) -> _Known:
+    """The SQL is worked out for each row, so it is Spark's own name of the file where all have names that need no
+    decoding: to make an address of it costs more than to read a line. A number is found faster than a name.
     """
     told = [(file.path, file.file_id, file.size, _milliseconds(file)) for file in files]
     names = [access.seen(file.path) for file in files]
-    if all(names):
-        return SEEN, [(name, *one) for one, some in zip(told, names, strict=True) for name in some]
-    return access.address_sql, [(one[0], *one) for one in told]
+    if not all(names):
+        return _Known([(one[0], None, *one) for one in told], access.address_sql)
+    if len({file.size for file in files}) == len(files):
+        return _Known([(some[0], some[-1], *one) for one, some in zip(told, names, strict=True)], SEEN, by_size=True)
+    return _Known([(name, None, *one) for one, some in zip(told, names, strict=True) for name in some], SEEN)
 
 
 def text_of(encoding: str) -> str:
@@ -140,10 +155,13 @@ def _milliseconds(file: BatchFile) -> int | None:
 def culprit(error: AutoloaderError, files: Sequence[BatchFile], access: FileAccess) -> FileOutcome | None:
     """The outcome of the file that a job failed with, as far as Spark's error names one."""
     said = access.told(error.message)
-    told = _TOLD.search(said)
+    told = _TOLD.search(error.message)
     if told and told[1] == "changed":
         file = next((file for file in files if file.file_id == int(told[2])), None)
         return _changed(file) if file else None
+    others = [file for file in files if told and told[3].startswith(access.seen(file.path) or "\n")]
+    if others:  # it is there by its name, and not as it was
+        return _changed(max(others, key=lambda one: len(one.path)))
     plain = unquote(said)  # some errors name files as URLs
     named = [file for file in files if file.path in said or file.path in plain]
     if not named:

@@ -52,9 +52,13 @@ def test_a_second_run_loads_what_is_new_and_nothing_twice_by_both_engines_in_tur
         assert [json.loads(row)["id"] for row in both.rows("turns")] == list(range(number + 1))
 
 
-def test_a_file_that_changes_or_goes_while_it_is_loaded_has_no_row_and_its_neighbours_have_theirs(both, monkeypatch):
-    for name in ("gone", "longer", "touched", "good"):
-        both.put(f"{name}.jsonl", '{"id": 1}\n')
+@pytest.mark.parametrize("sizes", ["of one size", "of different sizes"])
+def test_a_file_that_changes_or_goes_while_it_is_loaded_has_no_row_and_its_neighbours_have_theirs(
+    both, monkeypatch, sizes
+):
+    ids = (1, 1, 1, 1) if sizes == "of one size" else (1, 22, 333, 4444)
+    for name, number in zip(("gone", "longer", "touched", "good"), ids, strict=True):
+        both.put(f"{name}.jsonl", f'{{"id": {number}}}\n')
     read = spark_source.read
 
     def meddled(session, files, *rest):
@@ -72,6 +76,28 @@ def test_a_file_that_changes_or_goes_while_it_is_loaded_has_no_row_and_its_neigh
         ("touched.jsonl", "SKIPPED", "changed"),
     ]
     assert len(both.rows("meddled")) == 1
+
+
+def test_a_file_that_takes_the_size_of_another_one_is_not_loaded_as_that_one(both, monkeypatch):
+    for name, number in (("a", 1), ("b", 22)):
+        both.put(f"{name}.jsonl", f'{{"id": {number}}}\n')
+    read = spark_source.read
+
+    def meddled(session, files, *rest):
+        if len(files) == 2:
+            before = (both.source / "b.jsonl").stat()
+            (both.source / "a.jsonl").write_text('{"id": 33}\n')
+            os.utime(both.source / "a.jsonl", ns=(before.st_atime_ns, before.st_mtime_ns))
+        return read(session, files, *rest)
+
+    monkeypatch.setattr(spark_source, "read", meddled)
+    both.on_spark("taken", columns={"columns": "id bigint"})
+    assert [(file[0], file[1], file[5]) for file in both.files("taken")] == [
+        ("a.jsonl", "SKIPPED", "changed"),
+        ("b.jsonl", "SUCCESS", ""),
+    ]
+    (row,) = both.rows("taken")
+    assert "22" in row
 
 
 def test_a_file_that_spark_cannot_read_as_it_is_fails_and_says_so_and_the_others_are_loaded(both):
