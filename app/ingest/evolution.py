@@ -45,13 +45,14 @@ def merge_new_columns(
         name = new.column.name
         if name in fresh:
             fresh[name] = Column(name, plain(widest(fresh[name].type, new.column.type)))
-        elif _usable(name) and name.lower() not in taken and len(columns) + len(fresh) < max_columns:
+        elif is_usable(name) and name.lower() not in taken and len(columns) + len(fresh) < max_columns:
             taken[name.lower()] = name
             fresh[name] = Column(name, plain(new.column.type))
     return (*changed.values(), *fresh.values())
 
 
-def _usable(name: str) -> bool:
+def is_usable(name: str) -> bool:
+    """Whether a new column, or a struct's new member, may have that name."""
     return bool(name.strip()) and len(name) <= MAX_NAME and "\0" not in name
 
 
@@ -77,6 +78,6 @@ def _grown(kind: DataType, member: Column) -> DataType | None:
         if field.name == member.name and field.field_id is None:  # added a moment ago by another file
             wider = Column(field.name, plain(widest(field.type, member.type)))
             return replace(kind, fields=(*kind.fields[:at], wider, *kind.fields[at + 1 :]))
-    if not _usable(member.name) or member.name.lower() in {field.name.lower() for field in kind.fields}:
+    if not is_usable(member.name) or member.name.lower() in {field.name.lower() for field in kind.fields}:
         return None
     return replace(kind, fields=(*kind.fields, Column(member.name, plain(member.type))))

@@ -83,7 +83,7 @@ class SparkEngine(TableSide):
         self.run_id = cluster.run_id
         self.unwanted = cluster.unwanted
         self.clock = clock or SystemClock()
-        self.told: tuple[UUID, NothingStaged] | None = None  # the batch whose new columns were told beforehand
+        self.foreseen: tuple[UUID, NothingStaged] | None = None  # the batch whose new columns were told beforehand
 
     # --- the table ---------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class SparkEngine(TableSide):
         with self._looked_after(batch):
             written = attempt.run(files)
         if isinstance(written.handle, NothingStaged):
-            self.told = batch.id, written.handle
+            self.foreseen = batch.id, written.handle
         return written
 
     def try_out(self, batch: Batch, file: BatchFile) -> bool:
@@ -187,9 +187,9 @@ class SparkEngine(TableSide):
         names = row_columns(self.shape.row_columns, look.state.schema)
         stage = Stage(self.session, self.table, batch, names)
         form = format_on_spark(self.shape.format, own, self.store, self.settings)
-        told = self.told[1] if self.told and self.told[0] == batch.id else None
-        if told and isinstance(form, Foreseeing):
-            form.clean = told.clean
+        foreseen = self.foreseen[1] if self.foreseen and self.foreseen[0] == batch.id else None
+        if foreseen and isinstance(form, Foreseeing):
+            form.clean = foreseen.clean
         return Attempt(
             name=name,
             look=look,
@@ -201,7 +201,7 @@ class SparkEngine(TableSide):
             format=form,
             at=self.clock.now(),
             properties=properties,
-            foresees=told is None,
+            foresees=foreseen is None,
         )
 
     @contextmanager

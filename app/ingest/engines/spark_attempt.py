@@ -121,10 +121,11 @@ class Attempt:
     def _foreseen(self, files: Sequence[BatchFile]) -> WriteResult | None:
         """A file that is not as it should be is left to those who stage it, and so is all that goes wrong with one.
 
-        Whether a file is to be skipped for its rejected records, nobody knows yet.
+        Whether a file is to be skipped for its rejected records, nobody knows yet; and who refuses new columns is told
+        all of them.
         """
         form, shape = self.format, self.shape
-        unsure = shape.columns.on_new_columns == "rescue" or shape.policies.on_error == "skip_file"
+        unsure = shape.columns.on_new_columns != "add_columns" or shape.policies.on_error == "skip_file"
         if not self.foresees or unsure or not isinstance(form, Foreseeing):
             return None
         try:
@@ -162,6 +163,9 @@ class Attempt:
                     raise
                 self._add(gone)
             except AutoloaderError as error:
+                if spark_source.is_unknown(error) and (gone := spark_source.not_as_discovered(self.store, present)):
+                    self._add(gone)
+                    continue
                 outcome = spark_source.culprit(error, present, self.stage.session.files)
                 if outcome is None:
                     raise

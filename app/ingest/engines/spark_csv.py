@@ -149,9 +149,9 @@ class CsvOnSpark:
                 groups.setdefault(part.header, []).append(file)
         for header, some in groups.items():
             is_header = f"value = {text_sql(header)}"
+            if spark_source.each_has_one(session, some, self._text, is_header):
+                continue
             with spark_errors(session.endpoint):
-                if spark_source.unchecked(session, some, self._text, is_header).count() == len(some):
-                    continue  # each begins with it
                 reader = session.spark.read.format("text")
                 lines = spark_source.read(session, some, reader, [self._text], is_header)
                 counted = {int(row[FILE]): int(row["count"]) for row in lines.groupBy(FILE).count().collect()}
@@ -170,7 +170,7 @@ class CsvOnSpark:
             where = f"{where} AND value <> {text_sql(part.header)}"
         rows = spark_source.read(session, files, reader, [self._text], where)
         keep, whole = spark_rows.PATH, not part.lines
-        rows = through(cutter.texts(keep), rows)
+        rows = through(cutter.texts(keep, whole=whole), rows)
         if whole:
             rows = rows.selectExpr(*cutter.whole(keep, part.skip)).where(cutter.is_record())
         rows = through([cutter.record(keep, whole=whole), *cutter.fields(keep, len(part.names), whole=whole)], rows)

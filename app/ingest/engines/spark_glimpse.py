@@ -35,11 +35,22 @@ class Glimpse:
 
 
 def glimpse(
-    session: Session, files: Sequence[BatchFile], text: str, schema: TableSchema, quick: QuickRecords | None
+    session: Session,
+    files: Sequence[BatchFile],
+    text: str,
+    schema: TableSchema,
+    quick: QuickRecords | None,
+    *,
+    keys: bool,
 ) -> Glimpse:
-    """`text` is the column of a line. Whether a file is as it was discovered is not looked at."""
-    clean = CLEAN if quick else "false"
-    strange = f"CASE WHEN NOT {clean} THEN {strange_keys(schema.columns)} ELSE CAST(array() AS ARRAY<STRING>) END"
+    """`text` is the column of a line; without `keys` none is looked for. Whether a file is as it was discovered is not
+    looked at.
+    """
+    clean, none = CLEAN if quick else "false", "CAST(array() AS ARRAY<STRING>)"
+    strange = none
+    if keys:  # all of them are gathered in one place, and a record may have thousands
+        found = f"slice({strange_keys(schema.columns)}, 1, {MOST_KEYS + 1})"
+        strange = f"CASE WHEN NOT {clean} THEN {found} ELSE {none} END"
     with spark_errors(session.endpoint):
         rows = through(quick.layers() if quick else (), _some(session, files, text))
         told = rows.selectExpr(f"CAST({clean} AS INT) AS clean", f"{strange} AS strange", "value").selectExpr(
@@ -48,9 +59,8 @@ def glimpse(
             "avg(CAST(size(strange) > 0 AS INT)) AS strange",
             f"slice(array_distinct(flatten(collect_list(strange))), 1, {MOST_KEYS + 1}) AS keys",
         )
-        found = told.collect()[0]
-    shares = float(found["clean"] or 0), float(found["strange"] or 0)
-    return Glimpse(*shares, tuple(found["keys"]), float(found["bytes"] or 0))
+        row = told.collect()[0]
+    return Glimpse(float(row["clean"] or 0), float(row["strange"] or 0), tuple(row["keys"]), float(row["bytes"] or 0))
 
 
 def _some(session: Session, files: Sequence[BatchFile], text: str) -> Any:

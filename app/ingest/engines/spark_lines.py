@@ -13,14 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from app.datatypes import TableSchema
+from app.datatypes import DataType, TableSchema
 from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.spark_frames import through
 from app.ingest.engines.spark_glimpse import MOST_KEYS, Glimpse, glimpse
 from app.ingest.engines.spark_json import columns_in, columns_of, formats_of
 from app.ingest.engines.spark_samples import Samples, Sampling
 from app.ingest.engines.spark_stage import Stage
-from app.ingest.evolution import MAX_COLUMNS
+from app.ingest.evolution import MAX_COLUMNS, is_usable
 from app.ingest.formats.base import NewColumn
 from app.ingest.formats.json_columns import SAMPLE, is_stranger
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
@@ -69,13 +69,14 @@ class JsonLinesOnSpark:
         large = sum(file.size for file in files) >= _LARGE_BYTES
         if not files or not (quick or large) or len(table) > MAX_COLUMNS // 2:
             return ()
-        seen = self._seen(stage.session, files, quick)
-        wanted = [key for key in seen.keys if is_stranger(key, table)]
+        seen = self._seen(stage.session, files, quick, keys=True)
+        wanted = [key for key in seen.keys if is_stranger(key, table, is_usable)]
         if not wanted or len(seen.keys) > MOST_KEYS:
             return ()
         found = self._told(stage, files, wanted, _enough(seen))
         stage.session.require()  # what a server said that had lost our settings, counts for nothing
-        return found
+        # A new struct would take keys of other records, with its name and a dot before theirs, for its members.
+        return () if any(_holds_struct(new.column.type) for new in found) else found
 
     # --- how they are read
 
@@ -90,12 +91,12 @@ class JsonLinesOnSpark:
         return spark_source.read(session, files, session.spark.read.format("text"), [self._text], where)
 
     def _mostly_clean(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords) -> bool:
-        self.clean = self.clean or self._seen(session, files, quick).clean >= _MOSTLY
+        self.clean = self.clean or self._seen(session, files, quick, keys=False).clean >= _MOSTLY
         return self.clean
 
-    def _seen(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords | None) -> Glimpse:
+    def _seen(self, session: Session, files: Sequence[BatchFile], quick: QuickRecords | None, *, keys: bool) -> Glimpse:
         if self._glimpse is None:
-            self._glimpse = glimpse(session, files, self._text, self.schema, quick)
+            self._glimpse = glimpse(session, files, self._text, self.schema, quick, keys=keys)
             self.clean = self._glimpse.clean >= _MOSTLY
         return self._glimpse
 
@@ -145,6 +146,10 @@ def _portions(files: Sequence[BatchFile], first: int) -> Iterator[Sequence[Batch
             count += 1
         yield left[:count]
         left, size = left[count:], size * _MORE
+
+
+def _holds_struct(kind: DataType) -> bool:
+    return kind.name == "struct" or bool(kind.element and _holds_struct(kind.element.type))
 
 
 def _rescued_as(new: NewColumn) -> str:

@@ -40,7 +40,7 @@ _REDACTION = "spark.sql.redaction.string.regex"
 _HIDDEN = r'"fs\.[^"\n]*"\s+value: [^\n]*'
 # Encodings by Python's names, as Java calls them; those whose line ends are bytes of their own, and no part of others.
 DECODED = {"utf-8": "", "latin-1": "ISO-8859-1"}
-_TOLD = re.compile(r"autoloader-(changed|unknown):(-?\d+)(?: (\S+))?")
+_TOLD = re.compile(r"autoloader-(changed|unknown):(-?\d+)(?: (\S+))?")  # the message may be cut behind it
 _UNKNOWN = "CAST(raise_error(concat('autoloader-unknown:0 ', seen)) AS BIGINT)"
 _BY_NAME = (
     f"CASE WHEN file IS NULL THEN {_UNKNOWN}"
@@ -90,6 +90,14 @@ def unchecked(session: Session, files: Sequence[BatchFile], column: str, where: 
     """A DataFrame of one column of the files' lines, where `where` is true of it: for a look that decides nothing."""
     with spark_errors(session.endpoint):
         return _loaded(session, files, session.spark.read.format("text")).selectExpr(column).where(where)
+
+
+def each_has_one(session: Session, files: Sequence[BatchFile], column: str, where: str) -> bool:
+    """Whether of each of these files just one line is such that `where` is true of it; `column` is a line."""
+    with spark_errors(session.endpoint):
+        lines = _loaded(session, files, session.spark.read.format("text")).selectExpr(column, f"{SEEN} AS seen")
+        counts = [row["count"] for row in lines.where(where).groupBy("seen").count().collect()]
+    return counts == [1] * len(files)
 
 
 def _loaded(session: Session, files: Sequence[BatchFile], reader: Any) -> Any:
@@ -159,9 +167,10 @@ def culprit(error: AutoloaderError, files: Sequence[BatchFile], access: FileAcce
     if told and told[1] == "changed":
         file = next((file for file in files if file.file_id == int(told[2])), None)
         return _changed(file) if file else None
-    others = [file for file in files if told and told[3].startswith(access.seen(file.path) or "\n")]
-    if others:  # it is there by its name, and not as it was
-        return _changed(max(others, key=lambda one: len(one.path)))
+    name = (told[3] or "").rstrip(".,") if told else ""
+    other = next((file for file in files if name in access.seen(file.path)), None)
+    if other:  # it is there by its name, and not as it was
+        return _changed(other)
     plain = unquote(said)  # some errors name files as URLs
     named = [file for file in files if file.path in said or file.path in plain]
     if not named:
@@ -170,6 +179,12 @@ def culprit(error: AutoloaderError, files: Sequence[BatchFile], access: FileAcce
     # A store may fail to give what it has; a disk does not, and Spark does not tell the one from the other.
     reason = "undecodable" if file.path.startswith("/") else "job-failed"
     return FileOutcome(file.file_id, FileState.FAILED, reason=reason, error=f"{file.path} cannot be read: {said}")
+
+
+def is_unknown(error: AutoloaderError) -> bool:
+    """The job failed over a file that is none of its own, or not as it was: who tells files by size knows no more."""
+    told = _TOLD.search(error.message)
+    return bool(told and told[1] == "unknown")
 
 
 def not_as_discovered(store: Store, files: Sequence[BatchFile]) -> list[FileOutcome]:

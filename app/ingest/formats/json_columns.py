@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from app.datatypes import Column, DataType, TableSchema, can_be_named
@@ -75,9 +75,9 @@ def _report(shapes: Mapping[Found, Shape], first: Mapping[Found, tuple[int, str]
             yield NewColumn(Column(name, shape.type), file_id, example, parent)
 
 
-def is_stranger(key: str, schema: TableSchema) -> bool:
-    """Whether what is rescued under the key may ask for a column, or a struct's member, of that name."""
-    return any(True for _ in _strangers(key, None, schema.columns))
+def is_stranger(key: str, schema: TableSchema, is_usable: Callable[[str], bool]) -> bool:
+    """Whether what is rescued under the key may ask for a column, or a struct's member, of a name that is usable."""
+    return any(is_usable(found.name) for found, _ in _strangers(key, None, schema.columns))
 
 
 def _strangers(key: str, value: object, columns: tuple[Column, ...]) -> Iterator[tuple[Found, object]]:

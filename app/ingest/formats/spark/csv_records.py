@@ -24,7 +24,6 @@ from app.ingest.formats.spark.words import FILE, FILE_FLAW
 
 _END = r"(?:\r\n|\r|\n|\z)"
 _ALL = 2**31 - 1
-_MARK = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +35,13 @@ class CsvCutter:
 
     # --- the text
 
-    def texts(self, keep: str) -> list[list[str]]:
+    def texts(self, keep: str, *, whole: bool) -> list[list[str]]:
         """From `value`: the text `t` without a byte order mark, whether bytes of it were not UTF-8, `odd`, and whether
-        it may hold quotes, `quoted`.
+        it may hold quotes, `quoted`. A file that is read line by line comes without its mark; another is a line's own.
         """
         quoted = f"contains(t, {text_sql(self.dialect.quote)})" if self.dialect.quote else "false"
         return [
-            [FILE, keep, f"{UNMARKED} AS value"],
+            [FILE, keep, f"{UNMARKED} AS value" if whole else "value"],
             [FILE, keep, "value", f"decode({BYTES}, 'UTF-8') AS t"],
             [FILE, keep, "t", "t <> value AS odd", f"{quoted} AS quoted"],
         ]
@@ -76,18 +75,17 @@ class CsvCutter:
 
     def is_record(self) -> str:
         """A condition on `e`: it is no blank line and no comment."""
-        return self._is_none_of("e", ["", "\r", "\n", "\r\n"], [""])
+        return self._is_none_of("e", ["", "\r", "\n", "\r\n"])
 
     def is_record_line(self) -> str:
-        """The same of a line, as `value`, before anything is made of it: a byte order mark may stand at its begin."""
-        return self._is_none_of("value", ["", _MARK], ["", _MARK])
+        """The same of a line without its end, as `value`, before anything is made of it."""
+        return self._is_none_of("value", [""])
 
-    def _is_none_of(self, text: str, blanks: Sequence[str], begins: Sequence[str]) -> str:
+    def _is_none_of(self, text: str, blanks: Sequence[str]) -> str:
         """Spark works out a condition before what it is on, and then that again: so it is on what is there already."""
-        found = [f"{text} NOT IN ({', '.join(map(text_sql, blanks))})"]
-        if self.dialect.comment:
-            found += [f"NOT startswith({text}, {text_sql(begin + self.dialect.comment)})" for begin in begins]
-        return " AND ".join(found)
+        blank = f"{text} NOT IN ({', '.join(map(text_sql, blanks))})"
+        comment = self.dialect.comment
+        return f"{blank} AND NOT startswith({text}, {text_sql(comment)})" if comment else blank
 
     # --- the record
 

@@ -49,11 +49,12 @@ def lines_with(keys: Collection[str]) -> str:
     escaped = f"contains(value, {text_sql(_BACKSLASH)}) AND value RLIKE {text_sql(_ESCAPED_KEY)}"
     if not texts:
         return f"({escaped})"
+    quoted = [f"lower({text_sql(chr(34) + text + chr(34))})" for text in texts]
     if len(texts) == 1:
-        quoted = text_sql(f'"{texts[0]}"')
-        return f"(contains(lower(value), lower({quoted})) OR {escaped})"
-    any_of = text_sql(f'"(?:{"|".join(map(re.escape, texts))})"')
-    return f"(lower(value) RLIKE lower({any_of}) OR {escaped})"
+        return f"(contains(lower(value), {quoted[0]}) OR {escaped})"
+    # Each is lowered between its quotes, as it stands in a line: how a letter is lowered depends on those beside it.
+    any_of = ", '\\\\E|\\\\Q', ".join(quoted)
+    return f"(lower(value) RLIKE concat('\\\\Q', {any_of}, '\\\\E') OR {escaped})"
 
 
 def _ends(key: str) -> Iterator[str]:

@@ -205,6 +205,7 @@ _CSV: dict[str, File] = {
     "good.csv": "id,s,d\n1,x,1.5\n2,é 😀,2\n",
     "order.csv": "d,id\n1.5,3\n,4\n",
     "mark.csv": "\ufeffid,s\r\n5,a\r\n6,b",
+    "later-mark.csv": "id,s,d\n37,a,1\n\ufeff38,b,2\n\ufeff\n\ufeff,,\n",
     "quotes.csv": 'id,s,d\n7,"a, ""b""\r\nc\nd",1\n"8","",\n9,x"y,"2"\n',
     "ends.csv": "id,s\r10,a\n\n11,b\r\n\r\n12,c\r\r13,d",
     "ragged.csv": "id,s,d\n14,a\n15,a,1,\n16,a,1\n,,\n\n  \n",

@@ -80,7 +80,15 @@ def test_large_csv_files_are_read_line_by_line_and_fail_where_lines_are_not_enou
     monkeypatch.setattr(spark_csv, "WHOLE_BYTES", 0)
     group = next(group for group in GROUPS if group.name == "csv_added")
     refused = {"quotes.csv", "ends.csv", "headers.csv", "open.csv", "packed.csv.gz", "stray.csv"}
-    for name in refused | {"good.csv", "mark.csv", "misfit.csv", "ragged.csv", "latin.csv", "header.csv"}:
+    for name in refused | {
+        "good.csv",
+        "mark.csv",
+        "later-mark.csv",
+        "misfit.csv",
+        "ragged.csv",
+        "latin.csv",
+        "header.csv",
+    }:
         both.put(name, group.files[name])
     spark, embedded = load(both, group, CLUSTER), load(both, group, "embedded")
     for name in embedded.files.keys() - refused:

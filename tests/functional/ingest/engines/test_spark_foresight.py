@@ -126,7 +126,7 @@ ODD = ["a b", "ä", "a.b", "o.z", 'quo"te', "back\\slash", "tab\there", "$x", "a
 @pytest.mark.parametrize("ascii_only", [True, False], ids=["escaped", "plain"])
 def test_keys_of_odd_characters_become_the_columns_that_they_would_have_been(both, appended, large, ascii_only):
     columns = "id bigint, o struct<x: bigint>"
-    records: list[object] = [{"id": 1}, {"id": 2, "o": {"x": 1, "y": {"deep": [1]}, "ü": 1}}]
+    records: list[object] = [{"id": 1}, {"id": 2, "o": {"x": 1, "y": [1], "ü": 1}}]
     records += [{"id": number, key: number} for number, key in enumerate(ODD)]
     put(both, "1.jsonl", *(json.dumps(one, ensure_ascii=ascii_only) for one in records))
     alike(both, "odd", columns=columns)
@@ -143,12 +143,43 @@ def test_a_key_that_is_written_with_escapes_elsewhere_or_in_another_case_counts_
     assert appended == ["1"]
 
 
+def test_a_new_struct_takes_no_key_with_a_dot_for_its_member(both, large):
+    put(both, "1.jsonl", {"id": 1, "o": {"x": 1}})
+    put(both, "2.jsonl", {"id": 2, "o.z": 5})
+    put(both, "3.jsonl", *({"id": number} for number in range(3, 10)))
+    put(both, "4.jsonl", {"id": 10, "o": {"x": 2}})
+    assert "o.z" in alike(both, "dotted")
+
+
+def test_letters_that_are_lowered_by_what_stands_beside_them_are_found_in_any_line(both, appended, large):
+    put(both, "1.jsonl", {"id": 1, "ΑΣ.x": 1, "b": 1})
+    put(both, "2.jsonl", {"id": 2, "ΑΣ.x": "text"})
+    put(both, "3.jsonl", {"id": 3, "b": 1})
+    assert "ΑΣ.x` string" in alike(both, "sigma")
+
+
+def test_of_many_unknown_keys_no_more_are_gathered_than_say_that_they_are_too_many(both, monkeypatch):
+    for file in range(2):
+        put(both, f"{file}.jsonl", {"id": file, **{f"k{file}_{key}": key for key in range(40)}})
+    seen: list[int] = []
+    looked = spark_glimpse.glimpse
+
+    def counted(*given: Any, **more: Any) -> Any:
+        found = looked(*given, **more)
+        seen.append(len(found.keys))
+        return found
+
+    monkeypatch.setattr(spark_lines, "glimpse", counted)
+    both.on_spark("wide", columns=ONLY_ID)
+    assert seen[0] == spark_glimpse.MOST_KEYS + 1
+
+
 def test_keys_that_cannot_be_columns_cost_no_second_look(both, appended, monkeypatch):
     def never(*_: Any) -> Any:
         pytest.fail("looked for")
 
     monkeypatch.setattr(spark_lines.JsonLinesOnSpark, "_samples", never)
-    put(both, "1.jsonl", {"id": 1, "ID": 2, "_file_id": 3, "nothing": None}, {"id": "misfit"})
+    put(both, "1.jsonl", {"id": 1, "ID": 2, "_file_id": 3, " ": 4, "k" * 300: 5, "nothing": None}, {"id": "misfit"})
     both.on_spark("never_columns", columns=ONLY_ID)
     assert appended == ["1"]
 
@@ -162,16 +193,21 @@ def test_rejected_records_and_files_that_are_left_out_tell_no_column(both, appen
     assert "new" not in both.schema("skipped")
 
 
-def test_fail_stops_before_anything_is_staged_and_names_the_first_file(both, appended):
+def test_fail_names_all_that_the_batch_brings_also_what_no_look_beforehand_shows(both, large):
     put(both, "1.jsonl", {"id": 1})
     put(both, "2.jsonl", {"id": 2, "new": 1})
-    with pytest.raises(SchemaChangeRefused, match=r"new bigint, the first in .*2\.jsonl"):
+    put(both, "3.jsonl", *({"id": number, **({"late": 1} if number == 2_000 else {})} for number in range(2_001)))
+    put(both, "4.jsonl", {"id": 4})
+    with pytest.raises(SchemaChangeRefused, match=r"new bigint, late bigint, the first in .*2\.jsonl"):
         both.on_spark("refused", columns={**ONLY_ID, "on_new_columns": "fail"})
-    assert appended == []
     assert both.rows("refused") == []
 
 
-def test_rescue_stages_once_and_adds_nothing(both, appended):
+def test_rescue_stages_once_adds_nothing_and_looks_for_no_key(both, appended, monkeypatch):
+    def never(*_: Any) -> Any:
+        pytest.fail("looked for")
+
+    monkeypatch.setattr(spark_glimpse, "strange_keys", never)
     put(both, "1.jsonl", *with_rare(int))
     assert "new" not in alike(both, "rescued", on_new_columns="rescue")
     assert appended == ["1"]

@@ -83,10 +83,13 @@ def test_what_a_connection_may_read_is_not_served_to_another_session(both, s3, s
     session.close()
 
 
+@pytest.mark.parametrize("sizes", ["of one size", "of different sizes"])
 def test_objects_that_change_or_go_while_they_are_loaded_have_no_row_and_their_neighbours_have_theirs(
-    both, s3, monkeypatch
+    both, s3, monkeypatch, sizes
 ):
-    put_rows(s3, ["gone.jsonl", "longer.jsonl", "other.jsonl", "good.jsonl"])
+    numbers = (1, 1, 1, 1) if sizes == "of one size" else (1, 22, 333, 4444)
+    for name, number in zip(("gone", "longer", "other", "good"), numbers, strict=True):
+        s3.put(f"in/{name}.jsonl", f'{{"id": {number}}}\n'.encode())
     read = spark_source.read
 
     def meddled(session, files, *rest):
