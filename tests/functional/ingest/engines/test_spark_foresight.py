@@ -6,13 +6,15 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from gzip import compress as pack
 from typing import Any
 
 import pytest
 
-from app.errors import SchemaChangeRefused, SparkError, SparkInterrupted
+from app.errors import SchemaChangeRefused, SparkError, SparkInterrupted, SparkSessionLost
 from app.ingest.engines import spark_glimpse, spark_lines
 from app.ingest.engines.spark import SparkEngine
+from app.ingest.engines.spark_glimpse import MOST_KEYS
 from app.ingest.engines.spark_publish import NothingStaged, SparkStaged
 from app.ingest.engines.spark_stage import Stage
 from app.services import wiring
@@ -149,6 +151,54 @@ def test_a_new_struct_takes_no_key_with_a_dot_for_its_member(both, large):
     put(both, "3.jsonl", *({"id": number} for number in range(3, 10)))
     put(both, "4.jsonl", {"id": 10, "o": {"x": 2}})
     assert "o.z" in alike(both, "dotted")
+
+
+@pytest.mark.parametrize(("encoding", "packed"), [("latin-1", False), ("utf-8", True)])
+def test_what_is_packed_or_in_another_encoding_is_foreseen_as_well(both, appended, large, encoding, packed):
+    content = '{"id": 1}\n{"id": 2, "größe": "ü"}\n'.encode(encoding)
+    for number in range(4):
+        both.put(f"{number}.jsonl{'.gz' * packed}", pack(content) if packed else content)
+    given = {"columns": ONLY_ID, "format": {"type": "jsonl", "encoding": encoding}}
+    both.on_spark("encoded_there", **given)
+    both.embedded("encoded_here", **given)
+    assert "`größe` string" in both.schema("encoded_there")
+    assert both.rows("encoded_there") == both.rows("encoded_here")
+    assert appended == ["1"]
+
+
+@pytest.mark.parametrize(("keys", "stages"), [(MOST_KEYS, ["1"]), (MOST_KEYS + 1, ["1", "1"])])
+def test_with_more_unknown_keys_than_are_looked_for_they_are_found_as_ever(both, appended, keys, stages):
+    put(both, "1.jsonl", {"id": 1, **{f"k{number:02}": number for number in range(keys)}})
+    assert f"k{keys - 1:02} bigint" in alike(both, "limit")
+    assert appended == stages
+
+
+def test_a_table_near_the_limit_of_columns_is_not_looked_at_beforehand(both, appended, monkeypatch):
+    put(both, "1.jsonl", {"id": 1, "new": 1})
+    monkeypatch.setattr(spark_lines, "MAX_COLUMNS", 8)  # half of it, and the id is one; the others are the row columns
+    assert "new bigint" in alike(both, "broad")
+    assert appended == ["1", "1"]
+
+
+def test_what_a_server_said_that_lost_the_settings_between_two_looks_counts_for_nothing(both, monkeypatch):
+    """It is as if it had been started anew: the next one begins with a session of its own."""
+    samples = spark_lines.JsonLinesOnSpark._samples
+    lost: list[str] = []
+
+    def forgotten(form: Any, stage: Any, *rest: Any) -> Any:
+        found = samples(form, stage, *rest)
+        if not lost:
+            lost.append(stage.session.id)
+            stage.session.spark.catalog.dropTempView(stage.session.guard)
+        return found
+
+    monkeypatch.setattr(spark_lines.JsonLinesOnSpark, "_samples", forgotten)
+    with opened(both, "lost") as (engine, batch, files):
+        with pytest.raises(SparkSessionLost):
+            engine.write(batch, files)
+        told = engine.write(batch, files)
+        assert isinstance(told.handle, NothingStaged)
+        assert engine.session.id not in lost
 
 
 def test_letters_that_are_lowered_by_what_stands_beside_them_are_found_in_any_line(both, appended, large):
