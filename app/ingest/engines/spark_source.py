@@ -18,12 +18,13 @@ from app.spark.files import SEEN
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState
 
+_TASK, _TASK_BYTES = "spark.sql.files.maxPartitionBytes", 64 * 1024 * 1024
 # Spark lists the files that it is given with one task each, and packs small ones by what it thinks that opening one
 # costs: by default that is most of the time that 10,000 files take.
 SETTINGS = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.sql.files.openCostInBytes": "65536",
-    "spark.sql.files.maxPartitionBytes": "64m",  # the larger the tasks, the longer the last one is waited for alone
+    _TASK: str(_TASK_BYTES),  # the larger the tasks, the longer the last one is waited for alone
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.ansi.enabled": "false",
@@ -51,6 +52,8 @@ _BY_SIZE = (
     f"CASE WHEN (seen = key OR seen = other) AND coalesce(seen_modified = modified, true) THEN file ELSE {_UNKNOWN} END"
 )
 CHANGED = "changed"
+# A column to ask `read` for: this is the first line that its task reads, and of a part that is a file's first one.
+BEGIN = f"monotonically_increasing_id() % {1 << 33} = 0 AND _metadata.file_block_start = 0"
 _AT_ONCE = 16
 _FILES = "key string, other string, path string, file long, size long, modified long"
 
@@ -92,12 +95,14 @@ def unchecked(session: Session, files: Sequence[BatchFile], column: str, where: 
         return _loaded(session, files, session.spark.read.format("text")).selectExpr(column).where(where)
 
 
-def each_has_one(session: Session, files: Sequence[BatchFile], column: str, where: str) -> bool:
-    """Whether of each of these files just one line is such that `where` is true of it; `column` is a line."""
-    with spark_errors(session.endpoint):
-        lines = _loaded(session, files, session.spark.read.format("text")).selectExpr(column, f"{SEEN} AS seen")
-        counts = [row["count"] for row in lines.where(where).groupBy("seen").count().collect()]
-    return counts == [1] * len(files)
+def cut_for(session: Session, files: Sequence[BatchFile]) -> None:
+    """Have Spark cut what it reads from now on so that BEGIN is true of the first line of each of these files.
+
+    A task reads parts of files, the longer ones first, until they have the most bytes of a task. The first part of a
+    file that is longer than half of these has no other before it. It must be proved: a cluster may be set otherwise.
+    """
+    most = min((2 * file.size for file in files), default=_TASK_BYTES)
+    session.set({_TASK: str(min(most, _TASK_BYTES))})
 
 
 def _loaded(session: Session, files: Sequence[BatchFile], reader: Any) -> Any:

@@ -24,6 +24,10 @@ from app.ingest.formats.spark.words import FILE, FILE_FLAW
 
 _END = r"(?:\r\n|\r|\n|\z)"
 _ALL = 2**31 - 1
+_STRAY = (
+    "FAILED:not-on-spark:It is too large to be read whole, and Spark cannot tell its header from the other lines."
+    " Load it with engine: embedded."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,17 @@ class CsvCutter:
 
     # --- the text
 
-    def texts(self, keep: str, *, whole: bool) -> list[list[str]]:
+    def texts(self, keep: str, stray: str, *, whole: bool) -> list[list[str]]:
         """From `value`: the text `t` without a byte order mark, whether bytes of it were not UTF-8, `odd`, and whether
         it may hold quotes, `quoted`. A file that is read line by line comes without its mark; another is a line's own.
+
+        `stray` is SQL for whether the text should not be there, if the file is as its begin said.
         """
         quoted = f"contains(t, {text_sql(self.dialect.quote)})" if self.dialect.quote else "false"
         return [
-            [FILE, keep, f"{UNMARKED} AS value" if whole else "value"],
-            [FILE, keep, "value", f"decode({BYTES}, 'UTF-8') AS t"],
-            [FILE, keep, "t", "t <> value AS odd", f"{quoted} AS quoted"],
+            [FILE, keep, f"{UNMARKED} AS value" if whole else "value", f"{stray} AS stray"],
+            [FILE, keep, "stray", "value", f"decode({BYTES}, 'UTF-8') AS t"],
+            [FILE, keep, "stray", "t", "t <> value AS odd", f"{quoted} AS quoted"],
         ]
 
     def whole(self, keep: str, skip: int) -> list[str]:
@@ -56,7 +62,7 @@ class CsvCutter:
         lines = f"slice(split(t, '\\n', -1), {skip + 1}, {_ALL})"
         mixed = f"split(translate({rest}, '\\r', '\\n'), '\\n', -1)"
         records = f"CASE WHEN quoted THEN {cut} WHEN contains(t, '\\r') THEN {mixed} ELSE {lines} END"
-        return [FILE, keep, "odd", "quoted", f"explode({records}) AS e"]
+        return [FILE, keep, "stray", "odd", "quoted", f"explode({records}) AS e"]
 
     @staticmethod
     def _behind(skip: int) -> str:
@@ -71,7 +77,7 @@ class CsvCutter:
         """The record's text `r`: `e` without its line end, or `t`, a line that came without one."""
         ended = "endswith(e, '\\n') OR endswith(e, '\\r')"
         text = f"CASE WHEN {ended} THEN trim(TRAILING '\\r\\n' FROM e) ELSE e END" if whole else "t"
-        return [FILE, keep, "odd", "quoted", f"{text} AS r"]
+        return [FILE, keep, "stray", "odd", "quoted", f"{text} AS r"]
 
     def is_record(self) -> str:
         """A condition on `e`: it is no blank line and no comment."""
@@ -104,9 +110,10 @@ class CsvCutter:
     def _flaw(self, *, whole: bool) -> str:
         long = f"octet_length(r) > {self.limit} AND length(r) > {self.limit}"
         too_long = text_sql(f"too-long: more than {self.limit:,} bytes")
+        stray = f"WHEN stray THEN {text_sql(FILE_FLAW + _STRAY)}"
         undecodable = "WHEN odd AND instr(r, '\\ufffd') > 0 THEN 'undecodable: bytes that are not UTF-8'"
         if not self.dialect.quote:
-            return f"CASE WHEN {long} THEN {too_long} {undecodable} END"
+            return f"CASE {stray} WHEN {long} THEN {too_long} {undecodable} END"
         quoted = f"quoted AND contains(r, {text_sql(self.dialect.quote)})"
         large = f"QUARANTINED:too-large:A record holds quotes and is longer than {self.limit:,} bytes."
         unclosed = (
@@ -117,7 +124,7 @@ class CsvCutter:
         malformed = f"malformed: '{self.dialect.delimiter}' expected after '{self.dialect.quote}'"
         good, open_ = rf"\A{self._fields()}\z", rf"\A{self._unclosed()}\z"
         return (
-            f"CASE WHEN {long} AND {quoted} THEN {text_sql(FILE_FLAW + large)} WHEN {long} THEN {too_long}"
+            f"CASE {stray} WHEN {long} AND {quoted} THEN {text_sql(FILE_FLAW + large)} WHEN {long} THEN {too_long}"
             f" WHEN {quoted} AND NOT r RLIKE {text_sql(good)} THEN"
             f" CASE WHEN r RLIKE {text_sql(open_)} THEN {text_sql(FILE_FLAW + unclosed)} ELSE {text_sql(malformed)} END"
             f" {undecodable} END"

@@ -107,16 +107,51 @@ def test_a_header_that_stands_twice_is_seen_though_another_file_loses_its_own_me
     monkeypatch.setattr(spark_csv, "WHOLE_BYTES", 0)
     both.put("a.csv", "id,s\n1,a\n")
     both.put("b.csv", "id,s\n2,b\nid,s\n3,c\n")
-    counted = spark_source.each_has_one
+    both.put("c.csv", "id,s\n4,d\n")
+    looked = spark_csv.CsvOnSpark.look
 
     def meddled(*given):
+        found = looked(*given)
+        before = (both.source / "c.csv").stat()
         both.put("a.csv", "idx,s\n1,a\n")
-        return counted(*given)
+        both.put("c.csv", "ID,s\n4,d\n")
+        os.utime(both.source / "c.csv", ns=(before.st_atime_ns, before.st_mtime_ns))
+        return found
 
-    monkeypatch.setattr(spark_source, "each_has_one", meddled)
+    monkeypatch.setattr(spark_csv.CsvOnSpark, "look", meddled)
     both.on_spark("headers", format={"type": "csv"}, columns={"columns": "id string, s string"})
-    assert {file[0]: file[5] for file in both.files("headers")}["b.csv"] == "not-on-spark"
+    reasons = {file[0]: file[5] for file in both.files("headers")}
+    assert reasons == {"a.csv": "changed", "b.csv": "not-on-spark", "c.csv": "not-on-spark"}
     assert both.rows("headers") == []
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_headers_of_large_files_are_told_however_spark_cuts_them(both, monkeypatch, packed):
+    """Files are cut in many parts, and a task reads parts of several files."""
+    monkeypatch.setattr(spark_csv, "WHOLE_BYTES", 30)
+    rows = {"a": 400, "b": 3, "c": 4, "d": 90, "e": 5, "f": 1, "g": 0}
+    for name, count in rows.items():
+        text = "id,s\n" + "".join(f"{number},{name * 20}\n" for number in range(count))
+        both.put(f"{name}.csv{'.gz' * packed}", gzip.compress(text.encode()) if packed else text)
+    both.on_spark("cuts", format={"type": "csv"}, columns={"columns": "id bigint, s string"})
+    assert {file[0][0]: file[1:5] for file in both.files("cuts")} == {
+        name: ("SUCCESS", count, 0, 0) for name, count in rows.items()
+    }
+
+
+def test_where_a_cluster_puts_the_begins_of_large_files_elsewhere_they_fail_and_no_header_becomes_a_row(
+    both, monkeypatch
+):
+    monkeypatch.setattr(spark_csv, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(spark_source, "cut_for", lambda *_: None)
+    for name in "abcdefgh":
+        both.put(f"{name}.csv", f"id,s\n1,{name * 5}\n")
+    both.on_spark("packed_begins", format={"type": "csv"}, columns={"columns": "id string, s string"})
+    ended = [(file[1], file[5]) for file in both.files("packed_begins")]
+    assert set(ended) == {("FAILED", "not-on-spark"), ("SUCCESS", "")}
+    rows = both.rows("packed_begins")
+    assert len(rows) == ended.count(("SUCCESS", ""))
+    assert all('"id": "1"' in row for row in rows)
 
 
 def test_a_file_that_takes_the_size_of_another_one_is_not_loaded_as_that_one(both, monkeypatch):

@@ -42,7 +42,7 @@ def csv_rows(session, path):
     dialect = read_options({}, "csv", ",")
     cutter, keep = CsvCutter(dialect, LIMIT), "k"
     rows = session.spark.read.format("text").load(str(path)).where(cutter.is_record_line())
-    rows = through(cutter.texts(keep, whole=False), rows.selectExpr("value", "1L AS file", "1 AS k"))
+    rows = through(cutter.texts(keep, "false", whole=False), rows.selectExpr("value", "1L AS file", "1 AS k"))
     rows = through([cutter.record(keep, whole=False), *cutter.fields(keep, len(NAMES), whole=False)], rows)
     return through(CsvRows(SCHEMA, NAMES, dialect).layers(keep), rows)
 
