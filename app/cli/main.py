@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
+import logging
 import os
 import sys
 import traceback
@@ -136,6 +138,8 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """The console script."""
     gc.set_threshold(_OBJECTS)
+    ended: list[int] = []
+    atexit.register(_end, ended)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal that lacks a letter
@@ -149,8 +153,20 @@ def main() -> None:
             stream.flush()
         except OSError:  # `autoloader … | head`: Python would try again at its end, and exit with 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    gc.freeze()  # at its end Python looks through all objects for rubbish, several times: up to half a second
+    ended.append(code)
     sys.exit(code)
+
+
+def _end(ended: Sequence[int]) -> None:
+    """The end of the process, once threads are joined and all that was registered after this was done: Python would
+    take all modules apart and look through all objects for rubbish, which takes up to half a second.
+    """
+    if ended:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(ended[0])
 
 
 if __name__ == "__main__":

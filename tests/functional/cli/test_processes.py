@@ -194,3 +194,18 @@ def test_a_ledger_comes_to_be_by_itself(landing, tmp_path, monkeypatch):
     out, err = process.communicate(timeout=120)
 
     assert json.loads(out)["metrics"]["rows"] == 5, err
+
+
+def test_what_is_to_be_done_at_the_end_of_the_process_is_done_and_the_exit_code_is_the_commands():
+    """Python's own end is cut short."""
+    ends = (
+        "import atexit, threading, time; from app.cli import main;"
+        "late = lambda: (time.sleep(0.5), print('thread'));"
+        "main.run = lambda _: (threading.Thread(target=late).start(), atexit.register(print, 'registered'), 3)[-1];"
+        "main.main()"
+    )
+    root = str(Path(__file__).parents[3])
+    found = subprocess.run(
+        [sys.executable, "-c", ends], check=False, env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE
+    )
+    assert (found.stdout, found.returncode) == (b"thread\nregistered\n", 3)
