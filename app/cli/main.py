@@ -5,12 +5,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -136,10 +137,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """The console script."""
-    gc.set_threshold(_OBJECTS)
-    ended: list[int] = []
-    atexit.register(_end, ended)
+    """All that the command does; ends with SystemExit."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever began us closed it
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for as long as we live
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal that lacks a letter
@@ -148,26 +149,35 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - with --debug; libraries name addresses, with the keys in them
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
         code = Exit.ERROR
+    _flush()
+    sys.exit(code)
+
+
+def script() -> NoReturn:
+    """The console script: the process ends as soon as all is done.
+
+    Threads are joined and what was registered for the end is done, as Python does it. Then it would take all modules
+    apart and look through all objects for rubbish, which takes up to half a second.
+    """
+    gc.set_threshold(_OBJECTS)
+    code: object = Exit.ERROR
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - no public name; multiprocessing does the same
+    atexit._run_exitfuncs()  # noqa: SLF001 - no public name either
+    _flush()
+    os._exit(code if isinstance(code, int) else Exit.OK)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:  # `autoloader … | head`: Python would try again at its end, and exit with 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    ended.append(code)
-    sys.exit(code)
-
-
-def _end(ended: Sequence[int]) -> None:
-    """The end of the process, once threads are joined and all that was registered after this was done: Python would
-    take all modules apart and look through all objects for rubbish, which takes up to half a second.
-    """
-    if ended:
-        logging.shutdown()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(ended[0])
 
 
 if __name__ == "__main__":
-    main()
+    script()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from app.errors import AutoloaderError, SparkRefused, TableNotFound
+from app.errors import AutoloaderError, SparkError, SparkRefused, TableNotFound
 from app.spark.endpoint import Endpoint
 from app.spark.probe_stores import stores_told
 from app.spark.session import Session, connect
@@ -143,8 +143,8 @@ def _catalog(session: Session, name: str) -> str:
 def _iceberg(session: Session, catalog: str) -> str:
     try:
         (row,) = session.rows(f"SELECT {identifier(catalog)}.system.iceberg_version() AS version", catalog)
-    except TableNotFound:
-        if catalog != "spark_catalog":
+    except (TableNotFound, SparkError) as error:  # Spark 3.5 misses the schema `system`, 4.0 what is in it
+        if catalog != "spark_catalog" or not (isinstance(error, TableNotFound) or "ROUTINE_NOT_FOUND" in error.message):
             raise
         return "Of which version it is, Spark's own catalog does not tell."
     return f"Iceberg {row.version}."

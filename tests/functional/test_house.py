@@ -190,5 +190,5 @@ def test_an_installed_package_brings_the_command_and_nothing_beside_it(installed
     names = {path.name for path in installed.iterdir()}
     (entry_points,) = installed.glob("*.dist-info/entry_points.txt")
 
-    assert "autoloader = app.cli.main:main" in entry_points.read_text(encoding="utf-8")
+    assert "autoloader = app.cli.main:script" in entry_points.read_text(encoding="utf-8")
     assert {name for name in names if not name.endswith(".dist-info")} <= {"app", "bin"}

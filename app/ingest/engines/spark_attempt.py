@@ -76,6 +76,7 @@ class Attempt:
         """
         kept: int | None = None
         try:
+            spark_source.cut_whole(self.stage.session, files)
             self._add(outcome for file in files if (outcome := unreadable(file, self.shape.format)))
             self._add(spark_packed.unsound(self.store, self._left(files), self.shape.format))
             self._add(self.format.look(self.stage.session, self._left(files)))

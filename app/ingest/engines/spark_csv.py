@@ -7,7 +7,7 @@ inside quotes is seen; a file too large for that is read line by line, and fails
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +33,10 @@ from app.ingest.formats.new_columns import columns_in_rescued
 from app.ingest.formats.spark.csv_records import CsvCutter
 from app.ingest.formats.spark.csv_rows import CsvRows
 from app.ingest.formats.spark.text import text_sql
+from app.ingest.formats.spark.words import FILE
 from app.ingest.formats.streams import BadFile, read_chunks
 from app.schemas.ingestion import FormatShape
-from app.spark import Session
+from app.spark import Session, spark_errors
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, SnapshotInfo
 
@@ -46,12 +47,21 @@ _NO_LINES = "it is too large to be read whole, and Spark cannot tell its first l
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Files that are read alike: `names` of their fields, lines to `skip`, or the one `header` to leave out."""
+    """Files that are read alike: `names` of their fields, lines to `skip`, or the one `header` to leave out.
+
+    Of a `packed` one that is read by lines, only all of its lines tell whether its header stands there once.
+    """
 
     names: tuple[str, ...]
     skip: int = 0
     lines: bool = False
     header: str = ""
+    packed: bool = False
+
+    @property
+    def begins(self) -> bool:
+        """Whether the header is known by its place."""
+        return bool(self.header) and not self.packed
 
 
 @dataclass(slots=True)
@@ -76,14 +86,14 @@ class CsvOnSpark:
     # --- beforehand
 
     def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
-        del session
         heads = HeadReader(self.dialect, self.settings.max_record_bytes)
         with TemporaryDirectory(prefix="autoloader-heads-") as folder:
-            return [
+            found = [
                 outcome
                 for file, begun in begins(self.store, files, Path(folder), _MOST, whole=self._far(files))
                 if (outcome := self._looked(file, begun, heads, Path(folder))) is not None
             ]
+        return [*found, *self._doubtful(session, files)]
 
     def _far(self, files: Sequence[BatchFile]) -> bool:
         """Whether a head may reach far into a file."""
@@ -108,7 +118,9 @@ class CsvOnSpark:
         elif head.skip > 1 or not head.plain:
             return refused(file, _NO_LINES)
         else:
-            self._parts[file.file_id] = _Part(names, lines=True, header=_first_line(path) if head.skip else "")
+            packed = compression_of(file.path, self.shape) != "none"
+            header = _first_line(path) if head.skip else ""
+            self._parts[file.file_id] = _Part(names, lines=True, header=header, packed=packed)
         return None
 
     def _begin(self, file: BatchFile, local: Path, folder: Path) -> tuple[Path, bool]:
@@ -139,21 +151,36 @@ class CsvOnSpark:
             )
         return names
 
+    def _doubtful(self, session: Session, files: Sequence[BatchFile]) -> Iterator[FileOutcome]:
+        """Packed files in which the header stands again: Spark does not tell which of them is the first line."""
+        groups: dict[str, list[BatchFile]] = {}
+        for file in files:
+            part = self._parts.get(file.file_id)
+            if part and part.header and not part.begins:
+                groups.setdefault(part.header, []).append(file)
+        for header, some in groups.items():
+            with spark_errors(session.endpoint):
+                reader = session.spark.read.format("text")
+                lines = spark_source.read(session, some, reader, [self._text], f"value = {text_sql(header)}")
+                counted = {int(row[FILE]): int(row["count"]) for row in lines.groupBy(FILE).count().collect()}
+            yield from (refused(file, _NO_LINES) for file in some if counted.get(file.file_id) != 1)
+
     # --- the rows
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        spark_source.cut_for(session, [file for file in files if self._parts[file.file_id].header])
+        spark_source.cut_for(session, [file for file in files if self._parts[file.file_id].begins])
         return together(files, self._parts, lambda part, some: self._group(session, part, some))
 
     def _group(self, session: Session, part: _Part, files: Sequence[BatchFile]) -> Any:
         cutter = CsvCutter(self.dialect, self.settings.max_record_bytes)
         reader = session.spark.read.format("text").option("wholetext", str(not part.lines).lower())
         header = f"value = {text_sql(part.header)}" if part.header else "false"
-        where = f"{cutter.is_record_line()} AND NOT (begin AND {header})" if part.lines else "true"
-        columns = [self._text, f"{spark_source.BEGIN if part.header else 'false'} AS begin"]
+        gone = f"begin AND {header}" if part.begins else header
+        where = f"{cutter.is_record_line()} AND NOT ({gone})" if part.lines else "true"
+        columns = [self._text, f"{spark_source.BEGIN if part.begins else 'false'} AS begin"]
         rows = spark_source.read(session, files, reader, columns, where)
         keep, whole = spark_rows.PATH, not part.lines
-        rows = through(cutter.texts(keep, f"begin OR {header}", whole=whole), rows)
+        rows = through(cutter.texts(keep, f"begin OR {header}" if part.begins else "false", whole=whole), rows)
         if whole:
             rows = rows.selectExpr(*cutter.whole(keep, part.skip)).where(cutter.is_record())
         rows = through([cutter.record(keep, whole=whole), *cutter.fields(keep, len(part.names), whole=whole)], rows)

@@ -19,12 +19,14 @@ from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState
 
 _TASK, _TASK_BYTES = "spark.sql.files.maxPartitionBytes", 64 * 1024 * 1024
+_LEAST = "spark.sql.files.minPartitionNum"
 # Spark lists the files that it is given with one task each, and packs small ones by what it thinks that opening one
 # costs: by default that is most of the time that 10,000 files take.
 SETTINGS = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.sql.files.openCostInBytes": "65536",
     _TASK: str(_TASK_BYTES),  # the larger the tasks, the longer the last one is waited for alone
+    "spark.sql.files.maxPartitionNum": str(2**31 - 1),  # beyond it Spark makes tasks larger than the line above says
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.ansi.enabled": "false",
@@ -95,8 +97,21 @@ def unchecked(session: Session, files: Sequence[BatchFile], column: str, where: 
         return _loaded(session, files, session.spark.read.format("text")).selectExpr(column).where(where)
 
 
+def cut_whole(session: Session, files: Sequence[BatchFile]) -> None:
+    """Have Spark cut no bzip2 file of these into parts smaller than its blocks, from now on.
+
+    Many cores want many parts. Of a part in which no block begins, and behind which one does at once, Hadoop 3.3.4
+    reads that block (HADOOP-18321), and so does the next part: its rows would be there twice.
+    """
+    if any(file.path.endswith(".bz2") for file in files):
+        session.set({_LEAST: "1"})
+    else:
+        session.unset(_LEAST)
+
+
 def cut_for(session: Session, files: Sequence[BatchFile]) -> None:
-    """Have Spark cut what it reads from now on so that BEGIN is true of the first line of each of these files.
+    """Have Spark cut what it reads from now on so that BEGIN is true of the first line of each of these files, which
+    are large and not packed.
 
     A task reads parts of files, the longer ones first, until they have the most bytes of a task. The first part of a
     file that is longer than half of these has no other before it. It must be proved: a cluster may be set otherwise.

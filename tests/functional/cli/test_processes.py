@@ -196,16 +196,34 @@ def test_a_ledger_comes_to_be_by_itself(landing, tmp_path, monkeypatch):
     assert json.loads(out)["metrics"]["rows"] == 5, err
 
 
+def ended(before: str, then: str) -> subprocess.CompletedProcess[bytes]:
+    """A process of the console script in which `run` is something else."""
+    code = f"import atexit, gc, sys, threading, time; {before}; from app.cli import main; {then}; main.script()"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    return subprocess.run(
+        [sys.executable, "-c", code], check=False, env=environment, stdout=subprocess.PIPE, timeout=60
+    )
+
+
 def test_what_is_to_be_done_at_the_end_of_the_process_is_done_and_the_exit_code_is_the_commands():
     """Python's own end is cut short."""
-    ends = (
-        "import atexit, threading, time; from app.cli import main;"
+    done = (
         "late = lambda: (time.sleep(0.5), print('thread'));"
-        "main.run = lambda _: (threading.Thread(target=late).start(), atexit.register(print, 'registered'), 3)[-1];"
-        "main.main()"
+        "main.run = lambda _: (threading.Thread(target=late).start(), atexit.register(print, 'registered'), 3)[-1]"
     )
-    root = str(Path(__file__).parents[3])
-    found = subprocess.run(
-        [sys.executable, "-c", ends], check=False, env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE
-    )
-    assert (found.stdout, found.returncode) == (b"thread\nregistered\n", 3)
+    found = ended("atexit.register(print, 'early')", done)
+    assert (found.stdout, found.returncode) == (b"thread\nregistered\nearly\n", 3)
+
+
+def test_python_does_not_take_a_process_apart_that_has_ended():
+    dies = "main.kept = type('Kept', (), {'__del__': lambda _: print('taken apart', flush=True)})()"
+    found = ended("pass", f"{dies}; main.run = lambda _: 0")
+    assert (found.stdout, found.returncode) == (b"", 0)
+
+
+def test_a_process_without_standard_output_ends_as_well():
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-m", "app.cli.main", "--version"]
+    shell = f"exec {' '.join(command)} >&-"
+    found = subprocess.run(["/bin/sh", "-c", shell], check=False, env=environment, stderr=subprocess.PIPE, timeout=60)
+    assert (found.stderr, found.returncode) == (b"", 0)

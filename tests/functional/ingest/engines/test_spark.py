@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import os
+import random
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -125,18 +127,51 @@ def test_a_header_that_stands_twice_is_seen_though_another_file_loses_its_own_me
     assert both.rows("headers") == []
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_headers_of_large_files_are_told_however_spark_cuts_them(both, monkeypatch, packed):
-    """Files are cut in many parts, and a task reads parts of several files."""
+@pytest.mark.parametrize("ending", ["", ".gz", ".bz2"])
+def test_headers_of_large_files_are_told_however_spark_cuts_them(both, monkeypatch, ending):
+    """Files are cut in many parts, a task reads parts of several files, and not all have the same header."""
     monkeypatch.setattr(spark_csv, "WHOLE_BYTES", 30)
+    pack = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}[ending]
     rows = {"a": 400, "b": 3, "c": 4, "d": 90, "e": 5, "f": 1, "g": 0}
     for name, count in rows.items():
-        text = "id,s\n" + "".join(f"{number},{name * 20}\n" for number in range(count))
-        both.put(f"{name}.csv{'.gz' * packed}", gzip.compress(text.encode()) if packed else text)
-    both.on_spark("cuts", format={"type": "csv"}, columns={"columns": "id bigint, s string"})
-    assert {file[0][0]: file[1:5] for file in both.files("cuts")} == {
+        header = "s,id\n" if name in "bd" else "id,s\n"
+        lines = (f"{name * 20},{one}\n" if name in "bd" else f"{one},{name * 20}\n" for one in range(count))
+        both.put(f"{name}.csv{ending}", pack((header + "".join(lines)).encode()))
+    given = {"format": {"type": "csv"}, "columns": {"columns": "id bigint, s string"}}
+    both.on_spark("cuts_there", **given)
+    both.embedded("cuts_here", **given)
+    assert {file[0][0]: file[1:5] for file in both.files("cuts_there")} == {
         name: ("SUCCESS", count, 0, 0) for name, count in rows.items()
     }
+    assert both.rows("cuts_there") == both.rows("cuts_here")
+
+
+def test_a_packed_header_that_stands_twice_fails_its_file(both, monkeypatch):
+    monkeypatch.setattr(spark_csv, "WHOLE_BYTES", 0)
+    both.put("a.csv.gz", gzip.compress(b"id,s\n1,a\nid,s\n"))
+    both.put("b.csv.gz", gzip.compress(b"id,s\n2,b\n"))
+    both.on_spark("twice", format={"type": "csv"}, columns={"columns": "id string, s string"})
+    assert {file[0]: file[5] for file in both.files("twice")} == {"a.csv.gz": "not-on-spark", "b.csv.gz": ""}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_no_row_of_a_bzip2_file_is_there_twice_where_a_cluster_cuts_it_small(both, monkeypatch, kind):
+    """Parts that end where a block begins, with none that begins in them: Hadoop gives the block to two of them."""
+    chance, rows = random.Random(1), 60_000
+    texts = ("".join(chance.choices("abcdefgh", k=30)) for _ in range(rows))
+    lines = [f"{one},{text}" if kind == "csv" else f'{{"id":{one},"s":"{text}"}}' for one, text in enumerate(texts)]
+    content = bz2.compress("\n".join([*(["id,s"] if kind == "csv" else []), *lines, ""]).encode())
+    bits = f"{int.from_bytes(content, 'big'):0{len(content) * 8}b}"
+    second = bits.index(f"{0x314159265359:048b}", 1000) // 8
+    cut = next(second // parts for parts in range(3, 400) if second % parts == 0)
+    monkeypatch.setattr(spark_csv, "WHOLE_BYTES", 0)
+    monkeypatch.setitem(spark_source.SETTINGS, "spark.sql.files.openCostInBytes", str(cut))
+    monkeypatch.setitem(spark_source.SETTINGS, "spark.sql.files.minPartitionNum", "100000")
+    both.put(f"a.{kind}.bz2", content)
+    both.on_spark("blocks", format={"type": kind}, columns={"columns": "id bigint, s string"})
+    with both.opened("blocks") as loaded:
+        ids = loaded.scan(selected_fields=("id",)).to_arrow()["id"].to_pylist()
+    assert sorted(ids) == list(range(rows))
 
 
 def test_where_a_cluster_puts_the_begins_of_large_files_elsewhere_they_fail_and_no_header_becomes_a_row(
@@ -144,6 +179,7 @@ def test_where_a_cluster_puts_the_begins_of_large_files_elsewhere_they_fail_and_
 ):
     monkeypatch.setattr(spark_csv, "WHOLE_BYTES", 0)
     monkeypatch.setattr(spark_source, "cut_for", lambda *_: None)
+    monkeypatch.setattr(spark_source, "cut_whole", lambda session, _: session.set({spark_source._LEAST: "1"}))
     for name in "abcdefgh":
         both.put(f"{name}.csv", f"id,s\n1,{name * 5}\n")
     both.on_spark("packed_begins", format={"type": "csv"}, columns={"columns": "id string, s string"})

@@ -13,6 +13,7 @@ from app.ingest.formats.csv_options import read_options
 from app.ingest.formats.spark.csv_records import CsvCutter
 from app.ingest.formats.spark.csv_rows import CsvRows
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
+from tests.services.spark.jars import VERSION
 
 NAMES = ("id", "at", "customer", "country", "amount", "quantity", "paid", "note")
 SCHEMA = parse_schema(
@@ -67,4 +68,4 @@ def test_a_record_is_found_and_split_in_code(planned, tmp_path):
     coded = [line for line in lines if re.search(r"\*\(\d+\)", line)]
     assert any(" split(" in line for line in coded)
     assert any("StartsWith(" in line for line in coded)
-    assert len(lines) - len(coded) == 2
+    assert len(lines) - len(coded) == {"3.5": 2, "4.0": 1}[VERSION]  # 4.0 makes code of JSON as well
