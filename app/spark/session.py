@@ -101,10 +101,10 @@ class Session:
             for name in names:
                 self.spark.conf.unset(name)
 
-    def reset(self) -> None:
-        """Every setting as it was before the first `set`."""
+    def reset(self, *names: str) -> None:
+        """Every setting as it was before the first `set`; or only these, of which some may never have been set."""
         with spark_errors(self.endpoint):
-            for name in list(self._before):
+            for name in [name for name in self._before if not names or name in names]:
                 before = self._before[name]
                 # Not `unset` for all of them: it leads to Spark's own default, past what the server was started with.
                 if before is None:

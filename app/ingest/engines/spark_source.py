@@ -106,7 +106,7 @@ def cut_whole(session: Session, files: Sequence[BatchFile]) -> None:
     if any(file.path.endswith(".bz2") for file in files):
         session.set({_LEAST: "1"})
     else:
-        session.unset(_LEAST)
+        session.reset(_LEAST)
 
 
 def cut_for(session: Session, files: Sequence[BatchFile]) -> None:

@@ -142,6 +142,19 @@ def test_reset_takes_back_what_was_set(session):
     assert session.spark.conf.get("spark.sql.shuffle.partitions") == before
 
 
+def test_reset_takes_back_only_what_it_is_told_and_leaves_what_was_never_set(spark_server, opened):
+    session = opened(endpoint_of(spark_server.url, {"conf.spark.sql.shuffle.partitions": "5"}))
+    session.set({"spark.wap.id": "b1"})
+
+    session.reset("spark.sql.shuffle.partitions")
+    assert session.spark.conf.get("spark.sql.shuffle.partitions") == "5"
+
+    session.set({"spark.sql.shuffle.partitions": "7"})
+    session.reset("spark.sql.shuffle.partitions")
+    assert session.spark.conf.get("spark.sql.shuffle.partitions") == "5"
+    assert session.spark.conf.get("spark.wap.id") == "b1"
+
+
 def test_settings_of_the_cluster_are_in_every_session(spark_server, opened):
     session = opened(endpoint_of(spark_server.url, {"conf.spark.sql.shuffle.partitions": "5"}))
 

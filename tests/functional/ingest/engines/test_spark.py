@@ -22,6 +22,7 @@ from app.models import Batch
 from app.services import wiring
 from app.services.file_service import FileService
 from app.services.load_service import LoadService
+from app.spark import connect, endpoint_of
 from app.values import BatchFile, LandingKind
 from tests.functional.catalog.conftest import batch_of
 from tests.functional.spark_loading import CLUSTER, SparkLoader
@@ -172,6 +173,16 @@ def test_no_row_of_a_bzip2_file_is_there_twice_where_a_cluster_cuts_it_small(bot
     with both.opened("blocks") as loaded:
         ids = loaded.scan(selected_fields=("id",)).to_arrow()["id"].to_pylist()
     assert sorted(ids) == list(range(rows))
+
+
+def test_the_cut_that_a_cluster_wants_is_its_own_again_behind_a_batch_with_a_bzip2_file(spark_server):
+    session = connect(endpoint_of(spark_server.url, {f"conf.{spark_source._LEAST}": "9"}), "tests")
+    try:
+        for name, wanted in (("a.csv", "9"), ("b.csv.bz2", "1"), ("c.csv", "9")):
+            spark_source.cut_whole(session, [BatchFile(1, f"/{name}", "1-1", 1)])
+            assert session.setting(spark_source._LEAST) == wanted
+    finally:
+        session.close()
 
 
 def test_where_a_cluster_puts_the_begins_of_large_files_elsewhere_they_fail_and_no_header_becomes_a_row(
