@@ -33,6 +33,9 @@ from app.spark import Session, identifier
 from app.values import BatchFile, FileOutcome, SnapshotInfo
 
 _MOSTLY = 0.9
+# The short way costs half a second of Spark's, more with each column, and a glimpse as long again: what it saves of a
+# batch as large as this.
+_QUICK_LEAST_BYTES, _QUICK_COLUMN_BYTES = 4 * 1024 * 1024, 256 * 1024
 _LARGE_BYTES = 64 * 1024 * 1024  # of a batch that is worth a glimpse which tells nothing but keys
 _FIRST_BYTES, _MORE = 16 * 1024 * 1024, 4
 
@@ -52,9 +55,8 @@ class JsonLinesOnSpark:
         return []
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
-        layers = self._layers()
-        if layers.quick and not self._mostly_clean(session, files, layers.quick):
-            layers = self._layers(quick=False)
+        quick = self._quick(files)
+        layers = self._layers(quick=quick is not None and self._mostly_clean(session, files, quick))
         return through(layers.layers(keep=spark_rows.PATH), self._lines(session, files, IS_RECORD))
 
     def records(self) -> Mapping[int, int]:
@@ -65,7 +67,7 @@ class JsonLinesOnSpark:
 
     def foreseen(self, stage: Stage, files: Sequence[BatchFile], table: TableSchema) -> Sequence[NewColumn]:
         """Not near the limit of columns: which of them are the last ones, only all of the batch tells."""
-        quick = self._layers().quick
+        quick = self._quick(files)
         large = sum(file.size for file in files) >= _LARGE_BYTES
         if not files or not (quick or large) or len(table) > MAX_COLUMNS // 2:
             return ()
@@ -80,8 +82,14 @@ class JsonLinesOnSpark:
 
     # --- how they are read
 
-    def _layers(self, *, quick: bool = True) -> RecordLayers:
+    def _layers(self, *, quick: bool) -> RecordLayers:
         return RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape), quick=quick)
+
+    def _quick(self, files: Sequence[BatchFile]) -> QuickRecords | None:
+        """The short way, where there is one for the schema and the files are worth it."""
+        quick = self._layers(quick=True).quick
+        least = max(_QUICK_LEAST_BYTES, _QUICK_COLUMN_BYTES * quick.count) if quick else 0
+        return quick if sum(file.size for file in files) >= least else None
 
     @property
     def _text(self) -> str:

@@ -13,17 +13,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.base import RAW_LIMIT
 from app.ingest.formats.spark import tagged
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
-from app.ingest.formats.spark.text import BYTES, FOREIGN, UNMARKED, bound, joined, names_sql, text_sql, type_sql
+from app.ingest.formats.spark.text import BYTES, FOREIGN, UNMARKED, bound, joined, names_sql, summed, text_sql, type_sql
 from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
 from app.ingest.formats.strict_text import ISO, TextFormats
 
-_NO_PARTS = "CAST(array() AS ARRAY<STRING>)"
+_NO_PARTS = "CAST(array() AS ARRAY<STRUCT<k: STRING, v: STRING>>)"
 
 
 @dataclass(slots=True)
@@ -34,14 +35,11 @@ class _Value:
     path: tuple[str, ...]
     number: int
     inner: _Object | None = None
+    converted: str = ""
 
     @property
     def raw(self) -> str:
         return f"raw{len(self.path) - 1}.r{self.number}"
-
-    @property
-    def converted(self) -> str:
-        return f"fit.c{self.number}"
 
     @property
     def kind(self) -> DataType:
@@ -78,6 +76,7 @@ class RecordLayers:
         self._objects: list[_Object] = []
         self._count = 0
         self.top = self._object((), schema.columns)
+        self._fitting = list(self._fits())
         self.quick = QuickRecords.of(schema, max_record_bytes, self.values) if quick and formats == ISO else None
 
     def _object(self, path: tuple[str, ...], columns: tuple[Column, ...]) -> _Object:
@@ -131,10 +130,9 @@ class RecordLayers:
         yield "x", f"CASE WHEN flaw IS NULL THEN {tagged.parsed('tag')} END"
         yield "keys0", _struct([("m0", f"CASE WHEN {tagged.is_record('x')} THEN x[0] END")])
         yield from self._raws()
-        fitting = [(f"c{v.number}", self.values.value(v.raw, v.kind)) for v in self._leaves()]
-        yield "fit", _struct(fitting or [("none", "NULL")])
+        yield "fit", _struct(self._fitting or [("none", "NULL")])
         yield "odd", f"coalesce({self._odd()}, false)"
-        yield "parts", f"CASE WHEN odd THEN {self._parts(self.top)} END"
+        yield "parts", f"CASE WHEN odd THEN {self._shown()} END"
         yield REJECT, self._reject()
 
     # --- the record
@@ -172,8 +170,24 @@ class RecordLayers:
                 maps = [(f"m{v.inner.number}", tagged.members(v.raw)) for v in inner if v.inner]
                 yield f"keys{depth}", _struct(maps)
 
-    def _leaves(self) -> list[_Value]:
-        return [v for o in self._objects for v in o.members if not v.inner]
+    def _fits(self) -> Iterator[tuple[str, str]]:
+        """The conversions, each with its name in `fit`. One for all values of a type, where there are many of them:
+        Spark looks at each expression again and again, so each that is not there saves a wide table milliseconds.
+        """
+        leaves = [v for o in self._objects for v in o.members if not v.inner]
+        kinds = dict.fromkeys(v.kind for v in leaves)
+        for number, kind in enumerate(kinds):
+            alike = [v for v in leaves if v.kind == kind]
+            if len(alike) < _MANY:
+                for v in alike:
+                    v.converted = f"fit.c{v.number}"
+                    yield f"c{v.number}", self.values.value(v.raw, kind)
+                continue
+            for place, v in enumerate(alike):
+                v.converted = f"fit.all{number}[{place}]"
+            e = self.values.variable()
+            raws = ", ".join(v.raw for v in alike)
+            yield f"all{number}", f"transform(array({raws}), {e} -> {self.values.value(e, kind)})"
 
     def _packed(self, value: _Value) -> str:
         if not value.inner:
@@ -189,7 +203,7 @@ class RecordLayers:
         """Cheap, and true for every record with something to rescue."""
         terms = []
         for one in self._objects:
-            known = joined([f"CAST({v.raw} IS NOT NULL AS INT)" for v in one.members], "+", "0")
+            known = summed([f"CAST({v.raw} IS NOT NULL AS INT)" for v in one.members])
             terms.append(f"({one.keys} IS NOT NULL AND size({one.keys}) <> {known})")
             terms += [f"({self._strange(v)})" for v in one.members]
         return joined(terms, "OR", "false")
@@ -200,24 +214,31 @@ class RecordLayers:
         extra = "" if value.inner else self.values.unknown_inside(value.raw, value.kind)
         return f"{misfit} OR {extra}" if extra else misfit
 
+    def _shown(self) -> str:
+        """`"key":value` texts. What prints any value is long, so it stands here once, not with each column."""
+        e = self.values.variable()
+        return f"transform({self._parts(self.top)}, {e} -> concat({e}.k, {tagged.json_of(f'{e}.v')}))"
+
     def _parts(self, one: _Object) -> str:
-        """`"key":value` texts: the unknown keys of one object, then each member that does not fit."""
+        """Structs of `"key":` and tagged value: the unknown keys of one object, then each member that does not fit."""
         found = [self._unknown(one), self._repeated(one)]
-        for value in one.members:
-            key = text_sql(json.dumps(".".join(value.path), ensure_ascii=False) + ":")
-            kept = f"array(concat({key}, {tagged.json_of(value.raw)}))"
-            if value.inner:
-                inner = self._parts(value.inner)
-                whole = f"WHEN {value.inner.keys} IS NOT NULL THEN {inner} WHEN {value.raw} IS NOT NULL THEN {kept}"
-            else:
-                whole = f"WHEN {self._strange(value)} THEN {kept}"
-            found.append(f"CASE {whole} ELSE {_NO_PARTS} END")
+        for with_inner, values in groupby(one.members, key=lambda value: value.inner is not None):
+            if with_inner:
+                found += [self._parts_inside(value, value.inner) for value in values if value.inner]
+                continue
+            e = self.values.variable()
+            misfits = ", ".join(f"CASE WHEN {self._strange(value)} THEN {_part(value)} END" for value in values)
+            found.append(f"filter(array({misfits}), {e} -> {e} IS NOT NULL)")
         return f"flatten(array({', '.join(found)}))"
+
+    def _parts_inside(self, value: _Value, inner: _Object) -> str:
+        whole = f"WHEN {inner.keys} IS NOT NULL THEN {self._parts(inner)}"
+        return f"CASE {whole} WHEN {value.raw} IS NOT NULL THEN array({_part(value)}) ELSE {_NO_PARTS} END"
 
     def _unknown(self, one: _Object) -> str:
         e = self.values.variable()
         stray = f"{e}.value IS NOT NULL AND NOT array_contains({self._names(one)}, {e}.key)"
-        return self._shown(one, f"filter(map_entries({one.keys}), {e} -> {stray})")
+        return self._named(one, f"filter(map_entries({one.keys}), {e} -> {stray})")
 
     def _repeated(self, one: _Object) -> str:
         e, i = self.values.variable(), self.values.variable()
@@ -225,13 +246,13 @@ class RecordLayers:
             f"{e}.value IS NOT NULL AND array_contains({self._names(one)}, {e}.key)"
             f" AND array_position(map_keys({one.keys}), {e}.key) <= {i}"
         )
-        return self._shown(one, f"filter(map_entries({one.keys}), ({e}, {i}) -> {again})")
+        return self._named(one, f"filter(map_entries({one.keys}), ({e}, {i}) -> {again})")
 
-    def _shown(self, one: _Object, entries: str) -> str:
+    def _named(self, one: _Object, entries: str) -> str:
         e = self.values.variable()
         prefix = text_sql("".join(f"{name}." for name in one.path))
         key = tagged.quoted(f"concat({prefix}, substring({e}.key, 2))")
-        return f"transform({entries}, {e} -> concat({key}, ':', {tagged.json_of(f'{e}.value')}))"
+        return f"transform({entries}, {e} -> named_struct('k', concat({key}, ':'), 'v', {e}.value))"
 
     @staticmethod
     def _names(one: _Object) -> str:
@@ -240,6 +261,7 @@ class RecordLayers:
 
 IS_RECORD = "(ascii(value) > 32 OR value RLIKE '[^ \\\\t\\\\r\\\\n]')"  # blank lines are none; few begin with a blank
 _EXACT = "exact"
+_MANY = 8
 _MALFORMED = "malformed: the record is not valid JSON"
 # A rewritten text has a replacement character for what is not UTF-8, and for each one that was there.
 _FLAW = (
@@ -253,6 +275,11 @@ _RAW = (
     f"CASE WHEN reject IS NOT NULL THEN CASE WHEN octet_length({_SHORT}) > {RAW_LIMIT}"
     f" THEN left({_TRIMMED}, {RAW_LIMIT // 4}) ELSE {_SHORT} END END"
 )
+
+
+def _part(value: _Value) -> str:
+    key = json.dumps(".".join(value.path), ensure_ascii=False)
+    return _struct([("k", text_sql(f"{key}:")), ("v", value.raw)])
 
 
 def _struct(members: list[tuple[str, str]]) -> str:

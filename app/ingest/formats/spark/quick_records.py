@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.moments import MOMENTS, usual_moment
-from app.ingest.formats.spark.text import fenced, text_sql, type_sql
+from app.ingest.formats.spark.text import fenced, summed, text_sql, type_sql
 from app.spark import identifier
 
 _TYPED = frozenset({"string", "boolean", "int", "bigint", "double"})
@@ -108,6 +108,11 @@ class QuickRecords:
         ]
 
     @property
+    def count(self) -> int:
+        """How many columns and members of structs there are."""
+        return sum(1 for _ in self._places())
+
+    @property
     def _bad(self) -> str:
         """Where the parser says that it refused something; no column has this name."""
         longest = max((len(column.name) for column in self.schema), default=0)
@@ -141,11 +146,11 @@ class QuickRecords:
 
     def _count(self) -> str:
         """A struct: `k` keys with a value, `s` strings that text columns need, `o` closing braces that objects need."""
-        keys = " + ".join(f"CAST({place.sql} IS NOT NULL AS INT)" for place in self._places())
+        keys = summed([f"CAST({place.sql} IS NOT NULL AS INT)" for place in self._places()])
         strings = [f"CAST({p.sql} IS NOT NULL AS INT)" for p in self._places() if p.is_text or p.kind.name == "string"]
         strings += [f"greatest(size({p.sql}), 0)" for p in self._places() if p.item == "string"]
         objects = ["1", *(f"CAST({p.sql} IS NOT NULL AS INT)" for p in self._places() if p.members)]
-        needed = f"'k', {keys}, 's', {' + '.join(strings) or '0'}, 'o', {' + '.join(objects)}"
+        needed = f"'k', {keys}, 's', {summed(strings)}, 'o', {summed(objects)}"
         braces = _bytes_of("}")
         if self._is_flat:
             braces = f"CASE WHEN plain THEN 1 ELSE {braces} END"
@@ -187,7 +192,7 @@ class QuickRecords:
             if names[name] == 1 and not set(name) & {'"', "\\"}:
                 seen = " OR ".join(f"contains(value, {text_sql(text)})" for text in _null_under(name))
                 terms.append(f"CASE WHEN {place.sql} IS NULL AND ({seen}) THEN 1 ELSE 0 END")
-        return f"({' + '.join(terms) or '0'})"
+        return summed(terms)
 
     def _fits(self, place: _Place) -> str:
         """SQL: this value, which is not null, is what the exact way gives; empty where nothing is to be shown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.datatypes import DataType
 from app.spark import identifier, literal
@@ -52,3 +52,13 @@ def names_sql(names: list[str]) -> str:
 
 def joined(terms: list[str], operator: str, nothing: str) -> str:
     return f" {operator} ".join(terms) or nothing
+
+
+def summed(terms: Sequence[str]) -> str:
+    """SQL for the sum, 0 of none. Halves are added, not one after the other: Spark recurses as deep as a sum is nested,
+    and a thousand columns overflow its stack.
+    """
+    if len(terms) <= 1:
+        return terms[0] if terms else "0"
+    half = len(terms) // 2
+    return f"({summed(terms[:half])} + {summed(terms[half:])})"

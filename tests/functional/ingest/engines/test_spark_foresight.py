@@ -32,6 +32,13 @@ def both(sqlite_database, tmp_path, spark_server) -> SparkLoader:
     return SparkLoader(sqlite_database, tmp_path, spark_server)
 
 
+@pytest.fixture(autouse=True)
+def worth(monkeypatch) -> None:
+    """Every batch is large enough for the short way, and so for a look beforehand."""
+    for least in ("_QUICK_LEAST_BYTES", "_QUICK_COLUMN_BYTES"):
+        monkeypatch.setattr(spark_lines, least, 0)
+
+
 @pytest.fixture
 def appended(monkeypatch) -> list[str]:
     """The stages of all rows that are staged."""
@@ -336,3 +343,14 @@ def test_a_file_that_changes_while_it_is_looked_at_is_blamed_by_those_who_stage_
         ("2.jsonl", "SUCCESS", ""),
     ]
     assert "new" not in both.schema("changed")
+
+
+@pytest.mark.parametrize("least", ["_QUICK_LEAST_BYTES", "_QUICK_COLUMN_BYTES"])
+def test_a_batch_that_is_small_for_its_columns_is_read_without_a_look_beforehand(both, monkeypatch, least):
+    def never(*_: Any, **__: Any) -> Any:
+        pytest.fail("looked at")
+
+    monkeypatch.setattr(spark_lines, least, 1_000_000)
+    monkeypatch.setattr(spark_lines, "glimpse", never)
+    put(both, "1.jsonl", {"id": 1}, {"id": 2, "new": 1}, {"id": "misfit"})
+    assert "new bigint" in alike(both, "small")

@@ -6,8 +6,11 @@ import json
 import random
 from datetime import UTC, datetime
 
+import pytest
+
 from app.datatypes import parse_schema
 from app.ingest.engines.spark_frames import through
+from app.ingest.formats.spark import json_records
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
 from tests.functional.ingest.formats.test_jsonl_against_model import SCHEMA, random_line
 from tests.functional.ingest.formats.test_jsonl_values import FITS, MISFITS
@@ -26,6 +29,12 @@ ODD = [
     '{"id":1 /*c*/}', '{"id": .5}', '{"id":1.}', '{"id":1e}', '{"id":tru}', '{"id":TRUE}',
     '{"":1,"n":{"":2,"z":{"w":3}}}',
 ]  # fmt: skip
+
+
+@pytest.fixture(params=[1, 10_000], ids=["together", "each alone"])
+def conversions(request, monkeypatch):
+    """All values of a type are converted by one expression, or each by its own."""
+    monkeypatch.setattr(json_records, "_MANY", request.param)
 
 
 def by_spark(session, path, schema):
@@ -63,6 +72,7 @@ def plain(value):
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
+@pytest.mark.usefixtures("conversions")
 def test_each_value_fits_or_is_rescued_as_on_the_embedded_engine(session, sandbox, tmp_path):
     cases = [(kind, text) for kind, text, *_ in [*FITS, *MISFITS] if kind not in NO_SPARK]
     kinds = {kind: f"x{number}" for number, kind in enumerate(dict.fromkeys(kind for kind, _ in cases))}
@@ -75,6 +85,7 @@ def test_each_value_fits_or_is_rescued_as_on_the_embedded_engine(session, sandbo
     assert (rows, rejects) == by_embedded(sandbox, path, schema, tmp_path)
 
 
+@pytest.mark.usefixtures("conversions")
 def test_odd_and_random_records_come_out_as_on_the_embedded_engine(session, sandbox, tmp_path):
     rng = random.Random(11)
     path = tmp_path / "records.jsonl"
@@ -102,3 +113,18 @@ def test_a_record_beyond_the_limit_is_rejected_and_cut(session, tmp_path):
     assert rows == ['["y", null]']
     assert json.loads(rejects[0])[0] == f"too-long: the record is longer than {LIMITS.max_record_bytes:,} bytes"
     assert len(json.loads(rejects[0])[1]) == 64 * 1024
+
+
+def test_a_record_of_a_thousand_columns_is_read_with_its_misfits(session, tmp_path):
+    kinds = ("bigint", "string", "double", "timestamptz")
+    schema = parse_schema(", ".join(f"c{place} {kinds[place % 4]}" for place in range(1_000)))
+    path = tmp_path / "wide.jsonl"
+    path.write_text(json.dumps({f"c{place}": str(place) for place in range(1_000)} | {"new": 1}) + "\n")
+    rows = session.spark.read.format("text").load(str(path)).selectExpr("value", "1L AS file", "1 AS k")
+
+    [row] = through(RecordLayers(schema, LIMITS.max_record_bytes, quick=False).layers(keep="k"), rows).collect()
+
+    texts = [row[f"v{place}"] for place in range(1_000)]
+    assert texts == [str(place) if place % 4 == 1 else None for place in range(1_000)]
+    misfits = {f"c{place}": str(place) for place in range(1_000) if place % 4 != 1}
+    assert json.loads(row["rescued"]) == {"new": 1, **misfits}
