@@ -230,6 +230,16 @@ class RejectSample:
 
 
 @dataclass(frozen=True, slots=True)
+class Twin:
+    """A new name, in so many records, that gets no column: it differs only in case from `kept`, which more have."""
+
+    name: str
+    records: int
+    kept: str
+    kept_records: int
+
+
+@dataclass(frozen=True, slots=True)
 class WriteResult:
     """What one write attempt left, before anything is published.
 
@@ -244,6 +254,7 @@ class WriteResult:
     rejected: int
     byte_count: int
     new_columns: tuple[Column, ...] = ()
+    twins: tuple[Twin, ...] = ()
     handle: object = None
     first_rejects: tuple[RejectSample, ...] = ()
     new_in: int | None = None  # the first file that brings one of `new_columns`

@@ -1,18 +1,21 @@
 """What a schema becomes when files bring other columns. Pure: values in, values out.
 
 Readers such as Spark do not tell `id` from `ID`. So a new column whose name equals another's but for case is never
-added; its values stay in the rescued data. The same holds for names of the added row columns, and above the limit of
-columns.
+added; its values stay in the rescued data. Of new ones that differ only in case, the one that most records have is
+added: a slip in one record must not cost the others their column. Names of the added row columns count as others, and
+above the limit of columns nothing is added.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.contract import NewColumn
 from app.ingest.formats.widest import plain, widest
+from app.values import Twin
 
 MAX_COLUMNS = 1_000  # what the parser holds in 1 GiB, its default: a wider table could not be loaded any more
 MAX_NAME = 255
@@ -30,7 +33,9 @@ def merge_new_columns(
     A struct of the table that got members comes as the table's column of that name with its whole type: members that
     were there keep their field ids, new ones have none. What is left out (see the head of this module) stays rescued.
     """
-    ordered = sorted(new_columns, key=lambda new: new.file_id)
+    new_columns = list(new_columns)
+    lost = _lost(new_columns)
+    ordered = sorted((new for new in new_columns if _place(new) not in lost), key=lambda new: new.file_id)
     columns = {column.name: column for column in table_schema}
     taken = {name.lower(): name for name in (*reserved, *columns)}
     changed: dict[str, Column] = {}
@@ -49,6 +54,33 @@ def merge_new_columns(
             taken[name.lower()] = name
             fresh[name] = Column(name, plain(new.column.type))
     return (*changed.values(), *fresh.values())
+
+
+def twins_of(new_columns: Iterable[NewColumn]) -> tuple[Twin, ...]:
+    """The names that `merge_new_columns` leaves out for one that differs from them only in case, in order."""
+    lost = _lost(new_columns)
+    return tuple(lost[place] for place in sorted(lost))
+
+
+def _place(new: NewColumn) -> tuple[str, ...]:
+    return *new.parent, new.column.name
+
+
+def _lost(new_columns: Iterable[NewColumn]) -> dict[tuple[str, ...], Twin]:
+    """Of names that differ only in case all but the one with the most records; of several, the first by name."""
+    records: Counter[tuple[str, ...]] = Counter()
+    for new in new_columns:
+        records[_place(new)] += new.records
+    kept: dict[tuple[str, ...], tuple[str, ...]] = {}
+    ordered = sorted(records, key=lambda place: (-records[place], place))
+    for place in ordered:
+        kept.setdefault((*place[:-1], place[-1].lower()), place)
+    lost = {}
+    for place in ordered:
+        winner = kept[*place[:-1], place[-1].lower()]
+        if winner != place:
+            lost[place] = Twin(".".join(place), records[place], ".".join(winner), records[winner])
+    return lost
 
 
 def is_usable(name: str) -> bool:

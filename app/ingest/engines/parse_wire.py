@@ -120,9 +120,10 @@ def _pair(value: list[Any] | None) -> tuple[str, int] | None:
 
 def _new_to_json(item: NewColumn) -> Message:
     column = schema_to_json(TableSchema((item.column,)))[0]
-    return {"column": column, "file_id": item.file_id, "example": item.example, "parent": list(item.parent)}
+    told = {"file_id": item.file_id, "example": item.example, "parent": list(item.parent), "records": item.records}
+    return {"column": column, **told}
 
 
 def _new_from_json(data: Message) -> NewColumn:
     column: Column = schema_from_json([data["column"]]).columns[0]
-    return NewColumn(column, data["file_id"], data["example"], tuple(data["parent"]))
+    return NewColumn(column, data["file_id"], data["example"], tuple(data["parent"]), data["records"])

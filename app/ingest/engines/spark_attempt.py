@@ -24,14 +24,14 @@ from app.errors import (
     SparkUnavailable,
     TableChanged,
 )
-from app.ingest.engines import spark_packed, spark_rows, spark_source
+from app.ingest.engines import spark_packed, spark_rows, spark_source, spark_twins
 from app.ingest.engines.spark_clustering import clustered
 from app.ingest.engines.spark_formats import Foreseeing, SparkFormat
 from app.ingest.engines.spark_limits import refused, unreadable
 from app.ingest.engines.spark_publish import NothingStaged, SparkStaged
 from app.ingest.engines.spark_rejects import Rejected, Rejects
 from app.ingest.engines.spark_stage import STAGING, Count, Stage
-from app.ingest.evolution import merge_new_columns
+from app.ingest.evolution import merge_new_columns, twins_of
 from app.ingest.formats.contract import NewColumn
 from app.ingest.landing import reject_properties
 from app.ingest.ports import TRIAL_BYTES
@@ -268,7 +268,7 @@ class Attempt:
         loaded = (count for file_id, count in self.counts.items() if file_id not in self.outcomes)
         if self.shape.columns.on_new_columns == "rescue" or not any(count.rescued for count in loaded):
             return ()
-        return self.format.new_columns(self.stage, final)
+        return spark_twins.counted(self.stage, final, self.format.new_columns(self.stage, final))
 
     # --- the result
 
@@ -283,6 +283,7 @@ class Attempt:
             rejected=sum(outcome.rejected for outcome in outcomes),
             byte_count=sum(file.size for file in files if file.file_id in loaded),
             new_columns=merge_new_columns(self.look.state.schema, new),
+            twins=twins_of(new),
             handle=SparkStaged.of(final, self.look, self.reject_file),
             first_rejects=self.first_rejects,
             new_in=min((one.file_id for one in new), default=None),

@@ -20,7 +20,7 @@ from app.ingest.engines.spark_glimpse import MOST_KEYS, Glimpse, glimpse
 from app.ingest.engines.spark_json import columns_in, columns_of, formats_of
 from app.ingest.engines.spark_samples import Samples, Sampling
 from app.ingest.engines.spark_stage import Stage
-from app.ingest.evolution import MAX_COLUMNS, is_usable
+from app.ingest.evolution import MAX_COLUMNS, is_usable, twins_of
 from app.ingest.formats.base import NewColumn
 from app.ingest.formats.json_columns import SAMPLE, is_stranger
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
@@ -77,6 +77,8 @@ class JsonLinesOnSpark:
             return ()
         found = self._told(stage, files, wanted, _enough(seen))
         stage.session.require()  # what a server said that had lost our settings, counts for nothing
+        if twins_of(found):  # of all records most have one of them: who reads a part cannot tell
+            return ()
         # A new struct would take keys of other records, with its name and a dot before theirs, for its members.
         return () if any(_holds_struct(new.column.type) for new in found) else found
 
@@ -123,7 +125,7 @@ class JsonLinesOnSpark:
             # Of other keys not all values were looked for.
             found = [new for new in told if _rescued_as(new).lower() in wanted]
             names = {_rescued_as(new) for new in found}
-            if names <= samples.full and {name.lower() for name in names} == wanted:
+            if twins_of(found) or (names <= samples.full and {name.lower() for name in names} == wanted):
                 break
         return found
 

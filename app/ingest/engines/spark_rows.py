@@ -116,9 +116,14 @@ def rejects_sql(names: RowColumns) -> list[str]:
 def samples_sql(names: RowColumns, among: str) -> tuple[list[str], list[str]]:
     """Two layers: rescued values by their keys, and their places by file `among` which they are counted."""
     file_id, rescued = identifier(names.file_id[0]), identifier(names.rescued_data[0] if names.rescued_data else "")
-    keyed = [f"{file_id} AS file_id", f"{rescued} AS rescued", f"explode(json_object_keys({rescued})) AS key"]
+    keyed = [f"{file_id} AS file_id", f"{rescued} AS rescued", keys_sql(names)]
     ranked = ["file_id", "rescued", f"row_number() OVER (PARTITION BY {among} ORDER BY file_id) AS place"]
     return keyed, ranked
+
+
+def keys_sql(names: RowColumns) -> str:
+    """A row for each `key` of what was rescued."""
+    return f"explode(json_object_keys({rescued_name(names)})) AS key"
 
 
 def rescued_name(names: RowColumns) -> str:

@@ -158,7 +158,8 @@ class Reading(Protocol):
 
         `relation` is SQL text to stand after FROM; its columns are file_id BIGINT and rescued VARCHAR (the
         RESCUED text of each row that has one, of good files).
-        A key that differs only in case from a column beside it is never a new column: it stays rescued.
+        A key that differs only in case from a column beside it is never a new column: it stays rescued. Of new
+        ones that differ only in case from each other all are told, each with its records: other files count, too.
         """
 
     def blame(self, file: ParseFile, error: str) -> tuple[str, str]:

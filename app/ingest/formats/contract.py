@@ -92,12 +92,16 @@ class ParsedFile:
 
 @dataclass(frozen=True, slots=True)
 class NewColumn:
-    """A column the schema lacks (or a struct member, by `parent` names), with the type its values showed."""
+    """A column the schema lacks (or a struct member, by `parent` names), with the type its values showed.
+
+    `records` is how many of those that were read have a value of that name.
+    """
 
     column: Column
     file_id: int
     example: str
     parent: tuple[str, ...] = ()
+    records: int = 0
 
 
 @dataclass(frozen=True, slots=True)

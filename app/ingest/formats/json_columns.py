@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from app.datatypes import Column, DataType, TableSchema, can_be_named
 from app.ingest.formats.base import NewColumn, ReadJob
-from app.ingest.formats.json_types import Shape, spoken_once
+from app.ingest.formats.json_types import Shape
 
 SAMPLE = 500  # values of each key that decide its type
 _MOST = 1000  # columns reported at once; the others stay rescued
@@ -29,21 +30,29 @@ def new_columns(job: ReadJob, relation: str) -> tuple[NewColumn, ...]:
     keys = "unnest(json_keys(rescued)) AS key"
     values = "unnest(CAST(json_extract(rescued, '$.*') AS VARCHAR[])) AS value"
     query = (
-        f"SELECT key, arg_min(value, file_id, {SAMPLE}), arg_min(file_id, file_id, {SAMPLE})"
+        f"SELECT key, count(*), arg_min(value, file_id, {SAMPLE}), arg_min(file_id, file_id, {SAMPLE})"
         f" FROM (SELECT file_id, {keys}, {values} FROM {relation}) GROUP BY key ORDER BY min(file_id), key"
     )
     cursor = job.connection.execute(query)
     shapes: dict[Found, Shape] = {}
     first: dict[Found, tuple[int, str]] = {}
+    records: Counter[Found] = Counter()
     while row := cursor.fetchone():
-        key, samples, file_ids = row
+        key, total, samples, file_ids = row
+        held: Counter[Found] = Counter()
         for file_id, sample in zip(file_ids, samples, strict=True):
             value = _value(sample)
             for found, inner in _strangers(key, value, job.schema.columns):
                 if inner is not None and (found in shapes or len(shapes) < _MOST):
                     shapes.setdefault(found, Shape()).add(inner, job.options)
                     first.setdefault(found, (file_id, json.dumps(inner, ensure_ascii=False)[:_EXAMPLE]))
-    return tuple(_report(shapes, first))
+                    held[found] += 1
+        # What lies inside a value is as often in the others as in those that were looked at.
+        records.update({found: count * total // len(samples) for found, count in held.items()})
+    return tuple(
+        NewColumn(Column(found.name, shape.type), *first[found], found.parent, records[found])
+        for found, shape in shapes.items()
+    )
 
 
 def _value(sample: str) -> object:
@@ -63,16 +72,6 @@ def _real(value: object, depth: int) -> object:
     if isinstance(value, list):
         return [_real(inner, depth + 1) for inner in value]
     return float(value) if isinstance(value, str) and value in _WORDS else value
-
-
-def _report(shapes: Mapping[Found, Shape], first: Mapping[Found, tuple[int, str]]) -> Iterator[NewColumn]:
-    by_parent: dict[tuple[str, ...], dict[str, Shape]] = {}
-    for found, shape in shapes.items():
-        by_parent.setdefault(found.parent, {})[found.name] = shape
-    for parent, members in by_parent.items():
-        for name, shape in spoken_once(members):
-            file_id, example = first[Found(parent, name)]
-            yield NewColumn(Column(name, shape.type), file_id, example, parent)
 
 
 def is_stranger(key: str, schema: TableSchema, is_usable: Callable[[str], bool]) -> bool:

@@ -66,8 +66,21 @@ def infer_records(job: InferJob, split: Splitter, *, whole: bool = False) -> Inf
         tuple(rows),
         tuple(job.failures.values()),
         tuple(_outliers({name: count for name, count in counts.items() if name in kept}, evidence)),
-        rejected=tuple(rejected),
+        tuple(_twins(shapes, kept)),
+        tuple(rejected),
     )
+
+
+def _twins(shapes: dict[str, Shape], kept: set[str]) -> Iterator[str]:
+    """A sentence on each name that is no column because it differs only in case from one that more records have."""
+    columns = {name.lower(): name for name in kept}
+    for name, shape in shapes.items():
+        column = columns.get(name.lower(), name)
+        if column != name:
+            yield (
+                f"{name} ({shape.count} of the records) gets no column of its own: it differs only in case from"
+                f" {column} ({shapes[column].count})."
+            )
 
 
 def _outliers(counts: dict[str, Counter[str]], evidence: dict[tuple[str, str], Evidence]) -> Iterator[Outlier]:

@@ -25,11 +25,12 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(?:\.\d{1,9})?)?(Z|[+-]\
 
 @dataclass(slots=True)
 class Shape:
-    """What was seen at one place. `kinds` are type names, `object` and `array`; `seen` keeps an example of each."""
+    """What was seen at one place: `count` values, whose `kinds` are type names, `object` and `array`."""
 
     kinds: set[str] = field(default_factory=set)
     members: dict[str, Shape] = field(default_factory=dict)
     item: Shape | None = None
+    count: int = 0
 
     def add(self, value: object, options: Mapping[str, object], depth: int = 0) -> str:
         """Take `value` into account; answers its own kind (`null` for None)."""
@@ -37,6 +38,7 @@ class Shape:
             return "null"
         kind = "string" if depth > _MAX_DEPTH else kind_of(value, options)
         self.kinds.add(kind)
+        self.count += 1
         if isinstance(value, dict) and kind == "object":
             for name, inner in value.items():
                 self.members.setdefault(name, Shape()).add(inner, options, depth + 1)
@@ -66,6 +68,7 @@ class Shape:
     def join(self, other: Shape) -> None:
         """Take into account all that `other` saw."""
         self.kinds |= other.kinds
+        self.count += other.count
         for name, member in other.members.items():
             self.members.setdefault(name, Shape()).join(member)
         if other.item:
@@ -74,12 +77,16 @@ class Shape:
 
 
 def spoken_once(members: Mapping[str, Shape]) -> Iterator[tuple[str, Shape]]:
-    """Members that can be columns: those with a possible name, and of names that differ only in case the first."""
-    taken: set[str] = set()
-    for name, member in members.items():
-        if can_be_named(name) and name.lower() not in taken:
-            taken.add(name.lower())
-            yield name, member
+    """Members that can be columns: those with a possible name, and of names that differ only in case the one with the
+    most values (of several the first that was seen), in the place of the first of them.
+    """
+    kept: dict[str, str] = {}
+    for name in filter(can_be_named, members):
+        other = kept.setdefault(name.lower(), name)
+        if members[name].count > members[other].count:
+            kept[name.lower()] = name
+    for name in kept.values():
+        yield name, members[name]
 
 
 def widest(kinds: set[str]) -> DataType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -31,7 +31,7 @@ def columns_in_rescued(
         f" json_each(r.rescued) AS e JOIN {_NAMES} AS n ON n.name = e.key"
     )
     query = (
-        f"SELECT place, min(file_id), arg_min(left(x, {_EXAMPLE}), file_id), {fits} FROM ({entries})"
+        f"SELECT place, min(file_id), arg_min(left(x, {_EXAMPLE}), file_id), count(*), {fits} FROM ({entries})"
         " WHERE x IS NOT NULL GROUP BY place ORDER BY place"
     )
     connection.register(_NAMES, pa.table({"name": list(names), "place": list(range(len(names)))}))
@@ -39,9 +39,11 @@ def columns_in_rescued(
         rows = connection.execute(query).fetchall()
     finally:
         connection.unregister(_NAMES)
-    return tuple(_column(names[row[0]], row[1], row[2], dict(zip(tests, row[3:], strict=True))) for row in rows)
+    return tuple(
+        NewColumn(Column(names[place], primitive(_kind(tests, good))), file_id, example, records=records)
+        for place, file_id, example, records, *good in rows
+    )
 
 
-def _column(name: str, file_id: int, example: str, fits: dict[str, bool]) -> NewColumn:
-    kind = next((kind for kind, good in fits.items() if good), "string")
-    return NewColumn(Column(name, primitive(kind)), file_id, example)
+def _kind(tests: Iterable[str], fits: Iterable[bool]) -> str:
+    return next((kind for kind, good in zip(tests, fits, strict=True) if good), "string")

@@ -169,19 +169,20 @@ class ParquetReading:
             for path, kind in unknown:
                 seen = self._seen(relation, ".".join(path), layout)
                 if seen:
-                    found.append(NewColumn(Column(path[-1], kind), seen[0], seen[1], parent=path[:-1]))
+                    file_id, example, records = seen
+                    found.append(NewColumn(Column(path[-1], kind), file_id, example, path[:-1], records))
         return found
 
-    def _seen(self, relation: str, key: str, layout: Layout) -> tuple[int, str] | None:
-        """The first file of the layout that rescued a value under `key`, and the value."""
+    def _seen(self, relation: str, key: str, layout: Layout) -> tuple[int, str, int] | None:
+        """The first file of the layout that rescued a value under `key`, the value, and how many records have one."""
         pointer = duckdb_text("/" + key.replace("~", "~0").replace("/", "~1"))
         ids = ", ".join(map(str, layout.paths))
         rows = self.job.connection.execute(
-            f"SELECT min(file_id), arg_min(left(json_extract_string(rescued, {pointer}), 200), file_id)"
+            f"SELECT min(file_id), arg_min(left(json_extract_string(rescued, {pointer}), 200), file_id), count(*)"
             f" FROM {relation} WHERE file_id IN ({ids}) AND json_exists(rescued, {pointer})"
         ).fetchall()
-        file_id, example = rows[0]
-        return None if file_id is None else (int(file_id), str(example))
+        file_id, example, records = rows[0]
+        return None if file_id is None else (int(file_id), str(example), int(records))
 
     def blame(self, file: ParseFile, error: str) -> tuple[str, str]:
         first = error.strip().splitlines()[0] if error.strip() else "unknown error"

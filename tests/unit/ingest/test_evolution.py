@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from app.datatypes import Column, TableSchema, parse_schema
-from app.ingest.evolution import merge_new_columns
+from app.ingest.evolution import merge_new_columns, twins_of
 from app.ingest.formats.contract import NewColumn
 from app.ingest.formats.widest import widest
 from tests.fakes.types import parse_type
 
 
-def new(text: str, file_id: int = 1, parent: tuple[str, ...] = ()) -> NewColumn:
-    return NewColumn(parse_schema(text).columns[0], file_id, "x", parent)
+def new(text: str, file_id: int = 1, parent: tuple[str, ...] = (), records: int = 1) -> NewColumn:
+    return NewColumn(parse_schema(text).columns[0], file_id, "x", parent, records)
 
 
 def text(columns: tuple[Column, ...]) -> str:
@@ -61,8 +61,36 @@ def test_new_columns_come_in_the_order_of_the_files_with_the_type_that_holds_all
 
 def test_a_name_that_differs_only_in_case_is_not_added():
     table = parse_schema("id bigint, home struct<lat: double>")
-    offered = [new("ID string"), new("x int"), new("X int"), new("LAT int", parent=("home",)), new("_file_id int")]
+    offered = [
+        new("ID string"),
+        new("x int", records=2),
+        new("X int"),
+        new("LAT int", parent=("home",)),
+        new("_file_id int"),
+    ]
     assert text(merge_new_columns(table, offered, reserved=["_FILE_ID"])) == "x int"
+
+
+def test_of_names_that_differ_only_in_case_the_one_of_most_records_is_added_whichever_file_brought_it():
+    table = parse_schema("id bigint, home struct<lat: double>")
+    offered = [
+        new("Name string", 1, records=3),
+        new("name string", 2, records=2),
+        new("name bigint", 3, records=2),
+        new("Lon int", 1, ("home",), records=1),
+        new("lon double", 2, ("home",), records=9),
+    ]
+    assert text(merge_new_columns(table, offered)) == "home struct<lat: double, lon: double>, name string"
+    assert [(twin.name, twin.records, twin.kept, twin.kept_records) for twin in twins_of(offered)] == [
+        ("Name", 3, "name", 4),
+        ("home.Lon", 1, "home.lon", 9),
+    ]
+
+
+def test_of_as_many_records_the_first_by_name_is_added():
+    offered = [new("name string", 1), new("NAME string", 3), new("Name string", 2)]
+    assert text(merge_new_columns(TableSchema(), offered)) == "NAME string"
+    assert text(merge_new_columns(TableSchema(), reversed(offered))) == "NAME string"
 
 
 def test_names_no_table_can_hold_are_not_added():

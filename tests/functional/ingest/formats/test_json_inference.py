@@ -96,6 +96,12 @@ def test_names_that_cannot_stand_beside_each_other_are_left_out(inferred):
     assert inferred('{"id": 1, "ID": 2, "": 3}').schema.names == ("id",)
 
 
+def test_of_names_that_differ_only_in_case_most_records_choose_one_and_a_hint_tells(inferred):
+    found = inferred('{"Name": "a", "id": 1}\n{"id": 2, "name": "b"}\n{"id": 3, "name": "c"}')
+    assert found.schema.names == ("name", "id")
+    assert found.hints == ("Name (1 of the records) gets no column of its own: it differs only in case from name (2).",)
+
+
 def test_a_hundred_thousand_keys_do_not_become_columns(inferred):
     found = inferred(json.dumps({f"k{i}": i for i in range(100_000)}))
     assert len(found.schema) == 1000

@@ -350,6 +350,23 @@ class TestNewColumns:
         assert found[(), "a double"] in {"1", "2.5"}
         assert {new.file_id for new in parsed.result.new_columns} == {1}
 
+    def test_that_differ_only_in_case_are_reported_with_the_records_that_have_each(self, load):
+        usual = ['{"id": 1, "name": "n", "s": {"k": 1}}'] * 600
+        text = "\n".join([*usual, '{"id": 2, "Name": "n", "s": {"K": 1}}', '{"Name": null, "n": {"a": 1}}'])
+        parsed = load(text, "id bigint, s struct<x: int>", unknown="add")
+        assert {(new.parent, new.column.name): new.records for new in parsed.result.new_columns} == {
+            ((), "Name"): 1,
+            ((), "name"): 600,
+            ((), "n"): 1,
+            (("s",), "K"): 1,
+            (("s",), "k"): 600,
+        }
+
+    def test_have_of_members_that_differ_only_in_case_the_one_of_most_records(self, load):
+        text = "\n".join(['{"o": {"K": 1}}', *['{"o": {"k": 1}}'] * 3])
+        parsed = load(text, "id bigint", unknown="add")
+        assert [str(new.column) for new in parsed.result.new_columns] == ["o struct<k: bigint>"]
+
     def test_of_numbers_and_nan_are_doubles(self, load):
         text = '{"a": NaN}\n{"a": 1.5}\n{"b": Infinity}\n{"c": "NaN"}\n{"c": "x"}'
         parsed = load(text, "id bigint", unknown="add")

@@ -191,6 +191,12 @@ def test_int96_and_uuid_are_read(load, write):
     assert parsed.rows("u") == [(number,)]
 
 
+def test_new_columns_that_differ_in_case_are_reported_with_the_records_that_have_each(load, write):
+    files = [write(pa.table({"id": [1, 2], name: ["a", value]})) for name, value in (("Name", None), ("name", "b"))]
+    parsed = load(*files, schema="id bigint", unknown="add")
+    assert {new.column.name: new.records for new in parsed.result.new_columns} == {"Name": 1, "name": 2}
+
+
 def test_members_of_a_struct_are_matched_by_name_and_rescued_by_path(load, write):
     table = pa.table({"s": [{"b": "x", "a": 1.5, "new": True, "in": {"y": 1, "z": 2}}, None]})
     parsed = load(write(table), schema="s struct<a: bigint, b: string, c: date, in: struct<y: bigint>>", unknown="add")

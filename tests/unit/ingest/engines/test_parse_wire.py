@@ -47,7 +47,7 @@ def test_an_infer_request():
 
 
 def test_a_parse_result():
-    new = NewColumn(SCHEMA.columns[1], 3, '{"x": []}', ("a", "element"))
+    new = NewColumn(SCHEMA.columns[1], 3, '{"x": []}', ("a", "element"), 7)
     result = ParseResult(("/a", "/b"), None, (ParsedFile(1, "FAILED", 1, 2, 3, "changed", "why"),), (new,))
     assert parse_wire.parse_result_from_json(over(parse_wire.result_to_json(result))) == result
 
