@@ -21,10 +21,11 @@ Landed = Annotated[UUID | None, typer.Option("--landed", metavar="BATCH", help="
 NotLanded = Annotated[
     UUID | None, typer.Option("--not-landed", metavar="BATCH", help="This batch is not in the table.")
 ]
-_ACCEPT = "--accept-table"
 AcceptTable = Annotated[
     bool,
-    typer.Option(_ACCEPT, help="Go on with the table as it is now, though it was dropped, recreated or rolled back."),
+    typer.Option(
+        "--accept-table", help="Go on with the table as it is now, though it was dropped, recreated or rolled back."
+    ),
 ]
 
 
@@ -82,17 +83,10 @@ def _run_it(name: str) -> str:
 
 def _evidence(out: Output, at: Backend, name: str) -> None:
     found = at.decisions.evidence(name)
-    changed = None if found else _changed_table(at, name)
+    changed = None if found else at.decisions.table_changed(name)
     out.answer(
         {"name": name, "batches": found, "table_changed": changed}, lambda: _show_evidence(out, name, found, changed)
     )
-
-
-def _changed_table(at: Backend, name: str) -> str | None:
-    """What the newest run failed with, where that names --accept-table; a decision since then is a newer run."""
-    newest = at.runs.listed(at.ingestions.show(name).name, 1)
-    error = newest[0].error if newest else None
-    return error if error and _ACCEPT in error else None
 
 
 def _show_evidence(out: Output, name: str, found: list[Evidence], changed: str | None) -> None:

@@ -32,6 +32,12 @@ class RemoteDecisions:
         answer = self.server.post(f"{self._path(name)}/evidence", safe=True, seconds=LONG)
         return self.server.read(list[Evidence], answer.get("items"))
 
+    def table_changed(self, name: str) -> str | None:
+        """What there is to decide where no batch blocks; None also from a server that does not tell."""
+        answer = self.server.post(f"{self._path(name)}/evidence", safe=True, seconds=LONG)
+        changed = answer.get("table_changed")
+        return None if changed is None else str(changed)
+
     def decide(self, name: str, batch_id: UUID, *, landed: bool) -> Decided:
         """End an UNKNOWN batch as the person says."""
         wanted = {"batch_id": str(batch_id), "landed": landed}

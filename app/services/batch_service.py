@@ -21,7 +21,6 @@ from app.errors import (
     SparkJobFailed,
     SparkSessionLost,
     SparkUnavailable,
-    TableChanged,
     TableNotFound,
 )
 from app.ingest import commit
@@ -31,6 +30,7 @@ from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import RunContext
 from app.services.engine_rule import EMBEDDED
 from app.services.put_off import AWAY
+from app.services.table_checks import require_same
 from app.values import (
     Batch,
     BatchFile,
@@ -164,21 +164,9 @@ class BatchService:
 
     def _table(self) -> TableState:
         """The table to load into: made once, and never again by us once rows of ours were in it."""
-        known, name = self.ctx.ingestion.table_uuid, self.ctx.ingestion.table_name
-        if known is None:
+        if self.ctx.ingestion.table_uuid is None:
             return self.engine.ensure_table()
-        hint = f"To go on with new files only: autoloader ingestions resolve {self.ctx.ingestion.name} --accept-table"
-        try:
-            state = self.engine.table_to_claim()
-        except TableNotFound as gone:
-            raise TableChanged(f"Table {name} was dropped after files had been loaded into it.", hint=hint) from gone
-        if state.uuid != known:
-            raise TableChanged(
-                f"Table {name} was dropped and made again (UUID {state.uuid}, before {known}):"
-                " the rows that were loaded are not in it.",
-                hint=hint,
-            )
-        return state
+        return require_same(self.ctx.ingestion, self.engine.table_to_claim)
 
     # --- what the table says -----------------------------------------------------------------
 

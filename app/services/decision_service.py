@@ -58,6 +58,11 @@ class DecisionService:
         self.queries.name(ingestion_id)
         return self.resolving.evidence(str(ingestion_id))
 
+    def table_changed(self, ingestion_id: UUID) -> str | None:
+        """See `ResolveService`."""
+        self.queries.name(ingestion_id)
+        return self.resolving.table_changed(str(ingestion_id))
+
     def decide(self, ingestion_id: UUID, batch_id: UUID, *, landed: bool) -> BatchReport:
         """See `ResolveService`."""
         self.queries.name(ingestion_id)

@@ -17,6 +17,7 @@ from app.repositories import batches, files
 from app.services.context import RunContext
 from app.services.schema_service import SchemaService
 from app.services.suspects import last_those_alone
+from app.services.table_checks import seen_dropped
 from app.values import Batch, BatchState, FileState
 
 log = get_logger(__name__)
@@ -52,6 +53,8 @@ class PlanService:
         planned = [*map(_planned, old), *self._cut(ctx), *map(_planned, alone)]
         if planned:
             self._tell_of_table(ctx)
+        elif gone := seen_dropped(self.settings, ctx.ingestion):  # no batch will find it out
+            ctx.progress.note(str(gone))
         return Plan(tuple(i for i, _, _ in planned), sum(n for _, n, _ in planned), sum(b for _, _, b in planned))
 
     def _tell_of_table(self, ctx: RunContext) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from app.config import Settings
 from app.database import Database
-from app.errors import Conflict, LandingIncomplete, NotFound, TableNotFound
+from app.errors import Conflict, LandingIncomplete, NotFound, TableChanged, TableNotFound
 from app.ingest import commit
 from app.ingest.ports import Engine
 from app.repositories import batches, files, ingestions
@@ -22,6 +22,7 @@ from app.services.batch_ledger import BatchLedger, BatchReport
 from app.services.context import IngestionInfo, RunContext
 from app.services.ingestion_service import IngestionService
 from app.services.run_service import RunService
+from app.services.table_checks import require_same
 from app.values import Batch, BatchFile, BatchState, FileOutcome, FileState, Landing, LandingKind, Trigger
 
 _SHOWN_FILES = 5
@@ -56,6 +57,17 @@ class ResolveService:
                     for row in batches.unknown(session, ingestion.id)
                 ]
             return [self._evidence(ingestion, engine, *row) for row in rows]
+
+    def table_changed(self, name: str) -> str | None:
+        """What there is to decide where no batch blocks: files were loaded into a table that is not there any more."""
+        with self._looking(name) as (ingestion, engine):
+            if ingestion.table_uuid is None:
+                return None
+            try:
+                require_same(ingestion, engine.table_state)
+            except TableChanged as changed:
+                return str(changed)
+        return None
 
     def _evidence(
         self, ingestion: IngestionInfo, engine: Engine, batch: Batch, error: str, first_files: list[BatchFile]

@@ -24,11 +24,13 @@ def list_blocked(given: Given, ingestion_id: IngestionId) -> BlockedOut:
     responses=problems(404, 409, 429, 502),
 )
 def look_for_evidence(given: Given, ingestion_id: IngestionId) -> TableEvidenceListOut:
-    """The same batches with what the table says at this moment. Takes the ingestion's lease, and leaves a run record;
-    changes nothing else.
+    """The same batches with what the table says at this moment; without any, whether it was dropped. Changes nothing
+    and needs no lease.
     """
     with given.at.long_call():
-        return TableEvidenceListOut.model_validate({"items": given.decisions.evidence(ingestion_id)})
+        items = given.decisions.evidence(ingestion_id)
+        changed = None if items else given.decisions.table_changed(ingestion_id)
+    return TableEvidenceListOut.model_validate({"items": items, "table_changed": changed})
 
 
 @router.post("/ingestions/{ingestion_id}/resolve", summary="Decide", responses=problems(404, 409, 429, 502))

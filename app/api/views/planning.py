@@ -271,6 +271,9 @@ class TableEvidenceListOut(View):
     """The evidence that a person decides by."""
 
     items: tuple[TableEvidenceOut, ...]
+    table_changed: Told | None = Field(
+        default=None, description="Without a batch: what became of the table that files were loaded into."
+    )
 
 
 class Decision(Shape):

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.catalog.open import local_options, open_catalog
 from app.cli import completion
 from app.cli.ingestions import runs_when
 from app.config import get_settings
@@ -134,6 +135,33 @@ def test_resolve_names_the_way_on_after_a_run_that_met_another_table(cli, loaded
     assert "Run it" in accepted.out
     assert "Run it" in cli("ingestions", "resolve", "shop.orders").out
     assert cli("ingestions", "run", "shop.orders").code == 0
+
+
+def test_a_table_that_was_dropped_is_noticed_without_a_new_file(cli, loaded, home):
+    with open_catalog("local", local_options(home)) as catalog:
+        catalog.library.drop_table(("shop", "orders"))
+    way_on = (
+        "Table local.shop.orders was dropped after files had been loaded into it. To load all of them again, load into"
+        " another table; to go on with new files only: autoloader ingestions resolve shop.orders --accept-table\n"
+    )
+
+    ran = cli("load", "landing", "shop.orders")
+    shown = cli("ingestions", "resolve", "shop.orders")
+
+    assert (ran.code, ran.err) == (0, way_on)
+    assert shown.out == f"shop.orders is not blocked by a batch. {way_on}"
+    assert cli("ingestions", "resolve", "shop.orders", "--accept-table").code == 0
+    assert cli("load", "landing", "shop.orders").err == "", "it was decided"
+    assert "Run it" in cli("ingestions", "resolve", "shop.orders").out
+
+
+def test_a_table_that_was_made_again_is_seen_before_a_run_fails_for_it(cli, loaded):
+    with closing(Database(get_settings().database_address)) as database, database.session_scope() as session:
+        ingestions.by_id(session, runs.newest(session, DEFAULT_TENANT).ingestion_id).table_uuid = uuid4()
+
+    shown = cli("ingestions", "resolve", "shop.orders", "--json")
+
+    assert "was dropped and made again" in shown.answer["table_changed"]
 
 
 def test_a_decision_is_listed_as_such_and_is_not_the_last_run(cli, loaded):
