@@ -39,15 +39,18 @@ HOPELESS = frozenset({"truncated", "undecodable", "not-this-format", "expansion"
 # The version was never loaded, and may be listed again.
 REVIVABLE = frozenset({MISSING, CHANGED, SUPERSEDED, ON_CHANGE_IGNORE})
 
+LOAD_AGAIN = "To have its rows once more, load its source into another table: autoloader load SOURCE NAMESPACE.TABLE"
+
 
 def require_file_move(path: str, old: FileState, new: FileState) -> None:
     """Raise IllegalTransition, with the reason, unless a file may go from `old` to `new`."""
     if new in FILE_TRANSITIONS[old]:
         return
     if old is FileState.SUCCESS:
+        again = LOAD_AGAIN if new is FileState.DISCOVERED else ""
         raise IllegalTransition(
             f"{path} is loaded (SUCCESS); it cannot become {new}.",
-            hint="A loaded version is never loaded again: that would double its rows.",
+            hint=f"A loaded version is never loaded again: that would double its rows. {again}".rstrip(),
         )
     raise IllegalTransition(f"{path} is {old}; it cannot become {new}.", hint="See `autoloader files show`.")
 

@@ -205,8 +205,13 @@ def require_retriable(states: Sequence[str]) -> list[FileState]:
 def require_movable(session: Session, row: ProcessedFile, target: FileState | None) -> None:
     """Raise IllegalTransition for a loaded file, and for one whose batch may still land."""
     state = FileState(row.state)
-    if state is FileState.SUCCESS:
-        ledger.require_file_move(row.path, state, target or FileState.DISCOVERED)
+    if state is FileState.SUCCESS and target is None:
+        raise IllegalTransition(
+            f"{row.path} is loaded (SUCCESS); it cannot be forgotten: it would be found as new, and double its rows.",
+            hint=ledger.LOAD_AGAIN,
+        )
+    if state is FileState.SUCCESS and target is not None:
+        ledger.require_file_move(row.path, state, target)
     batch = batches.by_id(session, row.batch_id) if row.batch_id else None
     if batch is not None and BatchState(batch.state) not in _ENDED:
         raise IllegalTransition(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from app.config import Settings
@@ -24,8 +25,18 @@ from app.services.last_runs import last_runs
 from app.services.overlap import Wanted
 from app.services.shape_checks import require_name
 from app.storage import parse_address
+from app.values import FileState
 
 LOCAL_CATALOG = DEFAULT_CATALOG
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A deleted ingestion, and how many files it had loaded."""
+
+    name: str
+    deleted_at: datetime
+    loaded: int
 
 
 class IngestionService:
@@ -45,6 +56,13 @@ class IngestionService:
         """
         with self.database.session_scope() as session:
             return self.created(session, shape)
+
+    def left_by_deleted(self, shape: IngestionShape) -> Left | None:
+        """What `create` would go on with: a deleted ingestion that has loaded files. Raises as `create` does."""
+        with self.database.read_scope() as session:
+            row = overlap.adopted(session, self._wanted(session, shape))
+            loaded = files.counts_of(session, [row.id]).get(row.id, {}).get(FileState.SUCCESS, 0) if row else 0
+            return Left(row.name, row.deleted_at, loaded) if row and row.deleted_at and loaded else None
 
     def change(self, name: str, shape: IngestionShape, *, revision: int | None = None) -> IngestionInfo:
         """Replace the configuration, the name too. Source and table stay: the ledger belongs to them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from app.config import Settings
@@ -17,7 +18,7 @@ from app.schemas.ingestion import IngestionShape, SourceShape
 from app.services import shape_service, sources, wiring
 from app.services.context import IngestionInfo
 from app.services.format_service import infer_format
-from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, free_name, full_table_name
+from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, Left, free_name, full_table_name
 from app.services.preview_service import PreviewService
 from app.services.shape_checks import require_name, require_partitions, with_row_columns
 from app.storage import Store
@@ -87,7 +88,10 @@ class LoadService:
             next(iter(store.list()), None)
         shape = shape_service.shape_of(wanted)
         self._require_partitions(shape, store)
+        left = self.ingestions.left_by_deleted(shape)
         info = self.ingestions.create(shape)
+        if left is not None:
+            notes.append(_known_from(left, info))
         if others := self.ingestions.others_into(info):
             more = f" and {len(others) - _SHOWN_OTHERS} more" if len(others) > _SHOWN_OTHERS else ""
             notes.append(
@@ -164,6 +168,16 @@ class LoadService:
         """Files in the ledger that are neither loaded nor given up."""
         with self.database.read_scope() as session:
             return files.waiting_count(session, ingestion.id)
+
+
+def _known_from(left: Left, info: IngestionInfo) -> str:
+    """Why a new ingestion finds nothing new, and what loads it all the same."""
+    count = "1 file" if left.loaded == 1 else f"{left.loaded:,} files"
+    return (
+        f"It goes on where {left.name} ended, which was deleted at {left.deleted_at:%Y-%m-%d %H:%M:%S} UTC: what it"
+        f" loaded into {info.table_name} ({count}) is not loaded there again. To have their rows once more, load into"
+        f" another table: autoloader load {quote(info.shape.source.url)} NAMESPACE.TABLE"
+    )
 
 
 def _without_times(source: SourceShape) -> SourceShape:

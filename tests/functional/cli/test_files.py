@@ -109,16 +109,20 @@ def test_a_file_of_no_source_is_an_error(cli, loaded):
 # --- by hand ---------------------------------------------------------------------------------
 
 
+AGAIN = "To have its rows once more, load its source into another table: autoloader load SOURCE NAMESPACE.TABLE"
+
+
 @pytest.mark.parametrize("verb", ["retry", "skip", "forget"])
 def test_a_loaded_file_is_never_moved(cli, loaded, verb):
     ran = cli("files", verb, "good.jsonl", *(["--yes"] if verb == "forget" else []))
 
-    target = "SKIPPED" if verb == "skip" else "DISCOVERED"
+    cannot, never = {
+        "retry": ("become DISCOVERED.", f"A loaded version is never loaded again: that would double its rows. {AGAIN}"),
+        "skip": ("become SKIPPED.", "A loaded version is never loaded again: that would double its rows."),
+        "forget": ("be forgotten: it would be found as new, and double its rows.", AGAIN),
+    }[verb]
     assert ran.code == 1
-    assert ran.err == (
-        f"Error: {loaded}/good.jsonl is loaded (SUCCESS); it cannot become {target}.\n"
-        "Next: A loaded version is never loaded again: that would double its rows.\n"
-    )
+    assert ran.err == f"Error: {loaded}/good.jsonl is loaded (SUCCESS); it cannot {cannot}\nNext: {never}\n"
     assert states(cli)["good.jsonl"] == "SUCCESS"
 
 

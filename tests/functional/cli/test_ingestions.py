@@ -164,6 +164,19 @@ def test_a_table_that_was_made_again_is_seen_before_a_run_fails_for_it(cli, load
     assert "was dropped and made again" in shown.answer["table_changed"]
 
 
+def test_a_load_into_the_table_of_a_deleted_ingestion_says_what_it_had_loaded(cli, loaded):
+    cli("ingestions", "delete", "shop.orders", "--yes")
+
+    ran = cli("load", "landing", "shop.orders")
+
+    [told] = [line for line in ran.err.splitlines() if "deleted" in line]
+    assert told.startswith("It goes on where shop.orders ended, which was deleted at 20")
+    assert "what it loaded into local.shop.orders (1 file) is not loaded there again." in told
+    assert told.endswith(f"load into another table: autoloader load {loaded} NAMESPACE.TABLE")
+    assert "deleted" not in cli("load", "landing", "shop.orders").err
+    assert cli("load", str(loaded), "shop.others").code == 0
+
+
 def test_a_decision_is_listed_as_such_and_is_not_the_last_run(cli, loaded):
     (loading,) = cli("runs", "list", "--json").answer["runs"]
 
