@@ -90,6 +90,15 @@ class TableSchema:
         """The column of exactly that name."""
         return next((column for column in self.columns if column.name == name), None)
 
+    def twins(self) -> tuple[str, str] | None:
+        """The first two names that differ only in case."""
+        seen: dict[str, str] = {}
+        for name in self.names:
+            other = seen.setdefault(name.lower(), name)
+            if other != name:
+                return other, name
+        return None
+
     def without(self, names: frozenset[str] | set[str]) -> TableSchema:
         return replace(self, columns=tuple(c for c in self.columns if c.name not in names))
 

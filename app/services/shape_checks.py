@@ -98,6 +98,13 @@ def _columns(shape: IngestionShape) -> Iterator[Problem]:
         yield Problem(("row_columns",), f"Two of them have the name {twice[0]!r}.", "Give each its own name.")
         return
     own = parse_schema(shape.columns.columns) if shape.columns.columns else TableSchema()
+    if twins := own.twins():
+        yield Problem(
+            ("columns", "columns"),
+            f"The column {twins[1]} is named as {twins[0]} is, but for its case: no engine loads a table with both.",
+            "Leave one of them out, or give it another name.",
+        )
+        return
     taken = [column.name for column in own if column.name.lower() in added]
     if taken:
         yield Problem(

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from app.datatypes import TableSchema
 from app.errors import InvalidInput
 from app.ingest.engines.parse_isolation import copy_isolated
 from app.ingest.engines.parse_output import Counts, Output
@@ -48,6 +49,7 @@ def parse(request: ParseRequest) -> ParseResult:
     """
     chosen = format_named(request.format)
     chosen.check(request.options)
+    _require_distinct(request.schema)
     folder = Path(request.output_dir) / "work"
     folder.mkdir(parents=True)
     width = len(request.schema)
@@ -64,6 +66,15 @@ def parse(request: ParseRequest) -> ParseResult:
             reading.close()
     shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+def _require_distinct(schema: TableSchema) -> None:
+    """DuckDB's columns differ by more than case. Found out by a query, it would be taken for the fault of a file."""
+    if twins := schema.twins():
+        raise InvalidInput(
+            f"The table's columns {twins[0]} and {twins[1]} differ only in case: no engine loads into both.",
+            hint="Rename or drop one of them in the table, or load into another table.",
+        )
 
 
 def infer(request: InferRequest) -> InferResult:

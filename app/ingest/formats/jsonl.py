@@ -72,7 +72,6 @@ class JsonReading:
         self._sql = RecordSql(job.schema, job.options)
         self._rescued_too = False
         self._streams = 0
-        _refuse_twins(job)
 
     def rows(self, files: Sequence[ParseFile]) -> str:
         return self._sql.rows(self._stream(files, located=False), quick=self._quick is not None)
@@ -108,15 +107,3 @@ class JsonReading:
     def _drop(self) -> None:
         if self._streams:
             self._job.connection.unregister(self._name)
-
-
-def _refuse_twins(job: ReadJob) -> None:
-    """DuckDB's columns and members differ by more than case."""
-    seen: set[str] = set()
-    for column in job.schema:
-        if column.name.lower() in seen:
-            raise InvalidInput(
-                f"The column {column.name!r} differs from another only in case.",
-                hint="Rename one of them in the table, or load with the Spark engine.",
-            )
-        seen.add(column.name.lower())

@@ -502,3 +502,15 @@ def test_a_first_load_that_fails_says_that_its_ingestion_is_kept_and_how_it_goes
     assert (first.code, second.code) == (1, 1)
     assert [kept in ran.err for ran in (first, second)] == [True, False]
     assert cli("ingestions", "delete", "shop.orders", "--yes").code == 0
+
+
+def test_declared_columns_that_differ_only_in_case_are_refused_before_a_table_is_made(cli, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+
+    ran = cli("load", "landing", "shop.orders", "--schema", "id bigint, ID bigint")
+
+    assert ran.err == (
+        "Error: The column ID is named as id is, but for its case: no engine loads a table with both.\n"
+        "Next: Leave one of them out, or give it another name.\n"
+    )
+    assert cli("ingestions", "list", "--json").answer["ingestions"] == []

@@ -56,6 +56,11 @@ def test_an_unknown_column_is_rescued_and_reported_with_its_type(load):
     assert parsed.file().rescued == 1
 
 
+def test_a_table_of_columns_that_differ_only_in_case_is_refused_and_no_file_blamed(load):
+    with pytest.raises(InvalidInput, match="columns id and ID differ only in case"):
+        load(GOOD, schema="id bigint, ID bigint")
+
+
 def test_new_columns_that_differ_in_case_are_reported_with_the_records_that_have_each(load):
     parsed = load(b"id,Name\n1,a\n2,\n", b"id,name\n3,a\n4,b\n", schema="id bigint", unknown="add")
     assert {new.column.name: new.records for new in parsed.result.new_columns} == {"Name": 1, "name": 2}

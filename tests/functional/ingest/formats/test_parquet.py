@@ -191,6 +191,11 @@ def test_int96_and_uuid_are_read(load, write):
     assert parsed.rows("u") == [(number,)]
 
 
+def test_a_table_of_columns_that_differ_only_in_case_is_refused_and_no_file_blamed(load, write):
+    with pytest.raises(InvalidInput, match="columns id and ID differ only in case"):
+        load(write(pa.table({"id": [1]})), schema="id bigint, ID bigint")
+
+
 def test_new_columns_that_differ_in_case_are_reported_with_the_records_that_have_each(load, write):
     files = [write(pa.table({"id": [1, 2], name: ["a", value]})) for name, value in (("Name", None), ("name", "b"))]
     parsed = load(*files, schema="id bigint", unknown="add")
