@@ -53,12 +53,29 @@ def list_(
         found = at.files.listed(ingestion, states, path, after, limit + 1)
     shown, more = found[:limit], len(found) > limit
     following = shown[-1].id if more else None
-    out.answer({"files": shown, "next_after": following}, lambda: _list(out, shown, following))
+    asked = _asked(ingestion, states, path, after)
+    out.answer({"files": shown, "next_after": following}, lambda: _list(out, shown, following, asked))
 
 
-def _list(out: Output, views: list[FileView], following: int | None) -> None:
+def _asked(ingestion: str | None, states: list[str], path: str | None, after: int) -> str:
+    """The filters in words; empty for none."""
+    told = [f"of {ingestion}"] if ingestion else []
+    told += [f"in the state {' or '.join(states)}"] if states else []
+    told += [f"whose path holds {path!r}"] if path else []
+    told += [f"behind the id {after}"] if after else []
+    return ", ".join(told)
+
+
+def _none(out: Output, asked: str) -> None:
+    out.line(f"The ledger has no file {safe(asked)}." if asked else "The ledger has no file yet.")
+    if asked:
+        out.line("All that it has: autoloader files list")
+    out.line("Why a file is not in it: autoloader files show PATH")
+
+
+def _list(out: Output, views: list[FileView], following: int | None, asked: str) -> None:
     if not views:
-        out.line("No file of the ledger is like that. Why one is missing: autoloader files show PATH")
+        _none(out, asked)
         return
     rows = [
         (view.id, view.state, view.reason, number(view.rows), size(view.size), view.ingestion, view.path, view.error)
@@ -106,7 +123,7 @@ def _show(out: Output, views: list[FileView], told: list[Explanation]) -> None:
 
 
 def _show_one(out: Output, view: FileView) -> None:
-    from app.services.reasons import REASONS
+    from app.services.reasons import REASONS, retry_can_help
 
     out.fields(
         [
@@ -136,7 +153,8 @@ def _show_one(out: Output, view: FileView) -> None:
         known = REASONS.get(view.reason or "")
         if known is not None:
             out.line(f"{known.meaning[0].upper()}{known.meaning[1:]}. {known.next_step}")
-        out.line(f"Try it again: autoloader files retry {view.id}")
+        if retry_can_help(view.reason):
+            out.line(f"Try it again: autoloader files retry {view.id}")
 
 
 # --- by hand ---------------------------------------------------------------------------------
@@ -152,6 +170,8 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Let files wait for the next run again: quarantined, skipped or failed ones, never loaded ones.
+
+    By --state, files that another try cannot help (empty ones, and versions that a newer one has replaced) are left.
 
     Example: autoloader files retry --ingestion shop.orders --state QUARANTINED
     """
@@ -187,7 +207,8 @@ _WAIT = ("waits for the next run", "wait for the next run")
 def _by_hand(out: Output, what: tuple[str, str], act: Callable[[Backend], Moved]) -> None:
     with backend() as at:
         moved = act(at)
-    out.answer({"count": moved.count, "files": moved.files}, lambda: _moved(out, what, moved))
+    document = {"count": moved.count, "files": moved.files, "left": moved.left}
+    out.answer(document, lambda: _moved(out, what, moved))
 
 
 def _moved(out: Output, what: tuple[str, str], moved: Moved) -> None:
@@ -196,5 +217,14 @@ def _moved(out: Output, what: tuple[str, str], moved: Moved) -> None:
         out.line(f"  {view.id}  {safe(view.path)}")
     if moved.count > 10:  # noqa: PLR2004 - as many as are shown
         out.line(f"  … and {moved.count - 10:,} more")
+    for reason, count in moved.left.items():
+        out.line(f"Left, as another try cannot help: {plural(count, 'file')} {safe(reason)}. {_why_left(reason)}")
     if moved.files and what is _WAIT:
         out.line(f"Run it: autoloader ingestions run {shell(moved.files[0].ingestion)}")
+
+
+def _why_left(reason: str) -> str:
+    from app.services.reasons import REASONS
+
+    known = REASONS.get(reason)
+    return f"{known.meaning[0].upper()}{known.meaning[1:]}. {known.next_step}" if known else ""

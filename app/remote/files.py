@@ -76,7 +76,7 @@ class RemoteFiles:
             count += answer["moved"]
             files += self._files(answer)
             if not answer["more"]:
-                return Moved(count, tuple(files[:100]))
+                return Moved(count, tuple(files[:100]), dict(answer.get("left") or {}))
 
     def _named(self, act: str, names: Sequence[str], ingestion: str | None) -> Moved:
         wanted = {"names": list(names), **self._of(ingestion)}

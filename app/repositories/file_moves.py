@@ -6,17 +6,29 @@ it believed raises IllegalTransition, and the transaction that does so must end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, literal, literal_column, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from app.errors import IllegalTransition
 from app.models import Batch, FileEvent, ProcessedFile
 from app.models.processed_file import NOT_LOADED_SQL
+from app.repositories.futile import is_futile
 from app.repositories.statements import changed_rows
 from app.values import FILE_TRANSITIONS, BatchState, FileOutcome, FileState
 
@@ -67,15 +79,26 @@ def move(
 
 
 def let_wait_again(
-    session: Session, ingestion_id: UUID, states: Sequence[FileState], now: datetime, shown: int
+    session: Session,
+    ingestion_id: UUID,
+    states: Sequence[FileState],
+    now: datetime,
+    shown: int,
+    *,
+    futile: Collection[str] = (),
 ) -> Freed:
     """Every file of the ingestion in one of these states becomes DISCOVERED, in one statement, with an event each.
 
-    Those that a stored batch holds already are left: they wait.
+    Those that a stored batch holds already are left: they wait. So are those that another try cannot help, with
+    `futile` for reasons.
     """
     wanted = [state.value for state in states if state in RETRIABLE]
     which = and_(
-        _P.ingestion_id == ingestion_id, literal_column(NOT_LOADED_SQL), _P.state.in_(wanted), ~_in_open_batch()
+        _P.ingestion_id == ingestion_id,
+        literal_column(NOT_LOADED_SQL),
+        _P.state.in_(wanted),
+        ~_in_open_batch(),
+        ~is_futile(futile),
     )
     first = tuple(session.scalars(select(_P.id).where(which).order_by(_P.id).limit(shown)))
     table = FileEvent.__table__  # its rows are told first: afterwards nobody knows which files were moved

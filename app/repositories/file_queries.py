@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal_column, select
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import Session
 
 from app.models import Batch, Ingestion, ProcessedFile
 from app.models.processed_file import NOT_LOADED_SQL
+from app.repositories.futile import is_futile, why_futile
 from app.repositories.keysets import beyond
 from app.values import FileState
 
@@ -29,6 +30,7 @@ class FileFilter:
     path_contains: str | None = None
     run_id: UUID | None = None  # whose batches ended them
     batch_id: UUID | None = None
+    without_futile: Collection[str] = ()  # none that is so for one of these reasons, or has a newer version
 
 
 def page(
@@ -57,6 +59,15 @@ def ids(session: Session, wanted: FileFilter, after: int, limit: int) -> Sequenc
     return session.scalars(query.order_by(_P.id).limit(limit)).all()
 
 
+def futile_counts(session: Session, wanted: FileFilter, reasons: Collection[str], newer: str) -> dict[str, int]:
+    """How many of the files that the filter means another try cannot help, by reason: one of `reasons`, or the word
+    `newer` where the ledger has a newer version.
+    """
+    these = select(why_futile(reasons, newer).label("why")).where(*_conditions(wanted), is_futile(reasons)).subquery()
+    query = select(these.c.why, func.count()).group_by(these.c.why).order_by(these.c.why)
+    return {str(why): count for why, count in session.execute(query)}
+
+
 def of_tenant(session: Session, tenant_id: str, file_ids: Sequence[int]) -> Sequence[ProcessedFile]:
     """Those of the files that belong to the tenant."""
     query = select(_P).join(Ingestion, Ingestion.id == _P.ingestion_id)
@@ -71,6 +82,8 @@ def _conditions(wanted: FileFilter) -> list[Any]:
             found.append(literal_column(NOT_LOADED_SQL))  # so that the partial index serves
     if wanted.reason is not None:
         found.append(_P.reason == wanted.reason)
+    if wanted.without_futile:
+        found.append(~is_futile(wanted.without_futile))
     if wanted.path is not None:
         found.append(_P.path == wanted.path)
     if wanted.path_contains is not None:

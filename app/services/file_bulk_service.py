@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from app.config import Settings
@@ -41,7 +41,8 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Moved:
     """`more`: the filter means further files than one call moves; call again. `refusals` are some of the `refused`,
-    `files` those that were moved, or the first of them; forgotten ones as they were.
+    `files` those that were moved, or the first of them; forgotten ones as they were. `left` counts, by reason, what the
+    filter means and another try cannot help: it is not among the refused.
     """
 
     moved: int
@@ -49,6 +50,7 @@ class Moved:
     refusals: tuple[Refusal, ...]
     more: bool
     files: tuple[FileView, ...] = ()
+    left: dict[str, int] = field(default_factory=dict)
 
 
 class FileBulkService:
@@ -83,9 +85,12 @@ class FileBulkService:
     def by_filter(self, wanted: FileFilter, target: FileState | None) -> Moved:
         """Move what may be moved of the files that a filter means, at most `batch_max_files` in one call.
 
+        What another try cannot help (`ledger.FUTILE`) is not tried again, but by a filter of that very reason.
+
         Raises NotFound for the ingestion, LeaseHeld.
         """
         IngestionQueryService(self.database, self.tenant_id).name(wanted.ingestion_id)
+        wanted, left = self._helpful(wanted, target)
         moved, refused, after = 0, 0, 0
         refusals: list[Refusal] = []
         views: list[FileView] = []
@@ -98,9 +103,17 @@ class FileBulkService:
                 moved, refused = moved + len(good), refused + len(bad)
                 refusals += bad[: _SHOWN - len(refusals)]
                 if len(chunk) < _CHUNK:
-                    return Moved(moved, refused, tuple(refusals), more=False, files=tuple(views))
+                    return Moved(moved, refused, tuple(refusals), more=False, files=tuple(views), left=left)
                 after = chunk[-1]
-        return Moved(moved, refused, tuple(refusals), more=True, files=tuple(views))
+        return Moved(moved, refused, tuple(refusals), more=True, files=tuple(views), left=left)
+
+    def _helpful(self, wanted: FileFilter, target: FileState | None) -> tuple[FileFilter, dict[str, int]]:
+        """The filter without what another try cannot help, and how many that are, by reason."""
+        if target is not FileState.DISCOVERED or wanted.reason is not None:
+            return wanted, {}
+        with self.database.read_scope() as session:
+            left = file_queries.futile_counts(session, wanted, ledger.FUTILE, ledger.SUPERSEDED)
+        return replace(wanted, without_futile=ledger.FUTILE), left
 
     def requeue_quarantined(self, ingestion_id: UUID, run_id: UUID) -> int:
         """Let all files that this run quarantined wait for the next run again; answers how many.

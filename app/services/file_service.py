@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from app.config import Settings
@@ -16,7 +16,8 @@ from app.errors import IllegalTransition, InvalidInput, NotFound
 from app.ingest import ledger
 from app.ingest.ports import Clock, SilentProgress, SystemClock
 from app.models import DEFAULT_TENANT, ProcessedFile
-from app.repositories import batches, file_moves, file_removal, file_views, ingestions
+from app.repositories import batches, file_moves, file_queries, file_removal, file_views, ingestions
+from app.repositories.file_queries import FileFilter
 from app.repositories.file_views import FileQuery, Scope
 from app.services import file_names, lease_service
 from app.services.file_view import FileView, history_of, view_of
@@ -31,10 +32,14 @@ _ENDED = {BatchState.SETTLED, BatchState.SPENT}
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How many files were moved by hand, and the files: all that were named, or the first of a whole state."""
+    """How many files were moved by hand, and the files: all that were named, or the first of a whole state.
+
+    `left` counts, by reason, those of a whole state that another try cannot help.
+    """
 
     count: int
     files: tuple[FileView, ...] = ()
+    left: dict[str, int] = field(default_factory=dict)
 
 
 class FileService:
@@ -81,7 +86,8 @@ class FileService:
         return self._move(names, ingestion, None)
 
     def retry_all(self, ingestion: str, states: Sequence[str]) -> Moved:
-        """Every file of the ingestion in one of these states waits again, but for those that a batch holds already.
+        """Every file of the ingestion in one of these states waits again, but for those that a batch holds already and
+        those that another try cannot help (`ledger.FUTILE`): named one by one they are tried.
 
         Raises NotFound, LeaseHeld, and IllegalTransition for a state that no person can end.
         """
@@ -91,8 +97,12 @@ class FileService:
         if scope.ingestion_id is None:
             return Moved(0)
         with self._leased(scope.ingestion_id) as session:
-            freed = file_moves.let_wait_again(session, scope.ingestion_id, wanted, self.clock.now(), _SHOWN)
-            return Moved(freed.count, tuple(self._views(session, file_views.by_ids(session, freed.first, scope))))
+            these = FileFilter(scope.ingestion_id, states=tuple(state.value for state in wanted))
+            left = file_queries.futile_counts(session, these, ledger.FUTILE, ledger.SUPERSEDED)
+            freed = file_moves.let_wait_again(
+                session, scope.ingestion_id, wanted, self.clock.now(), _SHOWN, futile=ledger.FUTILE
+            )
+            return Moved(freed.count, tuple(self._views(session, file_views.by_ids(session, freed.first, scope))), left)
 
     def _move(self, names: Sequence[str], ingestion: str | None, target: FileState | None) -> Moved:
         with self.database.read_scope() as session:

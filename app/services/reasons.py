@@ -44,10 +44,16 @@ REASONS: dict[str, Reason] = {
         "the store fails whenever it is asked for it, and gives others",
         "Look at the object in its store, or write it anew; when it can be read: autoloader files retry",
     ),
-    ledger.MISSING: Reason("listed, then gone before it was read", "Nothing: it is loaded when it is listed again."),
-    ledger.CHANGED: Reason("another version than the one that was listed", "Nothing: the new version is found as new."),
-    ledger.SUPERSEDED: Reason("a newer version came before this one was loaded", "Nothing: the newer one is loaded."),
-    ledger.EMPTY: Reason("it has no bytes", "Nothing: a new version with content is found as new."),
+    ledger.MISSING: Reason(
+        "listed, then gone before it was read", "Nothing to do: it is loaded when it is listed again."
+    ),
+    ledger.CHANGED: Reason(
+        "another version than the one that was listed", "Nothing to do: the new version is found as new."
+    ),
+    ledger.SUPERSEDED: Reason(
+        "a newer version came before this one was loaded", "Nothing to do: the newer one is loaded."
+    ),
+    ledger.EMPTY: Reason("it has no bytes", "Nothing to do: once something is written to it, it is found as new."),
     ledger.ON_CHANGE_IGNORE: Reason(
         "it changed after it was loaded, and on_change is ignore",
         "To load the new version too, with all of its rows: autoloader files retry",
@@ -57,3 +63,8 @@ REASONS: dict[str, Reason] = {
     ),
     ledger.BY_HAND: Reason("a person decided it", "To take it back: autoloader files retry"),
 }
+
+
+def retry_can_help(reason: str | None) -> bool:
+    """False where another try of the same version ends as the first did."""
+    return reason not in ledger.FUTILE

@@ -209,7 +209,9 @@ class MovedOut(View):
     """What became of the files that a call meant."""
 
     model_config = ConfigDict(
-        json_schema_extra=examples({"moved": 12, "refused": 0, "refusals": [], "more": False, "files": []})
+        json_schema_extra=examples(
+            {"moved": 12, "refused": 0, "refusals": [], "more": False, "files": [], "left": {"empty": 1}}
+        )
     )
 
     moved: int
@@ -218,6 +220,9 @@ class MovedOut(View):
     more: bool = Field(description="The filter means further files than one call moves: call again.")
     files: tuple[FileOut, ...] = Field(
         default=(), description="Those that were moved, of a filter the first 100; forgotten ones as they were."
+    )
+    left: dict[str, int] = Field(
+        default_factory=dict, description="By reason, files of the filter that another try cannot help."
     )
 
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.models import Batch
-from app.repositories import batches
+from app.repositories import batches, file_moves
 from app.repositories import files as file_rows
 from app.repositories.files import NewFile
 from app.services import lease_service
@@ -146,6 +146,20 @@ def test_a_file_is_moved_alone_by_its_id_or_with_all_of_its_state(any_api, ledge
     expected = 2 if start == end else 1
     assert (moved["moved"], moved["refused"], moved["more"]) == (expected, 0, False)
     assert states(any_api, ledger).get(f"/data/1-{start}") == end
+
+
+def test_of_a_state_what_another_try_cannot_help_is_left_and_counted_unless_it_is_asked_for(any_api, ledger):
+    one = int(id_of(any_api, ledger, "/data/0-SKIPPED"))
+    with any_api.database.session_scope() as session:
+        file_moves.move(session, [one], FileState.DISCOVERED, NOON, reason=None, error=None)
+        file_moves.move(session, [one], FileState.SKIPPED, NOON, reason="empty", error="No bytes.")
+    chosen = {"ingestion_id": ledger, "states": ["SKIPPED"]}
+
+    moved = any_api.post("/v1/files/retry", {"filter": chosen}).json()
+    again = any_api.post("/v1/files/retry", {"filter": {**chosen, "reason": "empty"}}).json()
+
+    assert (moved["moved"], moved["refused"], moved["left"]) == (1, 0, {"empty": 1})
+    assert (again["moved"], again["left"]) == (1, {})
 
 
 def test_many_files_are_moved_by_their_ids_or_none_of_them(any_api, ledger):

@@ -141,6 +141,51 @@ def test_all_files_in_a_state_are_tried_again(cli, loaded):
     assert [file["state"] for file in moved.answer["files"]] == ["DISCOVERED"]
 
 
+def test_of_a_state_files_that_another_try_cannot_help_are_left_with_the_reason(cli, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+    put(landing, "empty.jsonl", b"")
+    cli("load", "landing", "shop.orders")
+
+    moved = cli("files", "retry", "--ingestion", "shop.orders", "--state", "SKIPPED")
+
+    assert moved.out == (
+        "0 files wait for the next run.\n"
+        "Left, as another try cannot help: 1 file empty. It has no bytes."
+        " Nothing to do: once something is written to it, it is found as new.\n"
+    )
+    assert states(cli)["empty.jsonl"] == "SKIPPED"
+    assert cli("files", "retry", "--ingestion", "shop.orders", "--state", "SKIPPED", "--json").answer["left"] == {
+        "empty": 1
+    }
+
+
+def test_of_an_empty_file_nothing_is_to_be_done_and_no_retry_is_named(cli, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+    put(landing, "empty.jsonl", b"")
+    cli("load", "landing", "shop.orders")
+
+    shown = cli("files", "show", "empty.jsonl").out
+
+    assert "It has no bytes. Nothing to do: once something is written to it, it is found as new.\n" in shown
+    assert "files retry" not in shown
+
+
+def test_a_list_without_a_hit_says_what_was_asked_for_and_what_to_try(cli, loaded):
+    states = ("--state", "FAILED", "--state", "SKIPPED")
+    some = cli("files", "list", "shop.orders", *states, "--path", "x", "--after", "9")
+
+    assert some.out == (
+        "The ledger has no file of shop.orders, in the state FAILED or SKIPPED,"
+        " whose path holds 'x', behind the id 9.\n"
+        "All that it has: autoloader files list\n"
+        "Why a file is not in it: autoloader files show PATH\n"
+    )
+
+
+def test_an_empty_ledger_says_so(cli):
+    assert cli("files", "list").out.startswith("The ledger has no file yet.\nWhy a file is not in it: ")
+
+
 def test_a_waiting_file_waits_already(cli, loaded):
     cli("files", "retry", "bad.jsonl.gz")
 

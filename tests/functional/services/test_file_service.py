@@ -41,6 +41,33 @@ def test_all_files_of_a_state_are_tried_again_however_many_a_batch_may_hold(orde
     assert service.retry_all("orders", ["QUARANTINED"]).count == 0
 
 
+def test_of_a_state_only_files_that_another_try_can_help_wait_again_and_the_others_are_counted(orders, service):
+    empty, gone, old, _, _ = orders.record(
+        found("/data/orders/empty"),
+        found("/data/orders/gone"),
+        found("/data/orders/replaced"),
+        found("/data/orders/replaced", "v2"),
+        found("/data/orders/denied"),
+    )
+    set_states(orders, FileState.SKIPPED)
+    with orders.database.session_scope() as session:
+        for file_id, reason in ((empty, "empty"), (gone, "superseded")):
+            query = text("UPDATE processed_files SET reason = :reason WHERE id = :id")
+            session.execute(query, {"reason": reason, "id": file_id})
+
+    moved = service.retry_all("orders", ["SKIPPED"])
+
+    assert (moved.count, moved.left) == (2, {"empty": 1, "superseded": 2})
+    assert {row["id"] for row in orders.rows() if row["state"] == "SKIPPED"} == {empty, gone, old}
+    assert service.retry([str(empty)]).count == 1, "named, it is tried"
+
+
+def test_a_quarantined_version_waits_again_though_a_newer_one_is_known(orders, service):
+    orders.record(found("/data/orders/a"), found("/data/orders/a", "v2"))
+    set_states(orders, FileState.QUARANTINED)
+    assert service.retry_all("orders", ["QUARANTINED"]).count == 2
+
+
 @pytest.mark.parametrize("state", ["SUCCESS", "PROCESSING", "DISCOVERED"])
 def test_a_state_that_no_person_can_end_is_refused(orders, service, state):
     orders.record(*many(1))
