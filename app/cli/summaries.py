@@ -49,6 +49,8 @@ def show_run(
         if left.get("on-change-ignore"):
             query = f"autoloader files list {shell(ingestion)} --state SKIPPED"
             out.line(f"            changed after they were loaded, and not loaded again; see them: {query}")
+            retry = f"autoloader files retry --ingestion {shell(ingestion)} --state SKIPPED"
+            out.line(f"            to load them, too, with all of their rows: {retry}")
     if metrics["snapshots"] and metrics["files"]["loaded"]:  # one without files only ends a batch
         out.line(f"  snapshot  {', '.join(map(str, metrics['snapshots'][-5:]))}{_more(metrics['batches'], 5)}")
     if not_loaded or summary.state != "SUCCESS":

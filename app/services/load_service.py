@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from shlex import quote
 from typing import Any
@@ -130,12 +130,25 @@ class LoadService:
         shown = "; ".join(f"{field}: {told(old)} → {told(new)}" for field, old, new in changes if field != "name")
         if shown:
             notes.append(f"Changed {info.name}: {shown}.")
+        if any(field == "policies.on_change" and new == "append" for field, _, new in changes):
+            notes += self._left_out(info)
         if any(field.startswith(("format.", "columns.")) for field, _, _ in changes) and (loaded := self._loaded(info)):
             notes.append(
                 f"It holds for files to come: what was loaded so far ({loaded}) stays as it is. To load it so, too,"
                 " choose another table."
             )
         return Prepared(info, created=False, notes=tuple(notes))
+
+    def _left_out(self, info: IngestionInfo) -> Iterator[str]:
+        """What `append` does not take: versions that another policy has left out."""
+        with self.database.read_scope() as session:
+            count = files.count_with_reason(session, info.id, FileState.SKIPPED, ledger.ON_CHANGE_IGNORE)
+        if count:
+            left = "1 changed file" if count == 1 else f"{count:,} changed files"
+            yield (
+                f"It holds for what changes from now on; {left} left out so far will stay so. To load them, too, with"
+                f" all of their rows: autoloader files retry --ingestion {quote(info.name)} --state SKIPPED"
+            )
 
     def _require_nothing_loaded(self, known: IngestionInfo, typed: str) -> None:
         """Raise Conflict where files were loaded in one format: read in another one, the rest would be quarantined."""

@@ -244,6 +244,23 @@ def test_a_changed_file_can_be_loaded_by_hand_beside_its_old_version(cli, loaded
     assert ran.answer["metrics"]["rows"] == 3
 
 
+def test_what_was_left_out_before_append_is_named_with_the_way_to_load_it(cli, loaded):
+    changed = put(loaded, "good.jsonl", rows(100, 3))
+    os.utime(changed, (1_700_001_000, 1_700_001_000))
+    retry = "autoloader files retry --ingestion shop.orders --state SKIPPED"
+    ignored = cli("load", "landing", "shop.orders")
+
+    appended = cli("load", "landing", "shop.orders", "--on-change", "append")
+    again = cli("load", "landing", "shop.orders")
+    cli("files", "retry", "--ingestion", "shop.orders", "--state", "SKIPPED")
+
+    assert f"to load them, too, with all of their rows: {retry}\n" in ignored.out
+    assert "1 changed file left out so far will stay so." in appended.err
+    assert appended.err.endswith(f"{retry}\n")
+    assert "left out so far" not in again.err
+    assert cli("ingestions", "run", "shop.orders", "--json").answer["metrics"]["rows"] == 3
+
+
 def test_file_names_cannot_steer_the_terminal(cli, landing):
     put(landing, "a\x1b[2J[bold]\n.jsonl", rows(0, 1))
 

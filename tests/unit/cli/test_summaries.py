@@ -67,6 +67,10 @@ def test_a_changed_file_that_is_ignored_is_not_told_as_if_nothing_was_there(show
             "            changed after they were loaded, and not loaded again; see them:"
             " autoloader files list shop.orders --state SKIPPED"
         ),
+        (
+            "            to load them, too, with all of their rows:"
+            " autoloader files retry --ingestion shop.orders --state SKIPPED"
+        ),
     ]
 
 
