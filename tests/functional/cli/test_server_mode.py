@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from app.catalog.open import local_options, open_catalog
 from app.database import Database
 from app.errors import LeaseLost
 from app.services.ingestion_service import IngestionService
@@ -202,6 +203,12 @@ def test_what_blocks_an_ingestion_is_shown_and_decided_alike(cli, both, served, 
     both("ingestions", "resolve", "shop.orders")
     accepted = cli("--server", served.url, "ingestions", "resolve", "shop.orders", "--accept-table", "--json")
     assert re.fullmatch(r"[0-9a-f-]{36}", accepted.answer["accepted_table"])
+    with open_catalog("local", local_options(served.settings.home)) as catalog:
+        catalog.library.drop_table(("shop", "orders"))
+    assert "was dropped after files" in both_forms(both, "ingestions", "resolve", "shop.orders")["table_changed"]
+    accepted = cli("--server", served.url, "ingestions", "resolve", "shop.orders", "--accept-table", "--json")
+    assert accepted.answer["accepted_table"] is None
+    assert both_forms(both, "ingestions", "resolve", "shop.orders")["table_changed"] is None
 
 
 def test_documents_are_applied_alike(cli, both, served, loaded, tmp_path):

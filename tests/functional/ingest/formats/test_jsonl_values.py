@@ -363,7 +363,7 @@ class TestNewColumns:
         }
 
     def test_have_of_members_that_differ_only_in_case_the_one_of_most_records(self, load):
-        text = "\n".join(['{"o": {"K": 1}}', *['{"o": {"k": 1}}'] * 3])
+        text = "\n".join(['{"o": {"K": 1}}', *['{"o": {"k": 1}}'] * 3, '{"o": {"K": 1}}'])
         parsed = load(text, "id bigint", unknown="add")
         assert [str(new.column) for new in parsed.result.new_columns] == ["o struct<k: bigint>"]
 
