@@ -116,6 +116,8 @@ def _show(out: Output, view: IngestionView) -> None:
             ("source", view.source_url),
             ("table", view.table_name),
             ("format", view.config.get("format", {}).get("type")),
+            ("engine", view.config.get("engine")),
+            ("cluster", view.config.get("cluster")),
             ("columns", view.schema_text or "not known yet: the first run infers them"),
             ("schedule", _schedule(view.config.get("schedule"))),
             ("arrival", _arrival(view.config.get("arrival"))),

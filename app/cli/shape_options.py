@@ -226,7 +226,13 @@ OPTIONS: tuple[ShapeOption, ...] = (
         "`embedded`, the name of a cluster, or `auto`: small batches embedded, large ones on --cluster.",
         "NAME",
     ),
-    ShapeOption("--cluster", "cluster", str, "--engine auto: the cluster that takes large batches.", "NAME"),
+    ShapeOption(
+        "--cluster",
+        "cluster",
+        str,
+        "The cluster that loads; with --engine auto, only large batches.",
+        "NAME",
+    ),
     ShapeOption(
         "--name",
         "name",

@@ -254,7 +254,10 @@ class IngestionShape(Shape):
         default="embedded",
         description="`embedded`, the name of a cluster, or `auto`: small batches embedded, large ones on `cluster`.",
     )
-    cluster: str | None = Field(default=None, description="The cluster that takes large batches of engine: auto.")
+    cluster: str | None = Field(
+        default=None,
+        description="With `engine: auto` the cluster that takes large batches; without an `engine`, the engine itself.",
+    )
     columns: SchemaShape = Field(default_factory=SchemaShape)
     policies: PolicyShape = Field(default_factory=PolicyShape)
     row_columns: RowColumnsShape = Field(default_factory=RowColumnsShape)

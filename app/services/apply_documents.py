@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app.errors import AutoloaderError, InvalidInput
 from app.schemas.ingestion import IngestionShape
-from app.services import shape_checks, shape_service
+from app.services import engine_said, shape_checks, shape_service
 
 _DEEPEST = 10
 _MOST_VALUES = 10_000  # of one document; aliases inside aliases make millions of a few lines
@@ -37,7 +37,7 @@ class Document:
     def shape(self, folder: Path | None, *, everywhere: bool) -> IngestionShape:
         """Raises InvalidInput that tells every problem with its line."""
         try:
-            shape = IngestionShape.model_validate(self.data)
+            shape = engine_said.of_document(IngestionShape.model_validate(self.data))
         except ValidationError as error:
             raise self._all([self._of_field(item) for item in error.errors(include_url=False)]) from error
         told = [self._told(one) for one in shape_checks.problems(shape)]

@@ -18,6 +18,7 @@ from app.ingest.engines.sandbox import Sandbox
 from app.ingest.ports import Clock, Engine, Progress
 from app.models import Ingestion
 from app.schemas.ingestion import IngestionShape
+from app.services import engine_said
 from app.services.engine_rule import Rule
 from app.services.lease_service import HeldLease
 from app.services.put_off import PutOff
@@ -31,7 +32,7 @@ STOPS: Stops = (Interrupted, KeyboardInterrupt)
 def config_of(row: Ingestion) -> dict[str, Any]:
     """The whole configuration. Whether it is paused stands in its column alone: so it changes without the rest."""
     stored: object = row.config
-    return {**(stored if isinstance(stored, dict) else {}), "paused": row.paused}
+    return {**engine_said.of_stored(stored if isinstance(stored, dict) else {}), "paused": row.paused}
 
 
 def shape_of(row: Ingestion) -> IngestionShape:

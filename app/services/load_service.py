@@ -15,7 +15,7 @@ from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT
 from app.repositories import files
 from app.schemas.ingestion import IngestionShape, SourceShape
-from app.services import shape_service, sources, wiring
+from app.services import engine_said, shape_service, sources, wiring
 from app.services.context import IngestionInfo
 from app.services.format_service import infer_format
 from app.services.ingestion_service import LOCAL_CATALOG, IngestionService, Left, free_name, full_table_name
@@ -66,6 +66,7 @@ class LoadService:
 
     def _created(self, wanted: dict[str, Any]) -> Prepared:
         notes: list[str] = []
+        wanted = engine_said.of_change({}, wanted)
         table = str(wanted["destination"]["table"])
         if "name" not in wanted:
             short = table.removeprefix(f"{LOCAL_CATALOG}.")
@@ -112,7 +113,7 @@ class LoadService:
     def _changed(self, known: IngestionInfo, wanted: dict[str, Any]) -> Prepared:
         before = _unpaused(known.shape)
         stored = known.shape.destination.table
-        wanted = shape_service.merged(wanted, {"destination": {"table": stored}})
+        wanted = shape_service.merged(engine_said.of_change(before, wanted), {"destination": {"table": stored}})
         typed = wanted.get("format", {}).get("type", before["format"]["type"])
         base = before
         if typed != before["format"]["type"]:

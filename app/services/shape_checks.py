@@ -12,6 +12,7 @@ from app.errors import InvalidInput
 from app.ingest.discovery import DiscoveryRules
 from app.ingest.engines.embedded_input import format_options, row_schema
 from app.schemas.ingestion import DestinationShape, FormatShape, IngestionShape
+from app.services import engine_said
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Problem:
 
 def problems(shape: IngestionShape) -> list[Problem]:
     """Everything that is wrong, not only the first."""
-    return [*_format(shape.format), *_source(shape), *_destination(shape.destination), *_columns(shape)]
+    engine = (Problem(("cluster",), *told) for told in engine_said.contradictions(shape))
+    return [*engine, *_format(shape.format), *_source(shape), *_destination(shape.destination), *_columns(shape)]
 
 
 def declared(shape: IngestionShape) -> TableSchema | None:

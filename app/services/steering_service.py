@@ -17,7 +17,7 @@ from app.errors import Conflict, InvalidInput, LeaseHeld, NotFound, StaleRevisio
 from app.models import DEFAULT_TENANT
 from app.repositories import files, ingestions, runs, triggers
 from app.schemas.ingestion import IngestionShape
-from app.services import connection_service, shape_checks, shape_service
+from app.services import connection_service, engine_said, shape_checks, shape_service
 from app.services.connection_service import STORES
 from app.services.file_bulk_service import FileBulkService
 from app.services.follower import Follower
@@ -100,7 +100,8 @@ class SteeringService:
         """
         for attempt in range(_ATTEMPTS):
             known = self.queries.read(ingestion_id)
-            shape = self._possible(_shape(merge_patch(known.config, patch)))
+            said = engine_said.of_change(known.config, patch)
+            shape = self._possible(_shape(merge_patch(known.config, said)))
             try:
                 self.ingestions.change(str(ingestion_id), shape, revision=revision or known.revision)
                 break
@@ -260,6 +261,7 @@ def _shape(data: object) -> IngestionShape:
 
 def _canonical(shape: IngestionShape) -> IngestionShape:
     """The same for whichever process reads it. A path that depends on where the API was started is refused."""
+    shape = engine_said.of_document(shape)
     url = shape.source.url
     place = ("source", "url")
     shape_service.require_everywhere(url)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.services.cluster_service import ClusterService
-from tests.functional.api.calls import problem
+from tests.functional.api.calls import create, problem
 from tests.services.spark import jars
 
 CANARY = "canary-7f3a9c2e5b"
@@ -39,6 +39,33 @@ def test_a_cluster_shows_the_names_of_its_secrets_alone(any_api, name):
     problem(any_api.post("/v1/clusters", shape), 409, "conflict")
     assert any_api.client.delete(answer.headers["location"]).status_code == 204
     problem(any_api.get(answer.headers["location"]), 404, "not-found")
+
+
+def test_a_cluster_without_an_engine_is_the_engine_of_an_ingestion(any_api, shape, name):
+    lake = name.upper()  # a catalog that both engines reach
+    options = {"type": "rest", "uri": "http://127.0.0.1:9"}
+    assert any_api.post("/v1/connections", {"name": lake, "kind": "catalog", "options": options}).status_code == 201
+    assert any_api.post("/v1/clusters", {"name": name, "url": "sc://a:1"}).status_code == 201
+    table = {"destination": {"table": f"{lake}.demo.{name}"}}
+    made = create(any_api, shape(**table, cluster=name))
+    path = f"/v1/ingestions/{made['id']}"
+
+    def changed(body):
+        return meant(any_api.client.patch(path, json=body).json())
+
+    def meant(seen):
+        return seen["config"]["engine"], seen["config"]["cluster"]
+
+    assert meant(made) == (name, None)
+    assert changed({"engine": "embedded"}) == ("embedded", None)
+    assert changed({"cluster": name}) == (name, None)
+    assert changed({"engine": "auto", "cluster": name}) == ("auto", name)
+    assert changed({"engine": None}) == ("embedded", None)
+    assert meant(any_api.client.put(path, json={**made["config"], "engine": name}).json()) == (name, None)
+    body = {**shape(**table), "engine": "embedded", "cluster": name}
+    for refused in (any_api.post("/v1/ingestions", body), any_api.client.patch(path, json=body)):
+        found = problem(refused, 422, "invalid-input")
+        assert [one["pointer"] for one in found["errors"]] == ["#/cluster"]
 
 
 def test_replacing_leaves_nothing_of_before(any_api, name):

@@ -81,6 +81,45 @@ def test_a_load_may_name_the_cluster_of_its_large_batches(cli, landing):
     assert again.err.endswith("by its name before the table's: lake.shop.orders\n")
 
 
+def test_a_cluster_without_an_engine_is_what_loads_and_the_ingestion_shows_it(cli, landing, tmp_path):
+    cli("clusters", "add", "big", URL)
+    cli("connections", "add", "lake", "catalog", "-o", "type=cluster", "-o", "cluster=big")
+    cli("connections", "add", "both", "catalog", "-o", "type=rest", "-o", "uri=http://127.0.0.1:9")
+    text = (
+        f"name: {{name}}\nsource: {{{{url: {landing}}}}}\nformat: {{{{type: jsonl}}}}\n"
+        "destination: {{table: {table}}}\ncluster: big\n"
+    )
+    (tmp_path / "one.yaml").write_text(text.format(name="one", table="lake.shop.orders"))
+    (tmp_path / "two.yaml").write_text(text.format(name="two", table="both.shop.orders") + "engine: auto\n")
+
+    here = cli("load", str(landing), "shop.orders", "--cluster", "big", "--format", "jsonl")
+    applied = [cli("apply", "-f", file, "--yes") for file in ("one.yaml", "two.yaml")]
+    shown = [cli("ingestions", "show", name).out for name in ("one", "two")]
+
+    assert here.err.startswith("Error: The catalog local is in a file of this machine: the cluster big cannot use it.")
+    assert [one.code for one in applied] == [0, 0]
+    assert re.findall("^(engine|cluster) +(.+)$", "".join(shown), re.MULTILINE) == [
+        ("engine", "big"),
+        ("engine", "auto"),
+        ("cluster", "big"),
+    ]
+
+
+def test_a_cluster_beside_another_engine_is_refused_with_the_ways_to_say_it(cli, landing, tmp_path):
+    cli("clusters", "add", "big", URL)
+    loaded = cli("load", str(landing), "shop.orders", "--engine", "embedded", "--cluster", "big", "--format", "jsonl")
+    (tmp_path / "one.yaml").write_text(
+        f"name: one\nsource: {{url: {landing}}}\nformat: {{type: jsonl}}\n"
+        "destination: {table: shop.orders}\nengine: embedded\ncluster: big\n"
+    )
+    applied = cli("apply", "-f", "one.yaml", "--yes")
+
+    said = "The engine is embedded, and the cluster big: only one of them can load."
+    assert loaded.err.startswith(f"Error: {said}\nNext: Say one of them: engine: embedded (--engine), or cluster: big")
+    assert applied.err.startswith(f"Error: one.yaml:6: cluster: t{said[1:]}\nNext: Say one of them")
+    assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
+
+
 def test_a_catalog_of_a_cluster_that_is_not_there_is_refused_by_name(cli):
     options = ("-o", "type=cluster", "-o", "cluster=bgi")
     alone = cli("connections", "add", "lake", "catalog", *options)
