@@ -17,6 +17,7 @@ from app.cli.output import Output
 from app.cli.progress import Watcher
 from app.cli.shape_options import shape_options
 from app.cli.summaries import run_document, show_run
+from app.cli.text import shell
 from app.errors import AutoloaderError, Interrupted, InvalidInput
 
 if TYPE_CHECKING:
@@ -88,18 +89,24 @@ def load(
                 code = _Watch(out, at, at.ingestions.find(str(prepared.ingestion.id)), every).until_stopped()
             else:
                 code = run_once(out, at, prepared.ingestion)
-        except AutoloaderError:
+        except AutoloaderError as error:
             if prepared.created:
-                _tell_kept(out, prepared.ingestion.name)
+                _tell_kept(out, prepared.ingestion.name, again=error.retryable)
             raise
     raise typer.Exit(code)
 
 
-def _tell_kept(out: Output, name: str) -> None:
-    """What a first load that fails leaves behind: its source was reached, so that it is no typing error of that."""
-    out.note(
-        f"The ingestion {name} is kept: the same command goes on. To remove it: autoloader ingestions delete {name}"
+def _tell_kept(out: Output, name: str, *, again: bool) -> None:
+    """What a first load that fails leaves behind: its source was reached, so that it is no typing error of that.
+
+    `again`: whether the same command can do better.
+    """
+    how = (
+        "the same command goes on."
+        if again
+        else "do first what `Next` says, then the same command goes on, with the option that is named there, if any."
     )
+    out.note(f"The ingestion {name} is kept: {how} To remove it: autoloader ingestions delete {shell(name)}")
 
 
 def _from_now(given: dict[str, Any]) -> dict[str, Any]:

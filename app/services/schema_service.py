@@ -41,7 +41,7 @@ class SchemaService:
         with sources.opened_source(self.database, self.settings, ctx.ingestion) as store:
             result = self.infer(store, sample, ctx.ingestion.shape.format, ctx.sandbox)
         if ctx.ingestion.shape.format.delimiter is None:
-            _refuse_doubtful(result)
+            _refuse_doubtful(result, ctx.ingestion.shape.format)
         for sentence in (*result.hints, *(outlier.sentence for outlier in result.outliers[:_SHOWN_OUTLIERS])):
             ctx.progress.note(sentence)
         schema = self._without_row_columns(result.schema, ctx.ingestion)
@@ -79,10 +79,11 @@ class SchemaService:
         return TableSchema(tuple(column for column in schema if column.name.lower() not in ours))
 
 
-def _refuse_doubtful(result: InferResult) -> None:
+def _refuse_doubtful(result: InferResult, shape: FormatShape) -> None:
     if result.hints:
+        as_now = "tab" if shape.type == "tsv" else ","
         raise InvalidInput(
             f"{' '.join(result.hints)} Nothing was loaded.",
-            hint="Say it: --delimiter of `autoloader load`, format.delimiter in YAML and in the REST API. If one column"
-            " is right, say the delimiter of now: a comma for csv, a tab for tsv.",
+            hint="Load again with --delimiter and the character between the fields (format.delimiter in YAML and in the"
+            f" REST API); where one column is what the file has: --delimiter {as_now}",
         )

@@ -9,9 +9,11 @@ from app.catalog.open import local_options, open_catalog
 from app.config import get_settings
 from app.database import Database
 from app.datatypes import parse_schema
+from app.errors import SourceUnavailable
 from app.ingest.ports import SilentProgress
 from app.services import lease_service
 from app.services.ingestion_service import IngestionService
+from app.services.run_service import RunService
 from tests.functional.cli.conftest import put, rows
 
 
@@ -498,9 +500,17 @@ def test_a_first_load_that_fails_says_that_its_ingestion_is_kept_and_how_it_goes
     put(landing, "a.csv", "id;name\n1;a\n")
     first, second = cli("load", "landing", "shop.orders"), cli("load", "landing", "shop.orders")
 
-    kept = "The ingestion shop.orders is kept: the same command goes on. To remove it: autoloader ingestions delete"
+    kept = (
+        "The ingestion shop.orders is kept: do first what `Next` says, then the same command goes on, with the option"
+        " that is named there, if any. To remove it: autoloader ingestions delete shop.orders\n"
+    )
+    named = "Next: Load again with --delimiter and the character between the fields (format.delimiter in YAML and in"
     assert (first.code, second.code) == (1, 1)
     assert [kept in ran.err for ran in (first, second)] == [True, False]
+    assert all(
+        named in ran.err and ran.err.endswith(" is what the file has: --delimiter ,\n") for ran in (first, second)
+    )
+    assert cli("load", "landing", "shop.orders", "--delimiter", ";").code == 0
     assert cli("ingestions", "delete", "shop.orders", "--yes").code == 0
 
 
@@ -514,3 +524,17 @@ def test_declared_columns_that_differ_only_in_case_are_refused_before_a_table_is
         "Next: Leave one of them out, or give it another name.\n"
     )
     assert cli("ingestions", "list", "--json").answer["ingestions"] == []
+
+
+def test_a_first_load_that_fails_for_a_while_says_that_the_same_command_goes_on(cli, landing, monkeypatch):
+    put(landing, "a.jsonl", rows(0, 1))
+    with monkeypatch.context() as away:
+        away.setattr(RunService, "start", _unavailable)
+        failed = cli("load", "landing", "shop.orders")
+
+    assert "The ingestion shop.orders is kept: the same command goes on. To remove it: autoloader" in failed.err
+    assert cli("load", "landing", "shop.orders").code == 0
+
+
+def _unavailable(*_: object, **__: object) -> None:
+    raise SourceUnavailable("The store does not answer.", hint="Try again.")
