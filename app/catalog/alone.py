@@ -43,5 +43,5 @@ def not_from_here(name: str, cluster: str) -> InvalidInput:
     """For who wants to open such a catalog without its cluster."""
     return InvalidInput(
         f"The catalog {name!r} is reached by the cluster {cluster} alone.",
-        hint=f"Load on it: engine: {cluster}",
+        hint=f"Load on it: engine: {cluster} (of load: --engine {cluster})",
     )

@@ -22,6 +22,7 @@ from pyiceberg.exceptions import (
     UnauthorizedError,
 )
 
+from app.catalog.names import DEFAULT_CATALOG
 from app.errors import (
     AutoloaderError,
     CatalogError,
@@ -44,6 +45,7 @@ _BUSY = (ServiceUnavailableError, ServerError, TooManyRequestsError)
 # Errors of these libraries say that the other side could not be reached or did not answer.
 _TRANSPORT = frozenset({"sqlalchemy", "requests", "urllib3", "botocore", "psycopg", "sqlite3", "thrift"})
 _LONGEST = 500
+_CATALOG_OF = re.compile(r"catalog (\w+)|(\w+)(?:\.\w+){2,}")
 
 # The first line that fits counts.
 _READING: tuple[tuple[tuple[type[Exception], ...], type[CatalogError], str, str], ...] = (
@@ -135,11 +137,22 @@ def _read_fault(error: Exception, what: str) -> AutoloaderError | None:
     if (isinstance(error, OSError) or _is_transport(error)) and _REFUSAL.search(str(error)):
         return CatalogRefused(f"We may not use {what}: {said}.", hint="Check the credentials and their rights.")
     if isinstance(error, _BUSY) or _is_transport(error):
-        return CatalogUnavailable(f"The catalog did not answer ({what}): {said}.", hint="Is it running?")
+        return CatalogUnavailable(
+            f"The catalog did not answer ({what}): {said}.",
+            hint=f"Is it running, and is its address right? {_how_to_try(what)}",
+        )
     for kinds, ours, text, hint in _READING:
         if isinstance(error, kinds):
             return ours(text.format(what=what, said=said), hint=hint)
     return None
+
+
+def _how_to_try(what: str) -> str:
+    """A command that looks at the catalog which `what` is of, by its name where it tells one."""
+    found = _CATALOG_OF.fullmatch(what)
+    name = (found[1] or found[2]) if found else "NAME"
+    command = "doctor" if name == DEFAULT_CATALOG else f"connections test {name}"
+    return f"Look at it: autoloader {command}"
 
 
 def _is_transport(error: Exception) -> bool:

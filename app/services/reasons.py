@@ -32,12 +32,13 @@ REASONS: dict[str, Reason] = {
         "Mend the file, or raise max_errors and then: autoloader files retry",
     ),
     "not-on-spark": Reason(
-        "Spark would leave it out, or read it otherwise than the embedded engine", "Load it with engine: embedded."
+        "Spark would leave it out, or read it otherwise than the embedded engine",
+        "Load it with engine: embedded (of load: --engine embedded).",
     ),
     ledger.DIED: Reason("the parser was lost whenever it read this file", "Look at the file; retry tries it again."),
     ledger.JOB_FAILED: Reason(
         "the job that loads it fails on the cluster, which gets through others",
-        "Look at the file; load it with engine: embedded, or retry.",
+        "Look at the file; load it with engine: embedded (of load: --engine embedded), or retry.",
     ),
     "denied": Reason("the store refused to let it be read", "Give the right to read it, then: autoloader files retry"),
     "not-given": Reason(

@@ -20,7 +20,9 @@ from app.values import Batch, BatchState
 _MOST_ALONE = 3  # of them in a run that has loaded nothing
 _MOST_IN_A_ROW = 5  # without one that loads, whether they wait or are to blame for what the cluster loaded before them
 _MOST_HALVINGS = 20  # in such a run: enough to come from a million files to one
-_IF_THE_FILE = "If it is the file, load it with engine: embedded, or take it out of the source."
+_IF_THE_FILE = (
+    "If it is the file, load it with engine: embedded (of load: --engine embedded), or take it out of the source."
+)
 _NOT_KNOWN = "Nothing else was loaded since, so it may be the cluster, or {which}"
 _TRIED_OUT = "A trial that was written in its place went through, so it may be {which}: if it fails again, it is"
 _MOST_FAILED = 100  # jobs in a run, whatever else it loads: the next run goes on

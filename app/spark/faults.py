@@ -141,7 +141,7 @@ _KINDS: tuple[tuple[re.Pattern[str], type[AutoloaderError], str, str], ...] = (
                    r"|PSQLException|ConnectException|UnknownHostException|RuntimeIOException)$"),
         CatalogUnavailable,
         "The cluster cannot use the catalog ({what}): {said}.",
-        "Is the catalog running, and does the cluster reach it?",
+        f"Is the catalog running, and does the cluster reach it? Look at it{TRY}",
     ),
     (
         re.compile(r"^(ClassNotFoundException|NoClassDefFoundError|UnsupportedFileSystemException)$"),

@@ -32,7 +32,10 @@ _HOST = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?=[A-Za-z]){_LABEL}")
 # of an hour.
 _ATTEMPTS = "5"
 _REGION = "us-east-1"  # without one, S3A asks the machine's cloud, and waits for minutes where there is none
-_SHORT = "Load it with engine: embedded, or let the cluster use credentials of its own (source_access=cluster)."
+_SHORT = (
+    "Load it with engine: embedded (of load: --engine embedded), or let the cluster use credentials of its own"
+    " (source_access=cluster)."
+)
 
 
 def file_access(

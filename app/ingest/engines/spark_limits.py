@@ -15,7 +15,7 @@ from app.storage import is_plain
 from app.values import BatchFile, FileOutcome, FileState
 
 _UNREADABLE = "not-on-spark"
-HINT = "Load it with engine: embedded."
+HINT = "Load it with engine: embedded (of load: --engine embedded)."
 WHOLE_BYTES = 16 * 1024 * 1024  # unpacked: such a text, cut into its parts, takes some hundred megabytes of an executor
 _UNPACKED = {".gz": "gzip", ".bz2": "bz2", "": "none"}  # by the endings that Hadoop knows
 _DECODED = (".gz", ".bz2")

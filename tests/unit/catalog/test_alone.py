@@ -25,4 +25,4 @@ def test_options_that_say_no_cluster_or_more_than_that_are_refused(options, said
 def test_such_a_catalog_is_not_opened_from_here_and_the_engine_is_named():
     with pytest.raises(InvalidInput, match="reached by the cluster big alone") as refused:
         open_catalog("far", {"type": "cluster", "cluster": "big"})
-    assert refused.value.hint == "Load on it: engine: big"
+    assert refused.value.hint == "Load on it: engine: big (of load: --engine big)"

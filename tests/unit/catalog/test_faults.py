@@ -114,3 +114,18 @@ def test_a_key_in_a_catalogs_address_is_not_told():
             raise requests.ConnectionError(said)
         assert "canary" not in str(found.value)
         assert "host='h'" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("what", "command"),
+    [
+        ("catalog lake", "connections test lake"),
+        ("lake.db.t", "connections test lake"),
+        ("local.db.t", "doctor"),
+        ("namespace db", "connections test NAME"),
+    ],
+)
+def test_a_catalog_that_is_down_is_named_in_the_command_that_looks_at_it(what, command):
+    with pytest.raises(CatalogUnavailable) as found, reading(what):
+        raise requests.ConnectionError("refused")
+    assert found.value.hint == f"Is it running, and is its address right? Look at it: autoloader {command}"

@@ -95,6 +95,14 @@ def test_every_reason_of_the_ledger_is_explained():
     assert not set(discovery.REASONS) & set(REASONS) - {"empty", "too-large"}
 
 
+def test_whoever_is_told_to_load_embedded_is_told_the_option_of_the_command_line_too():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "app").rglob("*.py"))
+    told = re.findall(r"oad it with engine: embedded(?: \(of load: --engine embedded\))?", source)
+
+    assert len(told) > 4
+    assert {one.endswith("(of load: --engine embedded)") for one in told} == {True}
+
+
 def test_help_starts_without_the_heavy_libraries():
     heavy = "pydantic|sqlalchemy|duckdb|pyarrow|pyiceberg|obstore|structlog|cryptography|rich|yaml"
     code = f"""

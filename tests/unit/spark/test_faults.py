@@ -97,6 +97,13 @@ def test_a_cluster_without_the_library_for_a_store_is_told_where_to_see_what_it_
     assert raised.value.hint.endswith("autoloader clusters test NAME")
 
 
+def test_a_catalog_that_the_cluster_does_not_reach_is_looked_at_by_the_clusters_own_test():
+    with pytest.raises(CatalogUnavailable) as raised, spark_errors(Endpoint("spark", 15002, name="big"), "lake.a.b"):
+        raise SparkConnectGrpcException("(org.apache.iceberg.jdbc.UncheckedSQLException) Failed to connect")
+
+    assert raised.value.hint.endswith("Look at it: autoloader clusters test big")
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -26,7 +26,7 @@ _END = r"(?:\r\n|\r|\n|\z)"
 _ALL = 2**31 - 1
 _STRAY = (
     "FAILED:not-on-spark:It is too large to be read whole, and Spark cannot tell its header from the other lines."
-    " Load it with engine: embedded."
+    " Load it with engine: embedded (of load: --engine embedded)."
 )
 
 
