@@ -31,6 +31,18 @@ def lineage_of(metadata: TableMetadata) -> Lineage:
     return Lineage(metadata.table_uuid, ancestors, complete, outside)
 
 
+def staged_beside(metadata: TableMetadata) -> frozenset[int]:
+    """The ids of snapshots that were staged, and are neither of main's history nor named by a branch or a tag."""
+    known = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
+    seen = {snapshot.snapshot_id for snapshot in _chain(metadata.current_snapshot_id, known)}
+    seen |= {ref.snapshot_id for ref in metadata.refs.values()}
+    return frozenset(one for one, snapshot in known.items() if one not in seen and _is_staged(snapshot))
+
+
+def _is_staged(snapshot: Snapshot) -> bool:
+    return snapshot.summary is not None and STAGED in snapshot.summary.additional_properties
+
+
 def snapshot_info(snapshot: Snapshot) -> SnapshotInfo:
     summary: dict[str, str] = {}
     if snapshot.summary is not None:

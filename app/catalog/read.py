@@ -13,11 +13,11 @@ from pyiceberg.table import ALWAYS_TRUE, DataScan
 
 from app.catalog.duck_table import opened, reader
 from app.catalog.faults import reading
-from app.catalog.lineage import snapshot_info
+from app.catalog.lineage import snapshot_info, staged_beside
 from app.catalog.partitions import partition_texts
 from app.catalog.seen import Seen
 from app.catalog.table import Look, Table
-from app.datatypes import TableSchema
+from app.datatypes import TableSchema, duckdb_name
 from app.errors import InvalidInput, NotFound
 from app.values import SnapshotInfo
 
@@ -33,7 +33,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a table is, at one moment. `partition_by` as people write it; `records` as the last snapshot counts them."""
+    """What a table is, at one moment. `partition_by` as people write it; `records` as the last snapshot counts them;
+    `staged` are snapshots that are not of the table yet, and of no branch or tag: no reader sees them.
+    """
 
     name: str
     uuid: UUID
@@ -44,6 +46,7 @@ class Description:
     properties: dict[str, str]
     head: SnapshotInfo | None
     snapshots: int
+    staged: int
     records: int | None
     data_files: int | None
     byte_count: int | None
@@ -91,7 +94,7 @@ class TableReader:
 
 def describe(look: Seen) -> Description:
     metadata = look.metadata
-    current = metadata.current_snapshot()
+    current, staged = metadata.current_snapshot(), len(staged_beside(metadata))
     head = snapshot_info(current) if current else None
     summary = head.summary if head else {"total-records": "0", "total-data-files": "0", "total-files-size": "0"}
     updated = datetime.fromtimestamp(metadata.last_updated_ms / 1000).astimezone()
@@ -104,7 +107,8 @@ def describe(look: Seen) -> Description:
         partition_by=partition_texts(metadata),
         properties=dict(metadata.properties),
         head=head,
-        snapshots=len(metadata.snapshots),
+        snapshots=len(metadata.snapshots) - staged,
+        staged=staged,
         records=_number(summary, "total-records"),
         data_files=_number(summary, "total-data-files"),
         byte_count=_number(summary, "total-files-size"),
@@ -145,7 +149,26 @@ def sql(
             return Rows(columns, tuple(rows[:most]), more=len(rows) > most)
     except duckdb.Error as error:
         said = str(error).splitlines()[0]  # the rest draws the place in the query
-        raise InvalidInput(f"The query failed: {said}", hint=f"Columns: {look.state.schema}") from error
+        raise InvalidInput(f"The query failed: {said}", hint=_hint(error, look)) from error
+
+
+def _hint(error: duckdb.Error, look: Look) -> str:
+    """What a query that DuckDB does not take may name, and how."""
+    columns = f"Columns: {look.state.schema}"
+    table, namespace = _typed(look.name.table), _typed(look.name.namespace)
+    called = (
+        f"The only table here is {table}, also by the name {namespace}.{table}; a word of SQL, or a name with other"
+        ' characters than letters, digits and _, stands in double quotes, each part for itself: shop."order"'
+    )
+    if isinstance(error, duckdb.CatalogException) and "Table with name" in str(error):
+        return f"{called}. {columns}"
+    return f"{columns}. {called}" if isinstance(error, duckdb.ParserException) else columns
+
+
+def _typed(name: str) -> str:
+    """The name as a query has it: in quotes where it would be taken for something else."""
+    plain = [kind for _, kind in duckdb.tokenize(name)] == [duckdb.token_type.identifier]
+    return name if plain and name.isidentifier() else duckdb_name(name)
 
 
 def _scan(look: Look, snapshot_id: int | None) -> DataScan:

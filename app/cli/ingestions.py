@@ -13,6 +13,7 @@ from app.cli.load import run_once
 from app.cli.opening import backend
 from app.cli.options import IngestionName, Json, Yes
 from app.cli.output import Output
+from app.cli.preview import evidence_table
 from app.cli.resolve import resolve
 from app.cli.run_states import shown_state
 from app.cli.text import moment, number, safe, shell
@@ -132,8 +133,10 @@ def _show(out: Output, view: IngestionView) -> None:
     )
     if view.schema_evidence:
         out.line()
-        seen = [[one.get(key) for key in ("column", "type", "path", "example")] for one in view.schema_evidence]
-        out.table(("column", "type", "first seen in", "example"), seen)
+        seen = [
+            (one.get("column"), one.get("type"), one.get("path"), one.get("example")) for one in view.schema_evidence
+        ]
+        evidence_table(out, seen, view.schema_text or "")
     out.line()
     out.line(f"Whole configuration: autoloader ingestions export {shell(view.name)}")
     if view.blocked is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,8 @@ from app.cli.text import listed, plural, safe, size
 
 if TYPE_CHECKING:
     from app.services.preview_service import Preview
+
+Seen = tuple[object, object, object, object]  # column, type, the file that first had it, a value of it
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Folder, file, s3://, az:// or gs:// address.")]
 Rows = Annotated[int, typer.Option("--rows", min=0, max=20, help="Sample rows to show.")]
@@ -53,8 +56,9 @@ def _show(out: Output, found: Preview, rows: int) -> None:
     if found.left_out:
         out.line(f"left out: {listed(found.left_out)}")
     out.line()
-    seen = [(one.column, one.type, one.path.rpartition("/")[2], one.example) for one in found.evidence]
-    out.table(("column", "type", "first seen in", "example"), seen)
+    evidence_table(
+        out, [(one.column, one.type, one.path.rpartition("/")[2], one.example) for one in found.evidence], found.schema
+    )
     out.line()
     out.line(f"--schema {_quoted(found.schema)}")
     for sentence in (
@@ -69,6 +73,26 @@ def _show(out: Output, found: Preview, rows: int) -> None:
         out.line()
         names = list(dict.fromkeys(name for row in found.rows[:rows] for name in row))
         out.table(names, [[row.get(name) for name in names] for row in found.rows[:rows]])
+
+
+def evidence_table(out: Output, seen: Sequence[Seen], schema: str) -> None:
+    """Each type that was seen, column by column; and of a column that had several, which one `schema` makes of them."""
+    types: dict[object, list[str]] = {}
+    for column, kind, *_ in seen:
+        types.setdefault(column, []).append(safe(kind))
+    columns = list(types)
+    head = ("column", "values seen as", "first in", "example")
+    out.table(head, sorted(seen, key=lambda one: columns.index(one[0])))
+    mixed = {column: kinds for column, kinds in types.items() if len(kinds) > 1}
+    if not mixed:
+        return
+    from app.datatypes import parse_schema
+
+    made = {column.name: str(column.type) for column in parse_schema(schema)} if schema else {}
+    for column, kinds in mixed.items():
+        if column in made:
+            told = f"{', '.join(kinds[:-1])} and {kinds[-1]}"
+            out.line(f"{safe(column)}: values were seen as {told}; the column is {made[column]}.", "yellow")
 
 
 def _quoted(schema: str) -> str:

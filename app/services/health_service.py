@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
+from app.catalog.alone import cluster_alone
 from app.catalog.names import DEFAULT_CATALOG
 from app.config import GIB, Settings
 from app.database import Database
@@ -133,7 +134,15 @@ class HealthService:
         table = f"{name}.doctor.doctor"
         with wiring.opened_table(self.database, self.settings, table, self.tenant_id) as opened:
             opened.exists()
-        return Check(f"catalog {name}", OK, "answers")
+        cluster = cluster_alone(self.connections.options(name))
+        if cluster is None:
+            return Check(f"catalog {name}", OK, "the catalog answers; its warehouse's files were not tried")
+        return Check(
+            f"catalog {name}",
+            OK,
+            f"the cluster {cluster} opens its catalog {name}; whether it can write there, and which stores it reads,"
+            f" was not tried: autoloader clusters test {cluster}",
+        )
 
     def _connections(self) -> Iterator[Check]:
         try:

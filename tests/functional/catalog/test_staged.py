@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.catalog import staged
+from app.catalog import read, staged
 from app.ingest.landing import ATTEMPT, decide
 from app.values import LandingKind
 from tests.functional import hands
@@ -35,6 +35,14 @@ def test_a_staged_snapshot_is_found_and_is_not_published(begun):
     assert staged.find(look, ATTEMPT, "a1").snapshot_id == snapshot
     assert staged.find(look, ATTEMPT, "a2") is None
     assert not staged.is_published(look, snapshot)
+
+
+def test_what_is_staged_is_counted_beside_the_snapshots_of_the_table(begun):
+    before = read.describe(begun.look())
+    hands.stage(begun, uuid4(), {ATTEMPT: "a1"})
+    after = read.describe(begun.look())
+    assert (before.snapshots, before.staged) == (1, 0)
+    assert (after.snapshots, after.staged) == (1, 1)
 
 
 def test_what_is_dropped_is_forgotten_with_its_files(begun, writer, rows):

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import re
-from contextlib import closing
+from contextlib import closing, nullcontext
+from unittest.mock import Mock
 
 import pytest
 
 from app.database import Database
+from app.services import wiring
 from app.services.connection_service import ConnectionService
 from tests.functional.api.conftest import serving, settings_of
 
@@ -118,6 +120,17 @@ def test_a_cluster_beside_another_engine_is_refused_with_the_ways_to_say_it(cli,
     assert loaded.err.startswith(f"Error: {said}\nNext: Say one of them: engine: embedded (--engine), or cluster: big")
     assert applied.err.startswith(f"Error: one.yaml:6: cluster: t{said[1:]}\nNext: Say one of them")
     assert cli("ingestions", "list", "--json").answer == {"ingestions": []}
+
+
+def test_the_test_of_a_clusters_catalog_says_what_was_opened_and_what_was_not_tried(cli, monkeypatch):
+    cli("clusters", "add", "big", URL)
+    cli("connections", "add", "lake", "catalog", "-o", "type=cluster", "-o", "cluster=big")
+    monkeypatch.setattr(wiring, "opened_table", lambda *_: nullcontext(Mock()))
+
+    assert cli("connections", "test", "lake").out.splitlines()[1] == (
+        "open  ok     the cluster big opens its catalog lake; whether it can write there, and which stores it reads,"
+        " was not tried: autoloader clusters test big"
+    )
 
 
 def test_a_catalog_of_a_cluster_that_is_not_there_is_refused_by_name(cli):

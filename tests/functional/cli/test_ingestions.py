@@ -226,6 +226,25 @@ def test_an_answer_is_bounded_and_says_so(cli, loaded):
     assert part.err == "There are more rows than these 2: --rows says how many are shown.\n"
 
 
+def test_a_column_whose_values_are_of_several_types_says_which_one_it_gets(cli, landing):
+    put(landing, "a.jsonl", '{"a": 1, "b": 1}\n{"a": "x", "b": 2}\n{"a": 1.5, "b": 3}\n')
+
+    previewed = cli("preview", "landing").out
+    assert cli("load", "landing", "shop.orders").code == 0
+    shown = cli("ingestions", "show", "shop.orders").out
+
+    for told in (previewed, shown):
+        lines = [line.split() for line in told.splitlines()]
+        head = lines.index(["column", "values", "seen", "as", "first", "in", "example"])
+        assert [line[:2] for line in lines[head + 1 : head + 5]] == [
+            ["a", "bigint"],
+            ["a", "string"],
+            ["a", "double"],
+            ["b", "bigint"],
+        ]
+        assert " ".join(lines[head + 5]) == "a: values were seen as bigint, string and double; the column is string."
+
+
 def test_a_preview_shows_schema_and_rows_and_writes_nothing(cli, landing, home):
     put(landing, "a.jsonl", rows(0, 5))
     put(landing, "b.jsonl", '{"id": 1.5}\n')
