@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 
 import typer
 
 from app.cli.exits import BY_CODE, Exit
 from app.cli.output import error_line
 from app.cli.signals import Stopped
+from app.cli.streams import silence
 from app.cli.text import safe, told
-from app.errors import AutoloaderError
+from app.errors import AutoloaderError, OutputRefused
 
 
 def report(error: BaseException, *, as_json: bool) -> Exit:
     """Tell of the error and answer the exit code. Never a traceback."""
+    if isinstance(error, OutputRefused):
+        silence(sys.stdout)  # it may hold what it could not write
+        as_json = False
     if isinstance(error, Stopped):
         return _tell(error.code, error.message, error.hint, as_json, error.exit_code)
     if isinstance(error, AutoloaderError):
@@ -44,8 +47,15 @@ def _usage(error: typer.TyperException, as_json: bool) -> Exit:
 def _tell(code: str, message: str, hint: str, as_json: bool, exit_code: Exit) -> Exit:
     message, hint = told(message), safe(hint)  # a hint is the program's own sentence
     if as_json:
-        with suppress(BrokenPipeError):
-            sys.stdout.write(json.dumps({"error": code, "message": message, "hint": hint}, ensure_ascii=False) + "\n")
+        document = json.dumps({"error": code, "message": message, "hint": hint}, ensure_ascii=False)
+        try:
+            sys.stdout.write(f"{document}\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            pass
+        except OutputRefused:
+            silence(sys.stdout)
+            error_line(message, hint)
     else:
         error_line(message, hint)
     return exit_code

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import gc
 import os
 import sys
 import threading
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -37,7 +35,8 @@ from app.cli.exits import MEANING, Exit
 from app.cli.faults import report
 from app.cli.opening import choose
 from app.cli.signals import interruptible
-from app.errors import InvalidInput
+from app.cli.streams import prepare, silence
+from app.errors import InvalidInput, OutputRefused
 from app.log import redact
 
 _OBJECTS = 50_000  # new ones before Python looks for rubbish among them: with 700, a tenth of the time of importing
@@ -138,18 +137,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """All that the command does; ends with SystemExit."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # whoever began us closed it
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for as long as we live
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal that lacks a letter
+    prepare()
     try:
         code = run(sys.argv[1:])
     except Exception as error:  # noqa: BLE001 - with --debug; libraries name addresses, with the keys in them
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
         code = Exit.ERROR
-    _flush()
+    if (lost := _flush()) is not None:
+        code = report(lost, as_json=False)
     sys.exit(code)
 
 
@@ -171,12 +166,18 @@ def script() -> NoReturn:
     os._exit(code if isinstance(code, int) else Exit.OK)
 
 
-def _flush() -> None:
+def _flush() -> OutputRefused | None:
+    """Write what is held; answer why an answer, so short that it was held until now, cannot be written."""
+    lost = None
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # `autoloader … | head`: Python would try again at its end, and exit with 120
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except OutputRefused as error:
+            silence(stream)
+            lost = error
+        except OSError:  # `autoloader … | head`
+            silence(stream)
+    return lost
 
 
 if __name__ == "__main__":

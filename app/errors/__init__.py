@@ -68,6 +68,7 @@ AutoloaderError
 ├── ParserDied                   the parsing child crashed or hit a limit  500
 ├── PreloadFailed                the worker cannot import the flow         500
 ├── PartFailed                   a part of `autoloader up` does not start  500
+├── OutputRefused                a command's standard output cannot be written  500
 └── SecretUnreadable             wrong or missing AUTOLOADER_SECRET_KEY    500
 
 Interrupted                      Ctrl-C or SIGTERM                         499
@@ -139,6 +140,7 @@ from app.errors.work import DatabaseError as DatabaseError
 from app.errors.work import DatabaseNotMigrated as DatabaseNotMigrated
 from app.errors.work import DatabaseUnavailable as DatabaseUnavailable
 from app.errors.work import LeaseLost as LeaseLost
+from app.errors.work import OutputRefused as OutputRefused
 from app.errors.work import ParserDied as ParserDied
 from app.errors.work import PartFailed as PartFailed
 from app.errors.work import PreloadFailed as PreloadFailed

@@ -50,5 +50,11 @@ class PartFailed(AutoloaderError):
     code = "part-failed"
 
 
+class OutputRefused(AutoloaderError):
+    """What a command answers could not be written; what it does is done."""
+
+    code = "output-refused"
+
+
 class SecretUnreadable(AutoloaderError):
     code = "secret-unreadable"

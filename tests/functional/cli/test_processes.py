@@ -221,6 +221,24 @@ def test_python_does_not_take_a_process_apart_that_has_ended():
     assert (found.stdout, found.returncode) == (b"", 0)
 
 
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+@pytest.mark.parametrize("words", ["--version", "--help", "ingestions list", "ingestions list --json"])
+def test_an_answer_that_a_full_disk_does_not_take_is_told_as_such_and_not_as_a_fault_of_the_program(
+    home, words, unbuffered
+):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-m", "app.cli.main", *words.split()]
+    with Path("/dev/full").open("wb") as full:
+        found = subprocess.run(
+            command, check=False, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert found.stderr == (
+        "Error: Standard output could not be written: No space left on device.\n"
+        "Next: Is the disk full that it leads to? What the command did stays done; see runs: autoloader runs list\n"
+    )
+    assert found.returncode == 1
+
+
 def test_a_process_without_standard_output_ends_as_well():
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-m", "app.cli.main", "--version"]
