@@ -45,6 +45,11 @@ _SCHEDULER = re.compile(
     r" failure: Lost task [\d.]+ in stage [\d.]+ \(TID \d+\) \([^)]*\): (?:org\.apache\.spark\.SparkException: )?"
 )
 _UNTOLD = " Details:"  # what ends a line whose reason stands in a trace
+# What Hadoop says of a file called `.gz` that is cut, or goes on behind its end; it names none.
+_NOT_WHOLE = re.compile(
+    r"EOFException: Unexpected end of input stream|gzip stream CRC failure|stored gzip size doesn't match"
+    r"|IOException: not a gzip file"
+)
 _CAUSE = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
 # The catalog that is not there, in the words of Spark's two errors.
 _CATALOG = re.compile(r"(?:, but got (?:\w+ )?|[Cc]atalog )`([^`]+)`")
@@ -84,7 +89,8 @@ def _sentence(text: str, error: BaseException) -> str:
     if first.endswith(_UNTOLD):
         causes = _CAUSE.findall(text)
         first = first.removesuffix(_UNTOLD).rstrip(". ") + (f": {causes[-1]}" if causes else "")
-    return redact(first)[:_LONGEST].rstrip(". ")
+    first = redact(first)[:_LONGEST].rstrip(". ")
+    return f"{first} (a packed file is not a whole gzip file)" if _NOT_WHOLE.search(first) else first
 
 
 # --- what is wrong with the cluster ----------------------------------------------------------

@@ -171,6 +171,7 @@ class Attempt:
                 if outcome is None:
                     raise
                 if not self._add_not_gzip(outcome, present):
+                    outcome = spark_packed.told_by_bytes(self.store, outcome, present)
                     self._add([outcome])
                     blamed += [outcome] if outcome.reason != spark_source.CHANGED else []
         last = (blamed[-1].error or "").rstrip(".")

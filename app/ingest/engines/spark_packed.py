@@ -7,12 +7,13 @@ damaged too, for nothing.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from app.errors import FileMissing, SourceAccessDenied
 from app.ingest.engines.bzip2_marks import flaw_of
-from app.ingest.engines.spark_source import not_there
+from app.ingest.engines.spark_source import CHANGED, not_there
 from app.schemas.ingestion import FormatShape
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState
@@ -20,6 +21,8 @@ from app.values import BatchFile, FileOutcome, FileState
 _AT_ONCE = 8
 _CHUNK = 4 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
+_GZIP_BITS = 31  # zlib's word for a stream with gzip's header and checksum
+_MOST_PACKED, _MOST_UNPACKED = 1 << 30, 16 << 30  # bytes: some ten seconds, and a minute
 _FIRST, _LAST = 10, 11  # bytes that are looked at before all others are fetched
 # A stream begins with its name and block size, then a block or, in an empty one, its end.
 _BEGINS = re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)")
@@ -34,6 +37,53 @@ def unsound(store: Store, files: Iterable[BatchFile], shape: FormatShape) -> Seq
 def not_gzip(store: Store, files: Iterable[BatchFile]) -> Sequence[FileOutcome]:
     """Outcomes of files called `.gz` that do not begin as gzip does: Spark fails over one, and does not say why."""
     return _of_each(_gzip, store, [file for file in files if file.path.endswith(".gz")])
+
+
+def told_by_bytes(store: Store, culprit: FileOutcome, files: Iterable[BatchFile]) -> FileOutcome:
+    """The outcome of a file that Spark could not read, or what its own bytes say: of most flaws of a `.gz` Spark tells
+    no more than the name.
+    """
+    if culprit.reason == CHANGED:
+        return culprit
+    return next((unsound_gzip(store, file) for file in files if file.file_id == culprit.file_id), None) or culprit
+
+
+def unsound_gzip(store: Store, file: BatchFile) -> FileOutcome | None:
+    """The outcome of a file called `.gz` over which Spark failed, and that is no whole gzip file; None for any other,
+    and where it is too large to be looked through. It is read and unpacked, and nothing of it is kept.
+    """
+    if not file.path.endswith(".gz"):
+        return None
+    found = _gzip(store, file)
+    if found is not None or file.size > _MOST_PACKED:
+        return found
+    try:
+        flaw = gzip_flaw(_chunks(store, file))
+    except (FileMissing, SourceAccessDenied) as error:
+        return not_there(file, error)
+    return _broken(file, *flaw) if flaw else None
+
+
+def gzip_flaw(chunks: Iterable[bytes]) -> tuple[str, str] | None:
+    """The reason why these bytes are no whole gzip file, and what is wrong in half a sentence; None for those that
+    are, and where they unpack to more than anybody waits for.
+    """
+    stream, begun, produced = zlib.decompressobj(_GZIP_BITS), False, 0
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            begun = True
+            try:
+                produced += len(stream.decompress(rest, _CHUNK))
+            except zlib.error as error:
+                said = str(error).rpartition(": ")[2]
+                return "undecodable", f"is not a sound gzip stream: {said}"
+            rest = stream.unused_data if stream.eof else stream.unconsumed_tail
+            if stream.eof:  # another may follow
+                stream, begun = zlib.decompressobj(_GZIP_BITS), False
+            if produced > _MOST_UNPACKED:
+                return None
+    return ("truncated", "ends before its gzip stream does") if begun else None
 
 
 def _of_each(

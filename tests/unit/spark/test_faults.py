@@ -147,6 +147,27 @@ def test_of_a_failed_job_the_tasks_own_words_are_told():
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("java.io.EOFException: Unexpected end of input stream", True),
+        ("java.io.IOException: gzip stream CRC failure", True),
+        ("java.io.IOException: stored gzip size doesn't match decompressed size", True),
+        ("java.io.IOException: No space left on device", False),
+    ],
+)
+def test_what_hadoop_says_of_a_broken_gz_is_told_as_what_it_means(said, told):
+    job = (
+        "(org.apache.spark.SparkException) Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most"
+        f" recent failure: Lost task 0.0 in stage 1.0 (TID 1) (10.0.0.2 executor driver): {said}\n\tat a.b"
+    )
+    with pytest.raises(SparkJobFailed) as raised, spark_errors(WHERE):
+        raise SparkConnectGrpcException(job)
+
+    meaning = " (a packed file is not a whole gzip file)" if told else ""
+    assert raised.value.message == f"Spark at {WHERE} could not do it: {said}{meaning}."
+
+
 def test_a_trace_of_the_server_is_left_out():
     with pytest.raises(SparkError) as raised, spark_errors(WHERE, "x"):
         raise SparkConnectGrpcException("[BOOM] It broke.\n\nJVM stacktrace:\njava.io.FileNotFoundException: y")

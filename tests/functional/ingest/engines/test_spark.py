@@ -247,17 +247,34 @@ def test_files_called_gz_that_are_none_say_so_and_their_neighbours_are_loaded(bo
         assert "is not a gzip stream" in file.error
 
 
+def test_a_broken_gz_says_what_is_wrong_with_it_where_spark_names_it_and_tells_no_reason(both):
+    text = b"".join(b'{"id": %d}\n' % random.randrange(10**9) for _ in range(2000))
+    packed = gzip.compress(text)
+    both.put("head.jsonl.gz", packed[:20])
+    both.put("flip.jsonl.gz", packed[:2000] + bytes([packed[2000] ^ 255]) + packed[2001:])
+    both.put("good.jsonl", '{"id": 1}\n')
+    both.on_spark("broken", columns={"columns": "id bigint"})
+    for name, reason, told in (
+        ("head", "truncated", "ends before its gzip stream does"),
+        ("flip", "undecodable", "is not a sound gzip stream: "),
+    ):
+        [file] = FileService(both.database, both.settings).show(f"{name}.jsonl.gz")
+        assert (file.state, file.reason) == ("QUARANTINED", reason)
+        assert f"{name}.jsonl.gz {told}" in file.error
+
+
 def test_a_file_alone_that_fails_its_job_is_blamed_after_a_trial_that_leaves_nothing_behind(both):
     both.put("cut.jsonl.gz", gzip.compress(b'{"id": 1, "at": "2025-01-01T00:00:00Z"}\n' * 10)[:-5])
     given = {
         "columns": {"columns": "id bigint not null, at timestamptz, tags array<string>"},
         "destination": {"partition_by": ["day(at)", "bucket(4, id)"]},
     }
-    with pytest.raises(SparkJobFailed, match=r"A trial that was written in its place went through.*cut\.jsonl\.gz"):
+    told = r"\(a packed file is not a whole gzip file\)\. A trial that was written in its place.*cut\.jsonl\.gz"
+    with pytest.raises(SparkJobFailed, match=told if VERSION == "3.5" else r"cut\.jsonl\.gz"):
         both.on_spark("cut", **given)
     both.on_spark("cut", **given)
     # 4.0 names the file that it cannot read, which is another way to the same end.
-    ended = {"3.5": ("FAILED", "job-failed"), "4.0": ("QUARANTINED", "undecodable")}[VERSION]
+    ended = {"3.5": ("FAILED", "job-failed"), "4.0": ("QUARANTINED", "truncated")}[VERSION]
     assert [(file[0], file[1], file[5]) for file in both.files("cut")] == [("cut.jsonl.gz", *ended)]
     with both.opened("cut") as loaded:
         assert loaded.scan().to_arrow().num_rows == 0

@@ -8,9 +8,9 @@ import random
 
 import pytest
 
-from app.ingest.engines.spark_packed import ends_a_stream, not_gzip
+from app.ingest.engines.spark_packed import ends_a_stream, gzip_flaw, not_gzip, told_by_bytes, unsound_gzip
 from app.storage import open_store
-from app.values import BatchFile
+from app.values import BatchFile, FileOutcome, FileState
 
 # The end begins within a byte: these come to each of the eight places.
 LENGTHS = range(60)
@@ -44,3 +44,45 @@ def test_a_file_called_gz_says_by_its_begin_whether_it_is_one(tmp_path, name, da
     found = not_gzip(open_store(str(tmp_path)), [BatchFile(7, str(path), "v", len(data))])
     assert [(one.state, one.reason) for one in found] == ([("FAILED", reason)] if reason else [])
     assert all(name in (one.error or "") for one in found)
+
+
+WHOLE = gzip.compress(bytes(range(256)) * 4000)
+PACKED = {
+    "whole": (WHOLE, None),
+    "two after each other": (WHOLE + WHOLE, None),
+    "cut": (WHOLE[: len(WHOLE) // 2], "truncated"),
+    "cut in its checksum": (WHOLE[:-1], "truncated"),
+    "cut in the second": (WHOLE + WHOLE[:-9], "truncated"),
+    "a wrong checksum": (WHOLE[:-8] + b"\0\0\0\0" + WHOLE[-4:], "undecodable"),
+    "another byte": (WHOLE[:100] + bytes([WHOLE[100] ^ 255]) + WHOLE[101:], "undecodable"),
+    "something behind it": (WHOLE + b"junk", "undecodable"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("piece", [7, 1 << 20])
+def test_a_gzip_file_that_is_not_whole_is_told_by_its_bytes_however_they_come(data, reason, piece):
+    found = gzip_flaw(data[at : at + piece] for at in range(0, len(data), piece))
+    assert (found and found[0]) == reason
+
+
+def test_of_a_file_that_spark_failed_over_its_own_flaw_is_told_and_a_whole_one_has_none(tmp_path):
+    outcomes = []
+    for name, data in (("cut.gz", WHOLE[:-20]), ("whole.gz", WHOLE), ("cut.bin", WHOLE[:-20])):
+        path = tmp_path / name
+        path.write_bytes(data)
+        outcomes.append(unsound_gzip(open_store(str(tmp_path)), BatchFile(7, str(path), "v", len(data))))
+    assert (outcomes[0].reason, outcomes[0].error) == (
+        "truncated",
+        f"{tmp_path}/cut.gz ends before its gzip stream does.",
+    )
+    assert outcomes[1:] == [None, None]
+
+
+@pytest.mark.parametrize(("said", "reason"), [("undecodable", "truncated"), ("changed", "changed")])
+def test_the_bytes_of_a_file_that_is_another_by_now_tell_nothing_of_the_one_that_failed(tmp_path, said, reason):
+    path = tmp_path / "cut.gz"
+    path.write_bytes(WHOLE[:-20])
+    culprit = FileOutcome(7, FileState.FAILED, reason=said, error="no word")
+    files = [BatchFile(7, str(path), "v", path.stat().st_size)]
+    assert told_by_bytes(open_store(str(tmp_path)), culprit, files).reason == reason
