@@ -9,6 +9,7 @@ import typer
 
 from app.cli.exits import BY_CODE, Exit
 from app.cli.output import error_line
+from app.cli.place import repeated
 from app.cli.signals import Stopped
 from app.cli.streams import silence
 from app.cli.text import safe, told
@@ -45,7 +46,7 @@ def _usage(error: typer.TyperException, as_json: bool) -> Exit:
 
 
 def _tell(code: str, message: str, hint: str, as_json: bool, exit_code: Exit) -> Exit:
-    message, hint = told(message), safe(hint)  # a hint is the program's own sentence
+    message, hint = told(message), repeated(safe(hint))  # a hint is the program's own sentence
     if as_json:
         document = json.dumps({"error": code, "message": message, "hint": hint}, ensure_ascii=False)
         try:

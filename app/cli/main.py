@@ -33,7 +33,7 @@ from app.cli import (
 )
 from app.cli.exits import MEANING, Exit
 from app.cli.faults import report
-from app.cli.opening import choose
+from app.cli.place import choose
 from app.cli.signals import interruptible
 from app.cli.streams import prepare, silence
 from app.errors import InvalidInput, OutputRefused

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.cli import place
 from app.cli.embedded import Embedded
 from app.errors import InvalidInput
 
@@ -15,21 +15,6 @@ if TYPE_CHECKING:
     from app.remote.backend import Remote
 
     Backend = Embedded | Remote
-
-
-@dataclass(slots=True)
-class _Choice:
-    """What stands before the command. None: the setting says it; empty: no server."""
-
-    server: str | None = None
-
-
-_choice = _Choice()
-
-
-def choose(server: str | None) -> None:
-    """Where the command works: a server's address, empty for this machine, None for what the settings say."""
-    _choice.server = server
 
 
 def read_settings() -> Settings:
@@ -58,14 +43,14 @@ def read_settings() -> Settings:
 
 def server_of(settings: Settings) -> str:
     """The address of the server that the command works with; empty: there is none."""
-    return (settings.autoloader_server if _choice.server is None else _choice.server).strip()
+    return place.chosen(settings.autoloader_server)
 
 
 def local_settings(command: str) -> Settings:
     """The settings, for a command that only this machine can do. Raises InvalidInput where a server is given."""
     settings = read_settings()
     if server := server_of(settings):
-        by = "AUTOLOADER_SERVER" if _choice.server is None else "--server"
+        by = place.option()
         raise InvalidInput(
             f"`autoloader {command}` works on this machine, not with the server that {by} names ({server}).",
             hint=f"Call it on the server's machine, or for this one: autoloader --embedded {command} …",

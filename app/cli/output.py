@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from app.cli.place import repeated
 from app.cli.plain import plain
 from app.cli.text import cell, safe
 
@@ -65,14 +66,14 @@ class Output:
 
     def line(self, text: str = "", style: str = "") -> None:
         """One line of the answer. `text` is safe already, or the program's own."""
-        self._print(_text(text, style))
+        self._print(_text(repeated(text), style))
 
     def note(self, text: str) -> None:
         """Something to know on the way; never part of the answer, and not said beside JSON. Raises nothing when
         standard error cannot be written.
         """
         if not self.as_json:
-            _aside(_text(safe(text), "dim"))
+            _aside(_text(repeated(safe(text)), "dim"))
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> None:
         """Columns as wide as what they hold; nothing is cut, so that ids can be copied. `right` are aligned so."""

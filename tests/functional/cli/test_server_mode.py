@@ -10,12 +10,13 @@ from contextlib import closing
 import pytest
 
 from app.catalog.open import local_options, open_catalog
+from app.config import get_settings
 from app.database import Database
 from app.errors import LeaseLost
 from app.services.ingestion_service import IngestionService
 from app.services.run_service import RunService
 from tests.functional.api.conftest import blocked, serving, settings_of  # noqa: F401 - a fixture
-from tests.functional.cli.conftest import put, rows
+from tests.functional.cli.conftest import Ran, put, rows
 
 
 @pytest.fixture
@@ -31,10 +32,16 @@ def both(cli, served):
 
     def call(*arguments):
         there, here = cli("--server", served.url, *arguments), cli("--embedded", *arguments)
+        there = Ran(there.code, *(alike(text, served.url) for text in (there.out, there.err)))
         assert (there.code, told(there), errors(there)) == (here.code, told(here), errors(here))
         return there
 
     return call
+
+
+def alike(text, url):
+    """The text, without what makes the commands it tells of go to the server as well."""
+    return text.replace(f"autoloader --server {url} ", "autoloader ")
 
 
 def told(ran):
@@ -136,7 +143,8 @@ def test_connections_are_stored_listed_tried_and_removed_alike(cli, both, served
         "--server", served.url, "connections", "add", "shop", "s3", *options, "--secret", "secret_access_key=s3cr3t"
     )
 
-    assert (added.code, added.out) == (0, "Stored shop. Try it: autoloader connections test shop s3://bucket/prefix\n")
+    then = f"autoloader --server {served.url} connections test shop s3://bucket/prefix"
+    assert (added.code, added.out) == (0, f"Stored shop. Try it: {then}\n")
     assert both_forms(both, "connections", "list")["connections"][0]["secret_names"] == ["secret_access_key"]
     both("connections", "add", "shop", "s3", *options)
     both("connections", "add", "wrong", "s3", "-o", "no_such_option=1")
@@ -150,6 +158,22 @@ def test_connections_are_stored_listed_tried_and_removed_alike(cli, both, served
     assert removed.answer == {"name": "shop", "removed": True}
     both("connections", "remove", "shop", "--yes")
     both("connections", "remove", "no/such?name", "--yes")
+
+
+def test_what_a_command_tells_to_type_next_goes_where_it_went(cli, served, loaded, monkeypatch):
+    listed, hinted = ("ingestions", "pause", "shop.orders"), ("runs", "list", "nope")
+    server = f"--server {served.url} "
+    there = [cli("--server", served.url, *words) for words in (listed, hinted, (*hinted, "--json"))]
+    here = cli(*listed)
+    monkeypatch.setenv("AUTOLOADER_SERVER", served.url)
+    get_settings.cache_clear()
+    by_setting, not_there = cli(*listed), cli("--embedded", *listed)
+
+    assert there[0].out == f"Paused shop.orders. Resume it: autoloader {server}ingestions resume shop.orders\n"
+    assert there[1].err.endswith(f"Next: See: autoloader {server}ingestions list\n")
+    assert there[2].answer["hint"] == f"See: autoloader {server}ingestions list"
+    assert here.out == by_setting.out == there[0].out.replace(server, "")
+    assert not_there.out == there[0].out.replace(server, "--embedded ")
 
 
 # --- steering --------------------------------------------------------------------------------
@@ -179,7 +203,8 @@ def test_files_are_moved_by_hand_alike(cli, served, both, loaded):
         told_there = cli(*there, *act)
         assert cli("--embedded", *back).code == 0
         told_here = cli("--embedded", *act)
-        assert (told_there.code, told_there.out) == (told_here.code, told_here.out) == (0, told_here.out)
+        told_out = alike(told_there.out, served.url)
+        assert (told_there.code, told_out) == (told_here.code, told_here.out) == (0, told_here.out)
         assert "bad.jsonl" in told_here.out
     for wrong in (("a.jsonl",), ("deep/b.jsonl",), ("none.jsonl",), ("bad.jsonl", "none.jsonl")):
         assert both("files", "retry", *wrong).code == 1
@@ -225,7 +250,7 @@ def test_documents_are_applied_alike(cli, both, served, loaded, tmp_path):
     assert "'landing/" in cli("--server", served.url, "apply", "-f", "relative.yaml").err
 
     done = cli("--server", served.url, "apply", "-f", "more.yaml", "--yes")
-    assert done.out.endswith("1 change made. Run it: autoloader ingestions run shop.more\n")
+    assert alike(done.out, served.url).endswith("1 change made. Run it: autoloader ingestions run shop.more\n")
     assert not both_forms(both, "apply", "-f", "more.yaml", "--yes")["applied"]
 
 

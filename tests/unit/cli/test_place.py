@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.cli import place
+
+URL = "http://far:4280"
+TEXT = "Run it: autoloader ingestions run shop.orders; the page: autoloader docs up; autoloader table show a.b"
+
+
+@pytest.fixture(autouse=True)
+def _unchosen() -> Iterator[None]:
+    yield
+    place.choose(None)
+
+
+@pytest.mark.parametrize(
+    ("given", "setting", "server", "typed"),
+    [
+        (None, "", "", ""),
+        (None, URL, URL, ""),
+        (URL, "", URL, f"--server {URL} "),
+        (URL, URL, URL, ""),
+        (URL, "http://other:1", URL, f"--server {URL} "),
+        ("", URL, "", "--embedded "),
+        ("", "", "", ""),
+    ],
+)
+def test_what_is_to_be_typed_next_works_where_this_command_worked(given, setting, server, typed):
+    place.choose(given)
+
+    assert place.chosen(setting) == server
+    assert place.repeated(TEXT) == TEXT.replace("autoloader ingestions", f"autoloader {typed}ingestions")
+
+
+def test_a_command_that_says_where_it_works_is_left_as_it_is():
+    place.choose(URL)
+    place.chosen("")
+
+    for text in ("autoloader --embedded ingestions run a", "autoloader --help", "the autoloader loads"):
+        assert place.repeated(text) == text
+
+
+def test_an_address_that_a_shell_would_part_is_quoted():
+    place.choose("http://far:4280/a b")
+    place.chosen("")
+
+    assert place.repeated("autoloader runs list") == "autoloader --server 'http://far:4280/a b' runs list"
