@@ -21,6 +21,8 @@ def api(host: Host = None, port: Port = None) -> None:
     On 127.0.0.1 it needs no key. Anywhere else it refuses to start without AUTOLOADER_API_KEY. Beside other machines it
     needs DATABASE_URL, AUTOLOADER_SECRET_KEY, PREFECT_API_URL and, where the Prefect server asks for a password,
     PREFECT_API_AUTH_STRING, the same as they have. On one machine, `autoloader up` starts it with all it needs.
+
+    Example: autoloader api --port 4280
     """
     from app.database import Database
     from app.runtime.serving import serve

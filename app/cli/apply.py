@@ -39,6 +39,8 @@ def apply(file: File, dry_run: DryRun = False, yes: Yes = False, as_json: Json =
 
     Paths of this machine are read from the file's folder on; with a server, paths are the server's, and absolute.
     Ingestions that FILE does not name are left alone.
+
+    Example: autoloader apply -f orders.yaml --dry-run
     """
     from app.services.apply_service import Action
 

@@ -59,7 +59,10 @@ def add(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Store a cluster. Its token is a secret (--secret token), encrypted and never shown again."""
+    """Store a cluster. Its token is a secret (--secret token), encrypted and never shown again.
+
+    Example: autoloader clusters add big sc://spark:15002 --catalog lake
+    """
     from app.errors import NotFound
     from app.log import register_secret
 
@@ -79,7 +82,10 @@ def add(
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List the clusters; of secrets only the names."""
+    """List the clusters; of secrets only the names.
+
+    Example: autoloader clusters list
+    """
     out = Output(as_json)
     with backend() as at:
         views = at.clusters.listed()
@@ -101,7 +107,10 @@ def _list(out: Output, views: list[ClusterView]) -> None:
 
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
-    """Show a cluster; of its secrets only the names."""
+    """Show a cluster; of its secrets only the names.
+
+    Example: autoloader clusters show big
+    """
     out = Output(as_json)
     with backend() as at:
         view = at.clusters.named(name)
@@ -123,6 +132,8 @@ def show(name: Name, as_json: Json = False) -> None:
 def try_(name: Name, read_only: ReadOnly = False, namespace: Namespace = None, as_json: Json = False) -> None:
     """Try a cluster: reach it, connect, look for what loads need, make a table and remove it. Exit code 1 when a step
     fails.
+
+    Example: autoloader clusters test big
     """
     out = Output(as_json)
     with backend() as at:
@@ -135,7 +146,10 @@ def try_(name: Name, read_only: ReadOnly = False, namespace: Namespace = None, a
 
 @app.command()
 def remove(name: Name, yes: Yes = False, as_json: Json = False) -> None:
-    """Remove a cluster with its secrets; refused while an ingestion runs on it."""
+    """Remove a cluster with its secrets; refused while an ingestion runs on it.
+
+    Example: autoloader clusters remove big
+    """
     out = Output(as_json)
     with backend() as at:
         known = at.clusters.named(name)

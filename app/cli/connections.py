@@ -74,7 +74,10 @@ def _try(view: ConnectionView) -> str:
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List the connections; of secrets only the names."""
+    """List the connections; of secrets only the names.
+
+    Example: autoloader connections list
+    """
     out = Output(as_json)
     with backend() as at:
         views = at.connections.listed()
@@ -102,7 +105,10 @@ def _list(out: Output, views: list[ConnectionView]) -> None:
 
 @app.command("test")
 def try_(name: Name, url: Url = None, as_json: Json = False) -> None:
-    """Try a connection: open, list, read. Writes nothing. Exit code 1 when a step fails."""
+    """Try a connection: open, list, read. Writes nothing. Exit code 1 when a step fails.
+
+    Example: autoloader connections test lake s3://landing/orders
+    """
     out = Output(as_json)
     with backend() as at:
         steps = at.test(name, url)
@@ -114,7 +120,10 @@ def try_(name: Name, url: Url = None, as_json: Json = False) -> None:
 
 @app.command()
 def remove(name: Name, yes: Yes = False, as_json: Json = False) -> None:
-    """Remove a connection with its secret; refused while an ingestion uses it."""
+    """Remove a connection with its secret; refused while an ingestion uses it.
+
+    Example: autoloader connections remove lake
+    """
     out = Output(as_json)
     with backend() as at:
         confirm(f"Remove the connection {name}?", yes=yes, as_json=as_json)

@@ -98,7 +98,10 @@ class _Tour:
 
 
 def demo(data: Data = None, keep: Keep = False, as_json: Json = False) -> None:
-    """Load real data, let a changed and a broken file arrive, load again, and show what became of each."""
+    """Load real data, let a changed and a broken file arrive, load again, and show what became of each.
+
+    Example: autoloader demo --keep
+    """
     out = Output(as_json)
     settings = local_settings("demo")
     source = _data(data)

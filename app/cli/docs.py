@@ -19,7 +19,10 @@ Page = Annotated[
 
 
 def docs(page: Page = None, as_json: Json = False) -> None:
-    """Print a page of the documentation of this version, as Markdown: `autoloader docs quickstart`."""
+    """Print a page of the documentation of this version, as Markdown; without PAGE, list them.
+
+    Example: autoloader docs quickstart
+    """
     out = Output(as_json)
     folder = pages_folder()
     names = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.md"))

@@ -21,7 +21,10 @@ ListSeconds = Annotated[
 
 
 def estimate(name: IngestionName, seconds: ListSeconds = 10.0, as_json: Json = False) -> None:
-    """Say what the next run would load, by which engine and why, and how long it would take. Changes nothing."""
+    """Say what the next run would load, by which engine and why, and how long it would take. Changes nothing.
+
+    Example: autoloader ingestions estimate shop.orders
+    """
     out = Output(as_json)
     with backend() as at:
         found = at.estimate(at.ingestions.find(name).id, seconds)

@@ -46,7 +46,10 @@ def list_(
     after: After = 0,
     as_json: Json = False,
 ) -> None:
-    """List the files of the ledger, in order of discovery."""
+    """List the files of the ledger, in order of discovery.
+
+    Example: autoloader files list shop.orders --state QUARANTINED
+    """
     out = Output(as_json)
     states = [one.value for one in state or []]
     with backend() as at:
@@ -95,6 +98,8 @@ def show(file: File, ingestion: OfIngestion = None, as_json: Json = False) -> No
     """Tell where a file is now: state, reason, attempts, run, batch, snapshot, rows and history.
 
     Of a file that the ledger does not know, tell which rule leaves it out, or that the next run will load it.
+
+    Example: autoloader files show orders-2026-01-31.csv
     """
     out = Output(as_json)
     with backend() as at:
@@ -190,13 +195,19 @@ def retry(
 
 @app.command()
 def skip(files: Files, ingestion: OfIngestion = None, as_json: Json = False) -> None:
-    """Leave files out from now on; `retry` takes it back."""
+    """Leave files out from now on; `retry` takes it back.
+
+    Example: autoloader files skip orders-2026-01-31.csv
+    """
     _by_hand(Output(as_json), ("is left out", "are left out"), lambda at: at.files.skip(files, ingestion))
 
 
 @app.command()
 def forget(files: Files, ingestion: OfIngestion = None, yes: Yes = False, as_json: Json = False) -> None:
-    """Take files that were never loaded out of the ledger; a listing that shows them finds them new."""
+    """Take files that were never loaded out of the ledger; a listing that shows them finds them new.
+
+    Example: autoloader files forget orders-2026-01-31.csv
+    """
     confirm(f"Forget {plural(len(files), 'file')} with history?", yes=yes, as_json=as_json)
     _by_hand(Output(as_json), ("is forgotten", "are forgotten"), lambda at: at.files.forget(files, ingestion))
 

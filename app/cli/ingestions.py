@@ -38,7 +38,10 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="With a server: ask for 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List the ingestions with their files by state."""
+    """List the ingestions with their files by state.
+
+    Example: autoloader ingestions list
+    """
     out = Output(as_json)
     with backend() as at:
         views = at.ingestions.listed()
@@ -99,7 +102,10 @@ def document(view: IngestionView) -> dict[str, Any]:
 
 @app.command()
 def show(name: IngestionName, as_json: Json = False) -> None:
-    """Show one ingestion: configuration, schema with its evidence, files by state, last run."""
+    """Show one ingestion: configuration, schema with its evidence, files by state, last run.
+
+    Example: autoloader ingestions show shop.orders
+    """
     out = Output(as_json)
     with backend() as at:
         view = at.ingestions.show(name)
@@ -169,6 +175,8 @@ def run(name: IngestionName, seconds: Seconds = None, no_wait: NoWait = False, a
     """Run an ingestion: load what is new. Exit code 3: something was not loaded.
 
     With a server, a worker runs it; Ctrl-C leaves the run going on.
+
+    Example: autoloader ingestions run shop.orders --seconds 600
     """
     out = Output(as_json)
     with backend() as at:
@@ -185,13 +193,19 @@ def run(name: IngestionName, seconds: Seconds = None, no_wait: NoWait = False, a
 
 @app.command()
 def pause(name: IngestionName, as_json: Json = False) -> None:
-    """Pause an ingestion: it refuses to run; a run that is active goes on to its end."""
+    """Pause an ingestion: it refuses to run; a run that is active goes on to its end.
+
+    Example: autoloader ingestions pause shop.orders
+    """
     _pause(name, Output(as_json), paused=True)
 
 
 @app.command()
 def resume(name: IngestionName, as_json: Json = False) -> None:
-    """Resume a paused ingestion."""
+    """Resume a paused ingestion.
+
+    Example: autoloader ingestions resume shop.orders
+    """
     _pause(name, Output(as_json), paused=False)
 
 
@@ -206,7 +220,10 @@ def _pause(name: str, out: Output, *, paused: bool) -> None:
 
 @app.command()
 def delete(name: IngestionName, yes: Yes = False, as_json: Json = False) -> None:
-    """Delete an ingestion. Its table and its ledger stay: made again for the same source and table, it goes on."""
+    """Delete an ingestion. Its table and its ledger stay: made again for the same source and table, it goes on.
+
+    Example: autoloader ingestions delete shop.orders --yes
+    """
     out = Output(as_json)
     with backend() as at:
         info = at.ingestions.show(name)
@@ -226,7 +243,10 @@ def confirm(question: str, *, yes: bool, as_json: bool) -> None:
 
 @app.command()
 def export(names: Names = None, as_json: Json = False) -> None:
-    """Write ingestions as YAML that `autoloader apply` reads."""
+    """Write ingestions as YAML that `autoloader apply` reads.
+
+    Example: autoloader ingestions export shop.orders
+    """
     from app.services.apply_service import dumped
 
     with backend() as at:

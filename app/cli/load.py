@@ -68,6 +68,8 @@ def load(
     The first call makes an ingestion and stores the options; the next ones need only SOURCE and TABLE, and load what
     is new. An option given again that differs changes the ingestion. With a server, SOURCE is what the server reaches,
     and a worker runs it; Ctrl-C leaves the run going on. Exit code 3: something was not loaded.
+
+    Example: autoloader load s3://landing/orders shop.orders --connection lake
     """
     if from_now:
         given = _from_now(given)

@@ -54,7 +54,10 @@ def _settings(command: str) -> Settings:
 
 @app.command()
 def setup(as_json: Json = False) -> None:
-    """Make the work pool and its queues where they are missing. May be repeated; what is there stays as it is."""
+    """Make the work pool and its queues where they are missing. May be repeated; what is there stays as it is.
+
+    Example: autoloader prefect setup
+    """
     from app.services.prefect_service import PrefectService
 
     out, settings = Output(as_json), _settings("prefect setup")
@@ -83,6 +86,8 @@ def sync(watch: Watch = False, as_json: Json = False) -> None:
     """Bring Prefect in step with the ledger, once: deployments, runs that nobody would end, triggers that wait.
 
     Safe beside the API and beside itself. Exit code 1 when Prefect could not be reached or refused something.
+
+    Example: autoloader prefect sync --watch
     """
     from app.services.prefect_service import PrefectService
     from app.services.reconcile_service import ReconcileService
@@ -147,6 +152,8 @@ def migrate(
     Says of each ingestion what was done, and why. Stopped at any moment, the same command goes on. Exit code 1 when
     some failed. With --rollback Prefect loses what the migration made, and runs these ingestions no more until they
     are migrated again; ingestions, tables and the ledger stay.
+
+    Example: autoloader prefect migrate --dry-run
     """
     from app.services.migrate_service import MigrateService
     from app.services.prefect_service import PrefectService

@@ -24,7 +24,10 @@ Rows = Annotated[int, typer.Option("--rows", min=0, max=20, help="Sample rows to
 
 @shape_options("source", "format")
 def preview(source: Source, given: dict[str, Any], *, rows: Rows = 5, as_json: Json = False) -> None:
-    """Show the files, the schema with its evidence and some rows of SOURCE; writes nothing."""
+    """Show the files, the schema with its evidence and some rows of SOURCE; writes nothing.
+
+    Example: autoloader preview /data/orders --rows 10
+    """
     out = Output(as_json)
     # Only a connection needs the ledger.
     with backend(migrated="connection" in given.get("source", {})) as at:

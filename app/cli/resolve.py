@@ -40,6 +40,8 @@ def resolve(
 
     Without an option it shows the evidence and changes nothing. Look at the table before you decide: a batch that is
     in it and is said not to be is loaded twice; one that is not and is said to be is never loaded.
+
+    Example: autoloader ingestions resolve shop.orders
     """
     out = Output(as_json)
     if sum((landed is not None, not_landed is not None, accept_table)) > 1:

@@ -42,7 +42,10 @@ Quarantined = Annotated[
 
 @app.command("list")
 def list_(ingestion: Ingestion = None, limit: Limit = 20, as_json: Json = False) -> None:
-    """List runs, the newest first."""
+    """List runs, the newest first.
+
+    Example: autoloader runs list shop.orders --limit 5
+    """
     out = Output(as_json)
     with backend() as at:
         views = at.runs.listed(ingestion, limit)
@@ -86,7 +89,10 @@ def took(view: RunView) -> str:
 
 @app.command()
 def show(run: RunId = None, as_json: Json = False) -> None:
-    """Show one run: its numbers, its batches, and the files that were not loaded."""
+    """Show one run: its numbers, its batches, and the files that were not loaded.
+
+    Example: autoloader runs show
+    """
     out = Output(as_json)
     with backend() as at:
         newest = at.runs.newest() if run is None else None
@@ -145,7 +151,10 @@ def _show(out: Output, view: RunView) -> None:
 
 @app.command()
 def cancel(run: OneRun, at_once: AtOnce = False, as_json: Json = False) -> None:
-    """End a run that goes on. Nothing is half done: the next run goes on with its batches."""
+    """End a run that goes on. Nothing is half done: the next run goes on with its batches.
+
+    Example: autoloader runs cancel 0b1c2d3e
+    """
     out = Output(as_json)
     with backend() as at:
         done = at.cancel(at.runs.show(run).id, at_once=at_once)
@@ -156,7 +165,10 @@ def cancel(run: OneRun, at_once: AtOnce = False, as_json: Json = False) -> None:
 
 @app.command()
 def retry(run: OneRun, quarantined: Quarantined = False, as_json: Json = False) -> None:
-    """Run the ingestion again, after a run that did not load all there was. Exit codes as of `ingestions run`."""
+    """Run the ingestion again, after a run that did not load all there was. Exit codes as of `ingestions run`.
+
+    Example: autoloader runs retry 0b1c2d3e --quarantined
+    """
     out = Output(as_json)
     with backend() as at:
         before = at.runs.show(run)

@@ -25,7 +25,10 @@ Query = Annotated[
 
 @app.command()
 def show(table: TableName, as_json: Json = False) -> None:
-    """Describe a table: columns, partition, snapshot, size."""
+    """Describe a table: columns, partition, snapshot, size.
+
+    Example: autoloader table show shop.orders
+    """
     from app.services.table_service import TableService
 
     out = Output(as_json)
@@ -72,7 +75,10 @@ def _show(out: Output, found: Description) -> None:
 
 @app.command()
 def head(table: TableName, rows: Count = 10, snapshot: Snapshot = None, as_json: Json = False) -> None:
-    """Show the first rows of a table."""
+    """Show the first rows of a table.
+
+    Example: autoloader table head shop.orders__rejects -n 5
+    """
     from app.services.table_service import TableService
 
     out = Output(as_json)
@@ -83,7 +89,10 @@ def head(table: TableName, rows: Count = 10, snapshot: Snapshot = None, as_json:
 
 @app.command()
 def sql(table: TableName, query: Query, rows: Most = 1000, snapshot: Snapshot = None, as_json: Json = False) -> None:
-    """Ask a table one SELECT, for example: autoloader table sql shop.orders "SELECT count(*) FROM orders"."""
+    """Ask a table one SELECT of DuckDB's SQL.
+
+    Example: autoloader table sql shop.orders "SELECT count(*) FROM orders"
+    """
     from app.services.table_service import TableService
 
     out = Output(as_json)

@@ -46,6 +46,8 @@ def up(
 
     A part that dies is started anew. State and one log, up.log, are in AUTOLOADER_HOME; the next start goes on with it.
     Ctrl-C and SIGTERM are its regular end: exit code 0, and nothing of it is left.
+
+    Example: autoloader up --status
     """
     settings = local_settings("up")
     if status:

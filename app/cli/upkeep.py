@@ -26,7 +26,10 @@ def _group() -> None:
 
 @db.command()
 def upgrade(as_json: Json = False) -> None:
-    """Make the tables of the ledger, or bring them to this version; at once when they are there."""
+    """Make the tables of the ledger, or bring them to this version; at once when they are there.
+
+    Example: autoloader db upgrade
+    """
     from app.database import Database
 
     out = Output(as_json)
@@ -43,6 +46,8 @@ def doctor(as_json: Json = False) -> None:
     """Check each thing the Autoloader depends on: reachable, or why not, and what to do.
 
     With a server: whether it answers, its version, and its own health. Exit code 1 when one is broken.
+
+    Example: autoloader doctor --json
     """
     from app.services.health_service import BROKEN
 

@@ -28,6 +28,8 @@ def worker(pool: Pool = None, queue: Queues = None, limit: Limit = None, name: N
     worker. It needs DATABASE_URL, AUTOLOADER_SECRET_KEY, PREFECT_API_URL and, where the Prefect server asks for a
     password, PREFECT_API_AUTH_STRING, the same as the API has; the database must be migrated (`autoloader db upgrade`).
     On one machine, `autoloader up` starts it with all it needs.
+
+    Example: autoloader worker --limit 4
     """
     from app.prefect import environment
 

@@ -43,6 +43,34 @@ def commands(page):
                     yield shlex.split(part, comments=True)[1:]
 
 
+def examples(path="", command=None):
+    """Of each command its words, and those of the examples in its help."""
+    command = command or typer.main.get_command(app)
+    for name, child in getattr(command, "commands", {}).items():
+        yield from examples(f"{path} {name}".strip(), child)
+    if not hasattr(command, "commands"):
+        yield (
+            path,
+            [shlex.split(line) for line in re.findall("^ *Example: autoloader (.+)$", command.help, re.MULTILINE)],
+        )
+
+
+EXAMPLES = dict(examples())
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_every_command_has_an_example_in_its_help_that_can_be_typed(path):
+    assert EXAMPLES[path]
+    for example in EXAMPLES[path]:
+        command: Any = typer.main.get_command(app)
+        typed, words = [], example
+        while hasattr(command, "commands"):
+            name, command, words = command.resolve_command(None, words)
+            typed.append(name)
+        assert " ".join(typed) == path
+        command.make_context("command", list(words))
+
+
 WRITTEN = {f"{page}: {shlex.join(words)}": words for page in PAGES for words in commands(page)}
 
 
