@@ -95,6 +95,19 @@ _MARK = Difference(
     "a byte order mark at the begin of a later line", "is taken away (the embedded engine rejects that record)"
 )
 _COLUMNS = "id bigint, s string, d double"
+_DEEP = Difference(
+    "a record of JSON lines nested more than 1,000 levels deep",
+    "is rejected as `malformed`: Spark's parser stops there",
+)
+_DEEP_DOCUMENT = Difference("a JSON document nested so deep", "its file is `undecodable`")
+
+
+def _nested(depth: int) -> tuple[str, ...]:
+    """Such a value in a text column, and in a field that the table lacks, between plain records."""
+    deep = "[" * depth + "]" * depth
+    return '{"id": 1}', f'{{"id": 2, "s": {deep}}}', f'{{"id": 3, "more": {deep}}}', '{"id": 4}'
+
+
 _TYPED = (
     "b boolean, i int, n bigint, f float, d double, p decimal(10,2), day date, at timestamp, tz timestamptz,"
     " u uuid, raw binary, o struct<x int, y string>, l array<int>, m map<string,bigint>"
@@ -278,6 +291,18 @@ GROUPS: tuple[Group, ...] = (
         {"columns": {"columns": _COLUMNS}},
         {**_LINES, "comma.jsonl": '{"id": 15,}\n', "later-mark.jsonl": '{"id": 16}\n\ufeff{"id": 17}\n'},
         {"comma.jsonl": _COMMA, "later-mark.jsonl": _MARK},
+    ),
+    Group(
+        "lines_deep",
+        {"columns": {"columns": _COLUMNS, "on_new_columns": "rescue"}},
+        {"900.jsonl": "\n".join(_nested(900)), "3000.jsonl": "\n".join(_nested(3_000))},
+        {"3000.jsonl": _DEEP},
+    ),
+    Group(
+        "documents_deep",
+        {"format": {"type": "json"}, "columns": {"columns": _COLUMNS, "on_new_columns": "rescue"}},
+        {"900.json": f"[{','.join(_nested(900))}]", "3000.json": f"[{','.join(_nested(3_000))}]"},
+        {"3000.json": _DEEP_DOCUMENT},
     ),
     Group(
         "lines_rescued",
