@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import Table as Loaded
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import RemoveSnapshotsUpdate
 
-from app.catalog import commit
+from app.catalog import added, commit
 from app.catalog.faults import reading
 from app.catalog.lineage import SOURCE, STAGED, lineage_of, snapshot_info
 from app.catalog.seen import Held, Seen
@@ -45,7 +44,7 @@ def drop(held: Held, snapshot_ids: Collection[int]) -> None:
     if not doomed:
         return
     with reading(str(held.name)):
-        paths = [path for snapshot in doomed for path in _added(held.loaded, snapshot)]
+        paths = [str(file.file_path) for snapshot in doomed for file in added.data_files(held.loaded, snapshot)]
     _forget(held.loaded, [snapshot.snapshot_id for snapshot in doomed])
     held.objects.remove(paths)
 
@@ -90,13 +89,3 @@ def _forget(seen: Loaded, snapshot_ids: list[int]) -> None:
         transaction = commit.begin(seen)
         transaction._apply((RemoveSnapshotsUpdate(snapshot_ids=snapshot_ids),))  # noqa: SLF001  # as in `expire`
     commit.send(seen, transaction)
-
-
-def _added(seen: Loaded, snapshot: Snapshot) -> Iterator[str]:
-    io = seen.io
-    for manifest in snapshot.manifests(io):
-        if manifest.added_snapshot_id != snapshot.snapshot_id:
-            continue
-        for entry in manifest.fetch_manifest_entry(io):
-            if entry.status == ManifestEntryStatus.ADDED:
-                yield str(entry.data_file.file_path)

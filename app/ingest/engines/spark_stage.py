@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,8 +15,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.catalog import staged
-from app.catalog.seen import Seen
+from app.catalog import added, staged
+from app.catalog.seen import Held, Seen
 from app.errors import CatalogError, CommitConflict, TableChanged
 from app.ingest.engines import spark_rows
 from app.ingest.engines.cluster_sql import target
@@ -121,24 +121,48 @@ class Stage:
                 self.session.spark.catalog.dropTempView(name)
 
     def counts(self, snapshot: SnapshotInfo) -> dict[int, Count]:
-        """Rows of each file, checked against what the snapshot says that it added."""
-        with spark_errors(self.session.endpoint, str(self.table.name)):
-            each = self.rows(snapshot).selectExpr(*spark_rows.counts_sql(self.names))
-            sums = each.groupBy("file").agg({"good": "sum", "rescued": "sum", "rejected": "sum"})
-            found = {
-                int(row["file"]): Count(int(row["sum(good)"]), int(row["sum(rescued)"]), int(row["sum(rejected)"]))
-                for row in sums.collect()
-            }
+        """Rows of each file, checked against what the snapshot says that it added.
+
+        Where each data file has rows of one file only, which is so for large ones, its manifests tell; else a scan.
+        """
+        found = self._by_manifests(snapshot)
+        if found is None:
+            found = self._by_scan(snapshot)
         counted = sum(count.rows + count.rejected for count in found.values())
-        added = int(snapshot.summary.get("added-records", "0"))
-        if counted != added:
+        said = int(snapshot.summary.get("added-records", "0"))
+        if counted != said:
             raise CatalogError(
-                f"Snapshot {snapshot.snapshot_id} of {self.table.name} added {added} rows, and shows {counted}.",
+                f"Snapshot {snapshot.snapshot_id} of {self.table.name} added {said} rows, and shows {counted}.",
                 hint=hint_for(
                     self.session.endpoint, f"Run again; if it stays so, look at the cluster's Iceberg version{TRY}"
                 ),
             )
         return found
+
+    def _by_manifests(self, snapshot: SnapshotInfo) -> dict[int, Count] | None:
+        look = self.table.look()
+        if not isinstance(look, Held) or not self.names.rescued_data:
+            return None
+        told = added.rows_by(look, snapshot.snapshot_id, self.names.file_id[0], self.names.rescued_data[0])
+        if told is None:
+            return None
+        found: dict[int, Count] = {}
+        for key, rows in told.items():
+            before = found.get(abs(key), Count())
+            if key > 0:
+                found[key] = replace(before, rows=rows.rows, rescued=rows.filled)
+            else:
+                found[-key] = replace(before, rejected=rows.rows)
+        return found
+
+    def _by_scan(self, snapshot: SnapshotInfo) -> dict[int, Count]:
+        with spark_errors(self.session.endpoint, str(self.table.name)):
+            each = self.rows(snapshot).selectExpr(*spark_rows.counts_sql(self.names))
+            sums = each.groupBy("file").agg({"good": "sum", "rescued": "sum", "rejected": "sum"})
+            return {
+                int(row["file"]): Count(int(row["sum(good)"]), int(row["sum(rescued)"]), int(row["sum(rejected)"]))
+                for row in sums.collect()
+            }
 
     def flawed_files(self, snapshot: SnapshotInfo, files: Sequence[BatchFile]) -> list[FileOutcome]:
         """Outcomes of files of which a rejected record says that the whole file is not to be loaded."""
