@@ -18,6 +18,7 @@ from app.errors import (
     CatalogError,
     FileMissing,
     SourceAccessDenied,
+    SourceError,
     SparkInterrupted,
     SparkJobFailed,
     SparkSessionLost,
@@ -185,10 +186,13 @@ class Attempt:
 
     def _add_not_gzip(self, culprit: FileOutcome, files: Sequence[BatchFile]) -> bool:
         """Whether the file that Spark named is called `.gz` and is none: then so may be others, and its bytes tell."""
-        if not spark_packed.not_gzip(self.store, [file for file in files if file.file_id == culprit.file_id]):
+        named = [file for file in files if file.file_id == culprit.file_id]
+        try:
+            found = spark_packed.not_gzip(self.store, files) if spark_packed.not_gzip(self.store, named) else ()
+        except SourceError:  # what the store does not give tells nothing of this file, nor of any other
             return False
-        self._add(spark_packed.not_gzip(self.store, files))
-        return True
+        self._add(found)
+        return bool(found)
 
     def _rows(self, files: Sequence[BatchFile]) -> Any:
         session = self.stage.session

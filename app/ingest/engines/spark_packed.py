@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from app.errors import FileMissing, SourceAccessDenied
+from app.errors import FileMissing, SourceAccessDenied, SourceError
 from app.ingest.engines.bzip2_marks import flaw_of
 from app.ingest.engines.spark_source import CHANGED, not_there
 from app.schemas.ingestion import FormatShape
@@ -22,7 +22,7 @@ _AT_ONCE = 8
 _CHUNK = 4 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
 _GZIP_BITS = 31  # zlib's word for a stream with gzip's header and checksum
-_MOST_PACKED, _MOST_UNPACKED = 1 << 30, 16 << 30  # bytes: some ten seconds, and a minute
+_MOST_PACKED, _MOST_UNPACKED = 1 << 30, 4 << 30  # bytes that are looked through: some fifteen seconds
 _FIRST, _LAST = 10, 11  # bytes that are looked at before all others are fetched
 # A stream begins with its name and block size, then a block or, in an empty one, its end.
 _BEGINS = re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)")
@@ -41,11 +41,15 @@ def not_gzip(store: Store, files: Iterable[BatchFile]) -> Sequence[FileOutcome]:
 
 def told_by_bytes(store: Store, culprit: FileOutcome, files: Iterable[BatchFile]) -> FileOutcome:
     """The outcome of a file that Spark could not read, or what its own bytes say: of most flaws of a `.gz` Spark tells
-    no more than the name.
+    no more than the name. A store that does not give them tells nothing: others of the batch must not wait for it.
     """
     if culprit.reason == CHANGED:
         return culprit
-    return next((unsound_gzip(store, file) for file in files if file.file_id == culprit.file_id), None) or culprit
+    try:
+        told = next((unsound_gzip(store, file) for file in files if file.file_id == culprit.file_id), None)
+    except SourceError:
+        return culprit
+    return told or culprit
 
 
 def unsound_gzip(store: Store, file: BatchFile) -> FileOutcome | None:

@@ -8,6 +8,8 @@ import random
 
 import pytest
 
+from app.errors import ObjectUnavailable
+from app.ingest.engines import spark_packed
 from app.ingest.engines.spark_packed import ends_a_stream, gzip_flaw, not_gzip, told_by_bytes, unsound_gzip
 from app.storage import open_store
 from app.values import BatchFile, FileOutcome, FileState
@@ -86,3 +88,26 @@ def test_the_bytes_of_a_file_that_is_another_by_now_tell_nothing_of_the_one_that
     culprit = FileOutcome(7, FileState.FAILED, reason=said, error="no word")
     files = [BatchFile(7, str(path), "v", path.stat().st_size)]
     assert told_by_bytes(open_store(str(tmp_path)), culprit, files).reason == reason
+
+
+class Failing:
+    """A store that answers so many reads, and then no more."""
+
+    def __init__(self, store, reads):
+        self.store, self.left = store, reads
+
+    def read(self, *given):
+        if not self.left:
+            raise ObjectUnavailable("The store does not give the object.", hint="Try again.")
+        self.left -= 1
+        return self.store.read(*given)
+
+
+@pytest.mark.parametrize("reads", [0, 1, 2])
+def test_a_store_that_does_not_give_the_bytes_of_a_file_leaves_what_spark_said_of_it(tmp_path, monkeypatch, reads):
+    monkeypatch.setattr(spark_packed, "_CHUNK", 1_000)
+    path = tmp_path / "cut.gz"
+    path.write_bytes(WHOLE[:-20])
+    culprit = FileOutcome(7, FileState.FAILED, reason="job-failed", error="no word")
+    files = [BatchFile(7, str(path), "v", path.stat().st_size)]
+    assert told_by_bytes(Failing(open_store(str(tmp_path)), reads), culprit, files) == culprit
