@@ -1,9 +1,11 @@
 """Fixtures of all tests."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
+from app import failpoints
 from tests.services.fixtures import (
     aws,
     aws_port,
@@ -43,6 +45,13 @@ __all__ = [
     "spark_port",
     "spark_server",
 ]
+
+
+@pytest.fixture(autouse=True)
+def nothing_armed() -> Iterator[None]:
+    """A command that runs in this process arms its failpoints there, where the next test would meet them."""
+    yield
+    failpoints.arm("")
 
 
 def pytest_configure() -> None:
