@@ -238,6 +238,17 @@ class Twin:
     kept: str
     kept_records: int
 
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.name} ({_records(self.records)}) gets no column of its own: it differs only in case from"
+            f" {self.kept} ({_records(self.kept_records)})."
+        )
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record{'' if count == 1 else 's'}"
+
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:

@@ -47,6 +47,7 @@ def preview(source: Source, given: dict[str, Any], *, rows: Rows = 5, as_json: J
         "outliers": found.outliers,
         "hints": found.hints,
         "rejected": found.rejected,
+        "twins": found.twins,
     }
     out.answer(document, lambda: _show(out, found, rows))
 
@@ -66,6 +67,7 @@ def _show(out: Output, found: Preview, rows: int) -> None:
     out.line(f"--schema {_quoted(found.schema)}")
     for sentence in (
         *found.hints,
+        *(f"By the sample, {one.sentence}" for one in found.twins),
         *(one.sentence for one in found.outliers),
         *(one.sentence for one in found.rejected),
     ):

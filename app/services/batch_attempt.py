@@ -106,10 +106,7 @@ class BatchAttempt:
             added |= asked
             self.ctx.progress.note(f"New columns in {self.ctx.ingestion.table_name}: {_shown(written.new_columns)}.")
             for twin in written.twins[:_SHOWN_COLUMNS]:
-                self.ctx.progress.note(
-                    f"{twin.name} ({_records(twin.records)}) gets no column of its own: it differs only in case from"
-                    f" {twin.kept} ({_records(twin.kept_records)})."
-                )
+                self.ctx.progress.note(twin.sentence)
             failpoints.hit("schema-changed")
 
     def _note_reject(self, batch_files: Sequence[BatchFile], written: WriteResult) -> None:
@@ -149,10 +146,6 @@ def _failed(outcome: FileOutcome, allowed: str, named: str) -> FileOutcome:
     return FileOutcome(
         outcome.file_id, FileState.FAILED, rejected=outcome.rejected, reason="too-many-errors", error=sentence
     )
-
-
-def _records(count: int) -> str:
-    return f"{count:,} record{'' if count == 1 else 's'}"
 
 
 def _shown(columns: Sequence[Column]) -> str:

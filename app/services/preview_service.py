@@ -20,7 +20,7 @@ from app.services import shape_service, sources, wiring
 from app.services.format_service import infer_format
 from app.services.schema_service import SchemaService
 from app.storage import Store
-from app.values import BatchFile, FoundFile
+from app.values import BatchFile, FoundFile, Twin
 
 _LISTED = 10_000  # files among which the sample is chosen
 
@@ -52,6 +52,7 @@ class Preview:
     outliers: tuple[Outlier, ...] = ()
     hints: tuple[str, ...] = ()
     rejected: tuple[RejectedSample, ...] = ()
+    twins: tuple[Twin, ...] = ()
 
 
 class PreviewService:
@@ -103,6 +104,7 @@ class PreviewService:
             outliers=result.outliers,
             hints=result.hints,
             rejected=result.rejected,
+            twins=result.twins,
         )
 
     def schema(self, shape: IngestionShape, store: Store, rules: discovery.DiscoveryRules) -> TableSchema | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from app.config import Settings
@@ -21,7 +21,7 @@ from app.storage import Store
 from app.values import BatchFile
 
 _PREVIEW_ROWS = 20
-_SHOWN_OUTLIERS = 5
+_SHOWN = 5  # sentences of each kind
 
 
 class SchemaService:
@@ -42,7 +42,7 @@ class SchemaService:
             result = self.infer(store, sample, ctx.ingestion.shape.format, ctx.sandbox)
         if ctx.ingestion.shape.format.delimiter is None:
             _refuse_doubtful(result, ctx.ingestion.shape.format)
-        for sentence in (*result.hints, *(outlier.sentence for outlier in result.outliers[:_SHOWN_OUTLIERS])):
+        for sentence in _sentences(result):
             ctx.progress.note(sentence)
         schema = self._without_row_columns(result.schema, ctx.ingestion)
         if not schema.columns:
@@ -77,6 +77,13 @@ class SchemaService:
         """A source column named like one of ours cannot be a column of the table: its values are rescued."""
         ours = {name.lower() for name in ingestion.shape.row_columns.model_dump().values() if name}
         return TableSchema(tuple(column for column in schema if column.name.lower() not in ours))
+
+
+def _sentences(result: InferResult) -> Iterator[str]:
+    """What whoever loads should know of the columns; of a doubtful delimiter that somebody said, too."""
+    yield from result.hints
+    yield from (f"By the sample, {twin.sentence}" for twin in result.twins[:_SHOWN])
+    yield from (outlier.sentence for outlier in result.outliers[:_SHOWN])
 
 
 def _refuse_doubtful(result: InferResult, shape: FormatShape) -> None:

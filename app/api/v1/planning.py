@@ -9,7 +9,8 @@ from app.api.deps import Given
 from app.api.documents import problems
 from app.api.v1.common import IngestionId, ListSeconds
 from app.api.views.ingestions import TriggerOut
-from app.api.views.planning import EstimateOut, PreviewIn, PreviewOut, RefreshIn, RefreshPlanOut
+from app.api.views.planning import EstimateOut, RefreshIn, RefreshPlanOut
+from app.api.views.preview import PreviewIn, PreviewOut
 
 router = APIRouter(prefix="/v1", tags=["planning"])
 

@@ -23,6 +23,7 @@ from app.ingest.formats.contract import (
     RejectedSample,
     RowColumns,
 )
+from app.values import Twin
 
 Message = dict[str, Any]
 
@@ -91,6 +92,7 @@ def infer_result_from_json(data: Message) -> InferResult:
         outliers=tuple(Outlier(**item) for item in data["outliers"]),
         hints=tuple(data["hints"]),
         rejected=tuple(RejectedSample(**item) for item in data["rejected"]),
+        twins=tuple(Twin(**item) for item in data["twins"]),
     )
 
 

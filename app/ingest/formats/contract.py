@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.datatypes import Column, TableSchema
+from app.values import Twin
 
 # Formats whose bytes we read ourselves; of the others DuckDB or Arrow opens the file by its path.
 READ_FROM_PACKS = frozenset({"jsonl", "json"})
@@ -196,12 +197,15 @@ class RejectedSample:
 
 @dataclass(frozen=True, slots=True)
 class InferResult:
-    """`rejected` has an entry for each file of the sample that holds such records."""
+    """`rejected` has an entry for each file of the sample that holds such records, `twins` one for each name that is
+    left out of the schema because it differs only in case from a column of it.
+    """
 
     schema: TableSchema
     evidence: tuple[Evidence, ...]
     rows: tuple[dict[str, object], ...]  # up to `sample_rows`, as text or JSON values, for preview
     problems: tuple[ParsedFile, ...] = ()
     outliers: tuple[Outlier, ...] = ()
-    hints: tuple[str, ...] = ()  # sentences about the options
+    hints: tuple[str, ...] = ()  # doubts about options: a first load that was not told them is refused
     rejected: tuple[RejectedSample, ...] = ()
+    twins: tuple[Twin, ...] = ()

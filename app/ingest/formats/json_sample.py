@@ -14,6 +14,7 @@ from app.ingest.formats.json_sql import MALFORMED, NOT_AN_OBJECT
 from app.ingest.formats.json_types import Shape, spoken_once, widest
 from app.ingest.formats.lines import Splitter, not_utf8
 from app.ingest.formats.streams import BadFile
+from app.values import Twin
 
 _MOST_RECORDS = 50_000
 _MOST_COLUMNS = 1_000  # keys beyond are rescued at load time
@@ -66,21 +67,18 @@ def infer_records(job: InferJob, split: Splitter, *, whole: bool = False) -> Inf
         tuple(rows),
         tuple(job.failures.values()),
         tuple(_outliers({name: count for name, count in counts.items() if name in kept}, evidence)),
-        tuple(_twins(shapes, kept)),
-        tuple(rejected),
+        rejected=tuple(rejected),
+        twins=tuple(_twins(shapes, kept)),
     )
 
 
-def _twins(shapes: dict[str, Shape], kept: set[str]) -> Iterator[str]:
-    """A sentence on each name that is no column because it differs only in case from one that more records have."""
+def _twins(shapes: dict[str, Shape], kept: set[str]) -> Iterator[Twin]:
+    """The names that are no column because they differ only in case from one that more records have."""
     columns = {name.lower(): name for name in kept}
     for name, shape in shapes.items():
         column = columns.get(name.lower(), name)
         if column != name:
-            yield (
-                f"{name} ({shape.count} of the records) gets no column of its own: it differs only in case from"
-                f" {column} ({shapes[column].count})."
-            )
+            yield Twin(name, shape.count, column, shapes[column].count)
 
 
 def _outliers(counts: dict[str, Counter[str]], evidence: dict[tuple[str, str], Evidence]) -> Iterator[Outlier]:

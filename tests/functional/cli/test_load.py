@@ -418,6 +418,27 @@ def test_a_header_that_another_delimiter_would_part_is_told_before_anything_is_l
     ]
 
 
+def test_a_first_load_takes_the_name_of_most_records_and_says_so(cli, landing):
+    put(landing, "a.jsonl", '{"id": 1, "Name": "a"}\n{"id": 2, "name": "b"}\n{"id": 3, "name": "c"}\n')
+    note = "Name (1 record) gets no column of its own: it differs only in case from name (2 records)."
+
+    seen = cli("preview", "landing")
+    told = cli("preview", "landing", "--json").answer
+    loaded = cli("load", "landing", "shop.people")
+
+    assert f"By the sample, {note}" in seen.out
+    assert (told["hints"], told["twins"]) == ([], [{"name": "Name", "records": 1, "kept": "name", "kept_records": 2}])
+    assert (loaded.code, loaded.out.splitlines()[0][:13]) == (0, "Loaded 1 file")
+    assert loaded.err.count(note) == 1
+    assert cli("table", "sql", "shop.people", "SELECT name, _rescued_data FROM people ORDER BY id", "--json").answer[
+        "rows"
+    ] == [
+        {"name": None, "_rescued_data": '{"Name":"a"}'},
+        {"name": "b", "_rescued_data": None},
+        {"name": "c", "_rescued_data": None},
+    ]
+
+
 def test_a_column_may_be_named_so_when_its_delimiter_is_said(cli, landing):
     put(landing, "a.csv", "id;name\n1;x\n")
     loaded = cli("load", "landing", "shop.orders", "--delimiter", ",", "--json")

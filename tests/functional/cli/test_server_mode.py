@@ -126,6 +126,12 @@ def test_a_run_that_nobody_runs_any_more_is_lost_for_both(both, loaded, home):
     both("runs", "show", there[0]["id"])
 
 
+def test_names_that_differ_only_in_case_are_told_alike(both, landing):
+    put(landing, "a.jsonl", '{"id": 1, "Name": "a"}\n{"id": 2, "name": "b"}\n{"id": 3, "name": "c"}\n')
+
+    assert [one["kept"] for one in both_forms(both, "preview", str(landing))["twins"]] == ["name"]
+
+
 def test_a_source_is_previewed_alike(both, landing):
     put(landing, "a.csv", "id;name\n1;x\n2;y\n")
     put(landing, "_b.csv", "id;name\n")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from app.values import Twin
 from tests.functional.ingest.parsing import infer, parse
 
 
@@ -96,10 +97,10 @@ def test_names_that_cannot_stand_beside_each_other_are_left_out(inferred):
     assert inferred('{"id": 1, "ID": 2, "": 3}').schema.names == ("id",)
 
 
-def test_of_names_that_differ_only_in_case_most_records_choose_one_and_a_hint_tells(inferred):
+def test_of_names_that_differ_only_in_case_most_records_choose_one(inferred):
     found = inferred('{"Name": "a", "id": 1}\n{"id": 2, "name": "b"}\n{"id": 3, "name": "c"}')
     assert found.schema.names == ("name", "id")
-    assert found.hints == ("Name (1 of the records) gets no column of its own: it differs only in case from name (2).",)
+    assert (found.hints, found.twins) == ((), (Twin("Name", 1, "name", 2),))
 
 
 def test_a_hundred_thousand_keys_do_not_become_columns(inferred):

@@ -18,6 +18,7 @@ from app.ingest.formats.contract import (
     RejectedSample,
     RowColumns,
 )
+from app.values import Twin
 
 LIMITS = ParseLimits(1, 2, 3, 4, 5, 6)
 FILES = (
@@ -55,5 +56,6 @@ def test_a_parse_result():
 def test_an_infer_result():
     rows = ({"a": [1, None], "b": {"c": "d"}},)
     told = (Outlier("a", "bigint", 1, 20, "p", "x"),), ("Look.",), (RejectedSample("p", 1, 2, None, "malformed", "x"),)
-    result = InferResult(SCHEMA, (Evidence("a", "bigint", "p", "1"),), rows, (ParsedFile(1, "FAILED"),), *told)
+    twins = (Twin("Name", 1, "name", 2),)
+    result = InferResult(SCHEMA, (Evidence("a", "bigint", "p", "1"),), rows, (ParsedFile(1, "FAILED"),), *told, twins)
     assert parse_wire.infer_result_from_json(over(parse_wire.result_to_json(result))) == result
