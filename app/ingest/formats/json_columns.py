@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -37,16 +38,18 @@ def new_columns(job: ReadJob, relation: str) -> tuple[NewColumn, ...]:
     shapes: dict[Found, Shape] = {}
     first: dict[Found, tuple[int, str]] = {}
     records: Counter[Found] = Counter()
+    numbers = itertools.count()
     while row := cursor.fetchone():
         key, total, samples, file_ids = row
         held: Counter[Found] = Counter()
         for file_id, sample in zip(file_ids, samples, strict=True):
-            value = _value(sample)
-            for found, inner in _strangers(key, value, job.schema.columns):
+            number, inside = next(numbers), set[Found]()
+            for found, inner in _strangers(key, _value(sample), job.schema.columns):
                 if inner is not None and (found in shapes or len(shapes) < _MOST):
-                    shapes.setdefault(found, Shape()).add(inner, job.options)
+                    shapes.setdefault(found, Shape()).add(inner, job.options, number)
                     first.setdefault(found, (file_id, json.dumps(inner, ensure_ascii=False)[:_EXAMPLE]))
-                    held[found] += 1
+                    inside.add(found)
+            held.update(inside)
         # What lies inside a value is as often in the others as in those that were looked at.
         records.update({found: count * total // len(samples) for found, count in held.items()})
     return tuple(

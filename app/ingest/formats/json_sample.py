@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from app.datatypes import Column, TableSchema
+from app.datatypes import TableSchema
 from app.ingest.formats.base import Evidence, InferJob, InferResult
 from app.ingest.formats.contract import Outlier, ParseFile, RejectedSample
 from app.ingest.formats.json_sql import MALFORMED, NOT_AN_OBJECT
-from app.ingest.formats.json_types import Shape, spoken_once, widest
+from app.ingest.formats.json_types import Shape, columns_of, twins_of, widest
 from app.ingest.formats.lines import Splitter, not_utf8
 from app.ingest.formats.streams import BadFile
-from app.values import Twin
 
 _MOST_RECORDS = 50_000
 _MOST_COLUMNS = 1_000  # keys beyond are rescued at load time
@@ -43,13 +43,15 @@ def infer_records(job: InferJob, split: Splitter, *, whole: bool = False) -> Inf
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     rows: list[dict[str, object]] = []
     rejected: list[RejectedSample] = []
+    numbers = itertools.count()
     for file in job.files:
         try:
             read = _Read()
             for record in _records(file, job, split, read):
+                number = next(numbers)
                 for name, value in record.items():
                     shape = shapes.setdefault(name, Shape()) if len(shapes) < _MOST_COLUMNS else shapes.get(name)
-                    kind = shape.add(value, job.options) if shape else "null"
+                    kind = shape.add(value, job.options, number) if shape else "null"
                     if kind != "null":
                         counts[name][kind] += 1
                         if (name, kind) not in evidence:
@@ -59,7 +61,7 @@ def infer_records(job: InferJob, split: Splitter, *, whole: bool = False) -> Inf
             rejected += _rejected(job, file, read, whole=whole)
         except BadFile as bad:
             job.fail(file, bad.reason, bad.error, bad.state)
-    columns = tuple(Column(name, shape.type) for name, shape in spoken_once(shapes))
+    columns = columns_of(shapes)
     kept = {column.name for column in columns}
     return InferResult(
         TableSchema(columns),
@@ -68,17 +70,8 @@ def infer_records(job: InferJob, split: Splitter, *, whole: bool = False) -> Inf
         tuple(job.failures.values()),
         tuple(_outliers({name: count for name, count in counts.items() if name in kept}, evidence)),
         rejected=tuple(rejected),
-        twins=tuple(_twins(shapes, kept)),
+        twins=tuple(twins_of(shapes)),
     )
-
-
-def _twins(shapes: dict[str, Shape], kept: set[str]) -> Iterator[Twin]:
-    """The names that are no column because they differ only in case from one that more records have."""
-    columns = {name.lower(): name for name in kept}
-    for name, shape in shapes.items():
-        column = columns.get(name.lower(), name)
-        if column != name:
-            yield Twin(name, shape.count, column, shapes[column].count)
 
 
 def _outliers(counts: dict[str, Counter[str]], evidence: dict[tuple[str, str], Evidence]) -> Iterator[Outlier]:

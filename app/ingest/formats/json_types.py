@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from app.datatypes import Column, DataType, array, can_be_named, decimal, mapping, primitive, struct
+from app.datatypes import Column, DataType, array, decimal, mapping, primitive, struct
+from app.ingest.formats.one_case import one_case_each
+from app.values import Twin
 
 _MAX_MEMBERS = 200  # an object with more keys is a map
 _MAX_DEPTH = 30  # deeper values are kept as JSON text
@@ -25,27 +27,32 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(?:\.\d{1,9})?)?(Z|[+-]\
 
 @dataclass(slots=True)
 class Shape:
-    """What was seen at one place: `count` values, whose `kinds` are type names, `object` and `array`."""
+    """What was seen at one place, in `count` records: the `kinds` of values are type names, `object` and `array`."""
 
     kinds: set[str] = field(default_factory=set)
     members: dict[str, Shape] = field(default_factory=dict)
     item: Shape | None = None
     count: int = 0
+    last: int = -1  # the record that was counted last
 
-    def add(self, value: object, options: Mapping[str, object], depth: int = 0) -> str:
-        """Take `value` into account; answers its own kind (`null` for None)."""
+    def add(self, value: object, options: Mapping[str, object], record: int, depth: int = 0) -> str:
+        """Take `value` into account; answers its own kind (`null` for None).
+
+        Values of one `record` come one after the other: a list of many elements is one record all the same.
+        """
         if value is None:
             return "null"
         kind = "string" if depth > _MAX_DEPTH else kind_of(value, options)
         self.kinds.add(kind)
-        self.count += 1
+        self.count += record != self.last
+        self.last = record
         if isinstance(value, dict) and kind == "object":
             for name, inner in value.items():
-                self.members.setdefault(name, Shape()).add(inner, options, depth + 1)
+                self.members.setdefault(name, Shape()).add(inner, options, record, depth + 1)
         if isinstance(value, list) and kind == "array":
             self.item = self.item or Shape()
             for inner in value:
-                self.item.add(inner, options, depth + 1)
+                self.item.add(inner, options, record, depth + 1)
         return kind
 
     @property
@@ -58,15 +65,28 @@ class Shape:
 
     def _object(self) -> DataType:
         if len(self.members) > _MAX_MEMBERS:
-            whole = Shape()
-            for member in self.members.values():
-                whole.join(member)
-            return mapping(primitive("string"), whole.type)
-        columns = [Column(name, member.type) for name, member in spoken_once(self.members)]
+            return mapping(primitive("string"), self._values().type)
+        columns = columns_of(self.members)
         return struct(*columns) if columns else primitive("string")
 
+    def _values(self) -> Shape:
+        """Of an object that is a map."""
+        whole = Shape()
+        for member in self.members.values():
+            whole.join(member)
+        return whole
+
+    def twins(self, path: tuple[str, ...]) -> Iterator[Twin]:
+        """What `twins_of` says, of the structs that the type at `path` has in it."""
+        if self.kinds == {"array"} and self.item:
+            yield from self.item.twins((*path, "element"))
+        elif self.kinds == {"object"} and len(self.members) > _MAX_MEMBERS:
+            yield from self._values().twins((*path, "value"))
+        elif self.kinds == {"object"}:
+            yield from twins_of(self.members, path)
+
     def join(self, other: Shape) -> None:
-        """Take into account all that `other` saw."""
+        """Take into account all that `other` saw. A record that both saw counts twice."""
         self.kinds |= other.kinds
         self.count += other.count
         for name, member in other.members.items():
@@ -76,17 +96,19 @@ class Shape:
             self.item.join(other.item)
 
 
-def spoken_once(members: Mapping[str, Shape]) -> Iterator[tuple[str, Shape]]:
-    """Members that can be columns: those with a possible name, and of names that differ only in case the one with the
-    most values (of several the first that was seen), in the place of the first of them.
-    """
-    kept: dict[str, str] = {}
-    for name in filter(can_be_named, members):
-        other = kept.setdefault(name.lower(), name)
-        if members[name].count > members[other].count:
-            kept[name.lower()] = name
-    for name in kept.values():
-        yield name, members[name]
+def columns_of(members: Mapping[str, Shape]) -> tuple[Column, ...]:
+    """Those that can be columns beside each other: see `one_case_each`."""
+    names, _ = one_case_each({name: member.count for name, member in members.items()})
+    return tuple(Column(name, members[name].type) for name in names)
+
+
+def twins_of(members: Mapping[str, Shape], above: tuple[str, ...] = ()) -> Iterator[Twin]:
+    """The names that `columns_of` and the types of its columns leave out for their case; inside of structs by path."""
+    names, twins = one_case_each({name: member.count for name, member in members.items()})
+    for twin in twins:
+        yield replace(twin, name=".".join((*above, twin.name)), kept=".".join((*above, twin.kept)))
+    for name in names:
+        yield from members[name].twins((*above, name))
 
 
 def widest(kinds: set[str]) -> DataType:

@@ -103,6 +103,13 @@ def test_of_names_that_differ_only_in_case_most_records_choose_one(inferred):
     assert (found.hints, found.twins) == ((), (Twin("Name", 1, "name", 2),))
 
 
+def test_members_of_lists_are_chosen_by_records_not_by_elements_and_told_by_their_path(inferred):
+    records = [{"l": [{"X": 1}] * 5}, *[{"l": [{"x": 1}]}] * 3]
+    found = inferred("\n".join(map(json.dumps, records)))
+    assert str(found.schema) == "l array<struct<x: bigint>>"
+    assert found.twins == (Twin("l.element.X", 1, "l.element.x", 3),)
+
+
 def test_a_hundred_thousand_keys_do_not_become_columns(inferred):
     found = inferred(json.dumps({f"k{i}": i for i in range(100_000)}))
     assert len(found.schema) == 1000

@@ -367,6 +367,23 @@ class TestNewColumns:
         parsed = load(text, "id bigint", unknown="add")
         assert [str(new.column) for new in parsed.result.new_columns] == ["o struct<k: bigint>"]
 
+    def test_inside_lists_and_maps_are_counted_by_records_not_by_elements(self, load):
+        slip = {"l": [{"X": 1}] * 5, "m": {f"k{number}": {"Y": 1} for number in range(5)}}
+        usual = {"l": [{"x": 1}], "m": {"k": {"y": 1}}}
+        text = "\n".join(map(json.dumps, [slip, usual, usual, usual]))
+        parsed = load(text, "l array<struct<a: int>>, m map<string, struct<a: int>>", unknown="add")
+        assert {(new.parent, new.column.name): new.records for new in parsed.result.new_columns} == {
+            (("l", "element"), "X"): 1,
+            (("l", "element"), "x"): 3,
+            (("m", "value"), "Y"): 1,
+            (("m", "value"), "y"): 3,
+        }
+
+    def test_that_are_lists_have_the_members_of_most_records_not_of_most_elements(self, load):
+        text = "\n".join(map(json.dumps, [{"l": [{"X": 1}] * 5}, *[{"l": [{"x": 1}]}] * 3]))
+        parsed = load(text, "id bigint", unknown="add")
+        assert [str(new.column) for new in parsed.result.new_columns] == ["l array<struct<x: bigint>>"]
+
     def test_of_numbers_and_nan_are_doubles(self, load):
         text = '{"a": NaN}\n{"a": 1.5}\n{"b": Infinity}\n{"c": "NaN"}\n{"c": "x"}'
         parsed = load(text, "id bigint", unknown="add")
