@@ -73,11 +73,11 @@ class JsonLinesOnSpark:
             return ()
         seen = self._seen(stage.session, files, quick, keys=True)
         wanted = [key for key in seen.keys if is_stranger(key, table, is_usable)]
-        if not wanted or len(seen.keys) > MOST_KEYS:
+        if not wanted or len(seen.keys) > MOST_KEYS or _has_twins(wanted):
             return ()
         found = self._told(stage, files, wanted, _enough(seen))
         stage.session.require()  # what a server said that had lost our settings, counts for nothing
-        if twins_of(found):  # of all records most have one of them: who reads a part cannot tell
+        if twins_of(found):  # a spelling that the glimpse did not see
             return ()
         # A new struct would take keys of other records, with its name and a dot before theirs, for its members.
         return () if any(_holds_struct(new.column.type) for new in found) else found
@@ -138,6 +138,11 @@ class JsonLinesOnSpark:
         rows = rows.where(f"number >= 0 AND {REJECT} IS NULL")
         columns = [f"{FILE} AS {identifier(names.file_id[0])}", f"{RESCUED} AS {spark_rows.rescued_name(names)}"]
         return Sampling(SAMPLE, only=keys).of(stage.session, rows.selectExpr(*columns), names, "new fields")
+
+
+def _has_twins(keys: Sequence[str]) -> bool:
+    """Whether two are equal but for case. Most of all records choose between them: who reads a part cannot tell."""
+    return len({key.lower() for key in keys}) < len(keys)
 
 
 def _enough(seen: Glimpse) -> int:

@@ -158,6 +158,14 @@ def test_of_names_that_differ_in_case_alone_the_records_are_counted_when_they_ar
     assert appended == ["1", "1"]
 
 
+def test_a_name_that_fills_the_first_files_does_not_win_over_one_of_more_records(both, appended, large, monkeypatch):
+    monkeypatch.setattr(spark_lines, "_enough", lambda _: 1)  # the first file shows values enough
+    for number, name in enumerate(("Userid", "userId", "userId")):
+        put(both, f"{number}.jsonl", *({"id": one, name: one} for one in range(600)))
+    assert "userId bigint" in alike(both, "minority")
+    assert appended == ["1", "1"]
+
+
 def test_a_new_struct_takes_no_key_with_a_dot_for_its_member(both, large):
     put(both, "1.jsonl", {"id": 1, "o": {"x": 1}})
     put(both, "2.jsonl", {"id": 2, "o.z": 5})
