@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from app.datatypes import Column, DataType, TableSchema, can_be_named, primitive
+from app.datatypes import Column, DataType, TableSchema, primitive
 from app.ingest.formats.base import InferJob, InferResult, ParseFile
 from app.ingest.formats.contract import Evidence, Outlier, RejectedSample
 from app.ingest.formats.csv_exact import too_few, too_many
 from app.ingest.formats.csv_head import CsvHead, HeadReader, column_names
 from app.ingest.formats.csv_options import CsvDialect
 from app.ingest.formats.csv_records import CsvRecord, cut_raw, read_records
+from app.ingest.formats.one_case import one_case_each
 from app.ingest.formats.streams import BadFile, read_chunks
 from app.ingest.formats.strict_text import ladder
 
@@ -51,7 +52,7 @@ def infer_csv(job: InferJob, dialect: CsvDialect) -> InferResult:
         for name in sample.names:
             columns.setdefault(name, _Seen())
         _look(job, sample, columns, dialect)
-    kept = _one_case_each(columns)
+    kept, twins = one_case_each({name: seen.total for name, seen in columns.items()})
     schema = TableSchema(tuple(Column(name, _type(columns[name])) for name in kept))
     evidence = tuple(
         Evidence(name, kind, path, example) for name in kept for kind, (path, example) in columns[name].types.items()
@@ -59,7 +60,7 @@ def infer_csv(job: InferJob, dialect: CsvDialect) -> InferResult:
     rows, failures = _preview(samples, job.sample_rows), tuple(job.failures.values())
     outliers = tuple(_outliers({name: columns[name] for name in kept}))
     rejected = tuple(sample.rejected for sample in samples if sample.rejected)
-    return InferResult(schema, evidence, rows, failures, outliers, _hints(samples, dialect), rejected)
+    return InferResult(schema, evidence, rows, failures, outliers, _hints(samples, dialect), rejected, twins)
 
 
 def _hints(samples: list[_Sample], dialect: CsvDialect) -> tuple[str, ...]:
@@ -216,14 +217,6 @@ def _outliers(columns: dict[str, _Seen]) -> Iterator[Outlier]:
             found = Outlier(name, kind, seen.misfits[kind], seen.total, *seen.first.get(kind, ("", "")))
             if found.few:
                 yield found
-
-
-def _one_case_each(columns: dict[str, _Seen]) -> list[str]:
-    """Names that differ only in case cannot all be columns; the first is, the others are rescued when loading."""
-    first: dict[str, str] = {}
-    for name in filter(can_be_named, columns):
-        first.setdefault(name.lower(), name)
-    return list(first.values())
 
 
 def _preview(samples: list[_Sample], most: int) -> tuple[dict[str, object], ...]:

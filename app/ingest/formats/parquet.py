@@ -44,11 +44,12 @@ MAX_COLUMNS = 10_000
 
 @dataclass(slots=True)
 class Layout:
-    """Files with the same columns, in the same order, of the same types."""
+    """Files with the same columns, in the same order, of the same types. `rows` are those of all of them."""
 
     names: tuple[str, ...]
     types: tuple[SourceType, ...]
     paths: dict[int, str] = field(default_factory=dict)
+    rows: int = 0
 
 
 class ParquetFormat:
@@ -81,6 +82,7 @@ def read_layouts(job: Job) -> list[Layout]:
             if footer.layout not in layouts:
                 layouts[footer.layout] = _describe(job, file, path, footer)
             layouts[footer.layout].paths[file.file_id] = path
+            layouts[footer.layout].rows += footer.rows
         except BadFile as bad:
             job.fail(file, bad.reason, bad.error, bad.state)
         except OSError as exc:

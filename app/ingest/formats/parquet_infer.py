@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 
-from app.datatypes import Column, DataType, TableSchema, can_be_named, duckdb_text, primitive
+from app.datatypes import Column, DataType, TableSchema, duckdb_text, primitive
 from app.ingest.formats.base import InferJob, InferResult, ParseFile
 from app.ingest.formats.contract import Evidence
+from app.ingest.formats.one_case import one_case_each
 from app.ingest.formats.streams import BadFile
 from app.ingest.formats.widest import plain, widest
 
@@ -23,14 +25,19 @@ class _Layout(Protocol):
     names: tuple[str, ...]
     types: tuple[SourceType, ...]
     paths: dict[int, str]
+    rows: int
 
 
 def infer_parquet(job: InferJob, layouts: Sequence[_Layout]) -> InferResult:
-    """See `base.Format.infer`. Types that differ between files become the widest; a column of nulls alone a string."""
+    """See `base.Format.infer`. Types that differ between files become the widest; a column of nulls alone a string.
+
+    A file's rows have each of its columns: whether a value is null only the pages tell.
+    """
     files = {file.file_id: file for file in job.files}
     types: dict[str, DataType | None] = {}
     evidence: dict[tuple[str, str], Evidence] = {}
     rows: list[dict[str, object]] = []
+    records: Counter[str] = Counter()
     for layout in layouts:
         file_id, path = next(iter(layout.paths.items()))
         sample = _sample(job, files[file_id], layout, path)
@@ -42,15 +49,12 @@ def infer_parquet(job: InferJob, layouts: Sequence[_Layout]) -> InferResult:
                 example = next((str(row[name]) for row in sample if row[name] is not None), "")[:_EXAMPLE]
                 evidence.setdefault((name, shown), Evidence(name, shown, files[file_id].path, example))
         rows += sample
-    first: dict[str, str] = {}  # names that differ only in case: the first is a column, the others are rescued
-    for name in filter(can_be_named, types):
-        first.setdefault(name.lower(), name)
-    kept = set(first.values())
-    columns = tuple(
-        Column(name, plain(kind) if kind else primitive("string")) for name, kind in types.items() if name in kept
-    )
+        records.update(dict.fromkeys(layout.names, layout.rows))
+    kept, twins = one_case_each({name: records[name] for name in types})
+    columns = tuple(Column(name, plain(kind) if (kind := types[name]) else primitive("string")) for name in kept)
     seen = tuple(item for (name, _), item in evidence.items() if name in kept)
-    return InferResult(TableSchema(columns), seen, tuple(rows[: job.sample_rows]), tuple(job.failures.values()))
+    first, failures = tuple(rows[: job.sample_rows]), tuple(job.failures.values())
+    return InferResult(TableSchema(columns), seen, first, failures, twins=twins)
 
 
 def _sample(job: InferJob, file: ParseFile, layout: _Layout, path: str) -> list[dict[str, object]]:

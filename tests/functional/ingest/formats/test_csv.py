@@ -16,6 +16,7 @@ import zstandard
 
 from app.errors import InvalidInput
 from app.ingest.formats.contract import ParsedFile
+from app.values import Twin
 from tests.functional.ingest.parsing import LIMITS, MIB, infer, parse
 
 SCHEMA = "id bigint, name string"
@@ -475,6 +476,14 @@ def test_inference_reads_a_sample_that_is_cut_inside_a_quoted_record(sandbox, tm
 def test_columns_that_differ_in_case_are_one_when_inferred(sandbox, tmp_path):
     (tmp_path / "a.csv").write_bytes(b"id,ID,Id\n1,x,y\n")
     assert str(infer(sandbox, [tmp_path / "a.csv"], tmp_path, format="csv").schema) == "id bigint"
+
+
+def test_of_inferred_names_that_differ_in_case_the_one_with_most_values_is_the_column(sandbox, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"Name,id\na,1\n,2\n,3\n")
+    (tmp_path / "b.csv").write_bytes(b"id,name\n4,b\n5,c\n")
+    found = infer(sandbox, [tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path, format="csv")
+    assert str(found.schema) == "name string, id bigint"
+    assert (found.hints, found.twins) == ((), (Twin("Name", 1, "name", 2),))
 
 
 def test_the_record_limit_is_that_of_the_request(load):

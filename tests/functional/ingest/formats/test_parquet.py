@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.errors import InvalidInput
+from app.values import Twin
 from tests.functional.ingest.parsing import LIMITS, infer, parse
 
 SCHEMA = "id bigint, name string"
@@ -305,6 +306,15 @@ def test_without_rescued_data_a_record_with_a_misfit_is_rejected(load, write):
 def test_options_of_other_formats_are_refused(load, write):
     with pytest.raises(InvalidInput, match="delimiter"):
         load(write(GOOD), options={"delimiter": ";"})
+
+
+def test_of_inferred_names_that_differ_in_case_the_one_with_most_rows_is_the_column(sandbox, write, tmp_path):
+    counts = (("Name", 3), ("name", 2), ("name", 2))
+    files = [write({name: ["n"] * count, "id": [1] * count}) for name, count in counts]
+    found = infer(sandbox, files, tmp_path, format="parquet")
+    assert str(found.schema) == "name string, id bigint"
+    assert {one.column for one in found.evidence} == {"name", "id"}
+    assert found.twins == (Twin("Name", 3, "name", 4),)
 
 
 def test_inference_merges_footers_and_keeps_the_evidence(sandbox, write, tmp_path):
