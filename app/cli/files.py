@@ -176,7 +176,8 @@ def retry(
 ) -> None:
     """Let files wait for the next run again: quarantined, skipped or failed ones, never loaded ones.
 
-    By --state, files that another try cannot help (empty ones, and versions that a newer one has replaced) are left.
+    By --state, files that another try cannot help (empty ones, and versions that another one replaced before they were
+    loaded) are left.
 
     Example: autoloader files retry --ingestion shop.orders --state QUARANTINED
     """

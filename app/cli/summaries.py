@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from app.services.run_view_service import NotLoaded
 
 
+_FREED_BY_STATE = frozenset({"on-change-ignore", "changed", "missing"})
+
+
 def run_document(ingestion: str, table: str, summary: RunSummary, not_loaded: tuple[NotLoaded, ...]) -> dict[str, Any]:
     """A run as JSON: the same for `load` and `ingestions run`."""
     return {
@@ -46,11 +49,7 @@ def show_run(
         out.line(f"  rejected  {plural(metrics['rejected'], 'record')} could not be parsed; see them: {query}")
     if left := metrics["discovered"].get("skipped"):
         out.line(f"  left out  {listed(left)}")
-        if left.get("on-change-ignore"):
-            query = f"autoloader files list {shell(ingestion)} --state SKIPPED"
-            out.line(f"            changed after they were loaded, and not loaded again; see them: {query}")
-            retry = f"autoloader files retry --ingestion {shell(ingestion)} --state SKIPPED"
-            out.line(f"            to load them, too, with all of their rows: {retry}")
+        _changed(out, ingestion, left)
     if metrics["snapshots"] and metrics["files"]["loaded"]:  # one without files only ends a batch
         out.line(f"  snapshot  {', '.join(map(str, metrics['snapshots'][-5:]))}{_more(metrics['batches'], 5)}")
     if not_loaded or summary.state != "SUCCESS":
@@ -58,6 +57,20 @@ def show_run(
     if before := metrics.get("quarantined_before", 0):
         retry = f"autoloader files retry --ingestion {shell(ingestion)} --state QUARANTINED"
         out.line(f"{plural(before, 'file')} quarantined by earlier runs; once they are mended: {retry}")
+
+
+def _changed(out: Output, ingestion: str, left: Mapping[str, int]) -> None:
+    """How to load what lies beside a loaded version of its path, and was left out."""
+    freed, replaced = left.keys() & _FREED_BY_STATE, "superseded" in left
+    if not freed and not replaced:
+        return
+    query = f"autoloader files list {shell(ingestion)} --state SKIPPED"
+    out.line(f"            changed after they were loaded, and not loaded again; see them: {query}")
+    retry = f"autoloader files retry --ingestion {shell(ingestion)} --state SKIPPED"
+    if freed:
+        out.line(f"            to load them, too, with all of their rows: {retry}")
+    if replaced:  # a whole state is tried again without them
+        out.line("            to load one that is superseded, and was put back: autoloader files retry ID")
 
 
 def _headline(out: Output, table: str, metrics: Mapping[str, Any]) -> None:
@@ -81,7 +94,8 @@ def _headline(out: Output, table: str, metrics: Mapping[str, Any]) -> None:
 def _known(found: Mapping[str, Any]) -> str:
     if found.get("known"):
         return f"{plural(found['known'], 'file')} known already"
-    changed = found.get("skipped", {}).get("on-change-ignore", 0)
+    skipped = found.get("skipped", {})
+    changed = sum(skipped.get(reason, 0) for reason in (*_FREED_BY_STATE, "superseded"))
     return f"{plural(changed, 'file')} loaded and changed since" if changed else "no file there counts"
 
 

@@ -38,8 +38,9 @@ JOB_FAILED = "job-failed"
 HOPELESS = frozenset({"truncated", "undecodable", "not-this-format", "expansion", "too-large", DIED})
 # The version was never loaded, and may be listed again.
 REVIVABLE = frozenset({MISSING, CHANGED, SUPERSEDED, ON_CHANGE_IGNORE})
-# Another try ends as the first: the version is not there any more, or holds nothing.
-FUTILE = frozenset({SUPERSEDED, CHANGED, EMPTY})
+# Another try of all of them helps none: another version took its place, or it holds nothing. Not `changed`: beside a
+# loaded version only a retry takes one that was put back, and a needless try costs less than a file left out.
+FUTILE = frozenset({SUPERSEDED, EMPTY})
 
 LOAD_AGAIN = "To have its rows once more, load its source into another table: autoloader load SOURCE NAMESPACE.TABLE"
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Batch, Ingestion, ProcessedFile
 from app.models.processed_file import NOT_LOADED_SQL
-from app.repositories.futile import is_futile, why_futile
+from app.repositories.futile import is_futile
 from app.repositories.keysets import beyond
 from app.values import FileState
 
@@ -30,7 +30,7 @@ class FileFilter:
     path_contains: str | None = None
     run_id: UUID | None = None  # whose batches ended them
     batch_id: UUID | None = None
-    without_futile: Collection[str] = ()  # none that is so for one of these reasons, or has a newer version
+    without_futile: Collection[str] = ()  # none that is as it is for one of these reasons
 
 
 def page(
@@ -59,13 +59,10 @@ def ids(session: Session, wanted: FileFilter, after: int, limit: int) -> Sequenc
     return session.scalars(query.order_by(_P.id).limit(limit)).all()
 
 
-def futile_counts(session: Session, wanted: FileFilter, reasons: Collection[str], newer: str) -> dict[str, int]:
-    """How many of the files that the filter means another try cannot help, by reason: one of `reasons`, or the word
-    `newer` where the ledger has a newer version.
-    """
-    these = select(why_futile(reasons, newer).label("why")).where(*_conditions(wanted), is_futile(reasons)).subquery()
-    query = select(these.c.why, func.count()).group_by(these.c.why).order_by(these.c.why)
-    return {str(why): count for why, count in session.execute(query)}
+def futile_counts(session: Session, wanted: FileFilter, reasons: Collection[str]) -> dict[str, int]:
+    """How many of the files that the filter means are as they are for each of the reasons."""
+    query = select(_P.reason, func.count()).where(*_conditions(wanted), is_futile(reasons))
+    return {str(why): count for why, count in session.execute(query.group_by(_P.reason).order_by(_P.reason))}
 
 
 def of_tenant(session: Session, tenant_id: str, file_ids: Sequence[int]) -> Sequence[ProcessedFile]:

@@ -112,7 +112,7 @@ class FileBulkService:
         if target is not FileState.DISCOVERED or wanted.reason is not None:
             return wanted, {}
         with self.database.read_scope() as session:
-            left = file_queries.futile_counts(session, wanted, ledger.FUTILE, ledger.SUPERSEDED)
+            left = file_queries.futile_counts(session, wanted, ledger.FUTILE)
         return replace(wanted, without_futile=ledger.FUTILE), left
 
     def requeue_quarantined(self, ingestion_id: UUID, run_id: UUID) -> int:

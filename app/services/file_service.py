@@ -98,7 +98,7 @@ class FileService:
             return Moved(0)
         with self._leased(scope.ingestion_id) as session:
             these = FileFilter(scope.ingestion_id, states=tuple(state.value for state in wanted))
-            left = file_queries.futile_counts(session, these, ledger.FUTILE, ledger.SUPERSEDED)
+            left = file_queries.futile_counts(session, these, ledger.FUTILE)
             freed = file_moves.let_wait_again(
                 session, scope.ingestion_id, wanted, self.clock.now(), _SHOWN, futile=ledger.FUTILE
             )

@@ -46,13 +46,19 @@ REASONS: dict[str, Reason] = {
         "Look at the object in its store, or write it anew; when it can be read: autoloader files retry",
     ),
     ledger.MISSING: Reason(
-        "listed, then gone before it was read", "Nothing to do: it is loaded when it is listed again."
+        "listed, then gone before it was read",
+        "Listed again, it is loaded; where another version was loaded and on_change is not append, only by:"
+        " autoloader files retry",
     ),
     ledger.CHANGED: Reason(
-        "another version than the one that was listed", "Nothing to do: the new version is found as new."
+        "another version than the one that was listed",
+        "The version that is there now is found by the next run. This one, if it was put back beside a loaded one, is"
+        " loaded by: autoloader files retry",
     ),
     ledger.SUPERSEDED: Reason(
-        "a newer version came before this one was loaded", "Nothing to do: the newer one is loaded."
+        "another version took its place before this one was loaded",
+        "Nothing to do, unless this very version was put back beside a loaded one: then name its id:"
+        " autoloader files retry ID",
     ),
     ledger.EMPTY: Reason("it has no bytes", "Nothing to do: once something is written to it, it is found as new."),
     ledger.ON_CHANGE_IGNORE: Reason(

@@ -244,6 +244,52 @@ def test_a_changed_file_can_be_loaded_by_hand_beside_its_old_version(cli, loaded
     assert ran.answer["metrics"]["rows"] == 3
 
 
+def test_a_version_that_was_put_back_is_loaded_by_the_retry_that_the_run_names_and_it_is_named_no_more(cli, loaded):
+    path = loaded / "good.jsonl"
+    retry = ("files", "retry", "--ingestion", "shop.orders", "--state", "SKIPPED")
+    second, third = rows(100, 3), rows(200, 4)
+    for at, version in enumerate([second, third, second]):
+        put(loaded, "good.jsonl", version)
+        os.utime(path, (1_700_001_000 + at % 2, 1_700_001_000 + at % 2))  # the last one is the second, as by cp -p
+        told = cli("ingestions", "run", "shop.orders")
+    assert f"autoloader {' '.join(retry)}" in told.out
+
+    freed = cli(*retry)
+    ran = cli("ingestions", "run", "shop.orders", "--json")
+    after = cli("ingestions", "run", "shop.orders")
+
+    assert freed.out.startswith("2 files wait for the next run.\n")
+    assert "another try cannot help" not in freed.out
+    assert ran.answer["metrics"]["rows"] == 3
+    assert "files retry --ingestion shop.orders --state SKIPPED" not in after.out
+
+    put(loaded, "good.jsonl", third)
+    os.utime(path, (1_700_001_001, 1_700_001_001))
+    named = cli("ingestions", "run", "shop.orders")
+    cli(*retry)
+    assert f"autoloader {' '.join(retry)}" in named.out
+    assert cli("ingestions", "run", "shop.orders", "--json").answer["metrics"]["rows"] == 4, "it had ended `changed`"
+
+
+def test_of_a_version_that_was_replaced_and_put_back_the_run_says_how_it_is_loaded(cli, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+    cut = put(landing, "b.jsonl.gz", gzip.compress(rows(5, 500).encode(), mtime=0)[:100]).read_bytes()
+    cli("load", "landing", "shop.orders")
+    put(landing, "b.jsonl.gz", gzip.compress(rows(5, 3).encode(), mtime=0))
+    assert cli("load", "landing", "shop.orders").code == 0
+    put(landing, "b.jsonl.gz", cut)
+
+    told = cli("load", "landing", "shop.orders")
+    left = cli("files", "retry", "--ingestion", "shop.orders", "--state", "SKIPPED")
+
+    assert "to load one that is superseded, and was put back: autoloader files retry ID\n" in told.out
+    assert "the newer one is loaded" not in left.out
+    assert (
+        "unless this very version was put back beside a loaded one: then name its id: autoloader files retry ID"
+        in left.out
+    )
+
+
 def test_what_was_left_out_before_append_is_named_with_the_way_to_load_it(cli, loaded):
     changed = put(loaded, "good.jsonl", rows(100, 3))
     os.utime(changed, (1_700_001_000, 1_700_001_000))

@@ -42,11 +42,11 @@ def test_all_files_of_a_state_are_tried_again_however_many_a_batch_may_hold(orde
 
 
 def test_of_a_state_only_files_that_another_try_can_help_wait_again_and_the_others_are_counted(orders, service):
-    empty, gone, old, _, _ = orders.record(
+    empty, gone, _, _, _ = orders.record(
         found("/data/orders/empty"),
         found("/data/orders/gone"),
-        found("/data/orders/replaced"),
-        found("/data/orders/replaced", "v2"),
+        found("/data/orders/put-back"),
+        found("/data/orders/put-back", "v2"),
         found("/data/orders/denied"),
     )
     set_states(orders, FileState.SKIPPED)
@@ -57,9 +57,20 @@ def test_of_a_state_only_files_that_another_try_can_help_wait_again_and_the_othe
 
     moved = service.retry_all("orders", ["SKIPPED"])
 
-    assert (moved.count, moved.left) == (2, {"empty": 1, "superseded": 2})
-    assert {row["id"] for row in orders.rows() if row["state"] == "SKIPPED"} == {empty, gone, old}
+    assert (moved.count, moved.left) == (3, {"empty": 1, "superseded": 1})
+    assert {row["id"] for row in orders.rows() if row["state"] == "SKIPPED"} == {empty, gone}
     assert service.retry([str(empty)]).count == 1, "named, it is tried"
+
+
+def test_a_skipped_version_beside_a_newer_one_that_is_not_loaded_waits_again(orders, service):
+    first, second = orders.record(found("/data/orders/a"), found("/data/orders/a", "v2"))
+    set_states(orders, FileState.SKIPPED)
+    with orders.database.session_scope() as session:
+        session.execute(text("UPDATE processed_files SET state = 'QUARANTINED' WHERE id = :id"), {"id": second})
+
+    moved = service.retry_all("orders", ["SKIPPED"])
+
+    assert ([view.id for view in moved.files], moved.left) == ([first], {})
 
 
 def test_a_quarantined_version_waits_again_though_a_newer_one_is_known(orders, service):
