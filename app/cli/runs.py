@@ -125,6 +125,7 @@ def _show(out: Output, view: RunView) -> None:
             ("rescued", number(metrics.get("rescued"))),
             ("rejected", number(metrics.get("rejected"))),
             ("waiting", number(metrics.get("waiting"))),
+            *(("note", note) for note in metrics.get("notes", ())),
         ]
     )
     if state_of(view) == "LOST":

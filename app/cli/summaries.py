@@ -37,8 +37,10 @@ def show_run(
     *,
     reason_told: bool = False,
 ) -> None:
-    """How it ended. `reason_told`: why each record was rejected was said already, as the run ended."""
+    """How it ended. `reason_told`: why each record was rejected, and its notes, were said already, as the run ended."""
     metrics = summary.metrics
+    for note in () if reason_told else metrics.get("notes", ()):
+        out.note(note)
     _headline(out, table, metrics)
     short = table.removeprefix("local.")
     if metrics["rescued"]:

@@ -47,6 +47,7 @@ def summary(view: RunView, shown: int) -> str:
     lines = [f"# {_text(view.ingestion)}: {view.state}", "", f"Into `{view.table}`, trigger {view.trigger}.", ""]
     if view.error:
         lines += [f"**{view.error_code}**: {_text(view.error)}", ""]
+    lines += [line for note in view.metrics.get("notes", ()) for line in (_text(note), "")]
     lines += ["| | |", "|---|---:|"]
     lines += [f"| {name} | {count:,} |" for name, count in figures.items() if count is not None]
     lines += ["", *_where_to_look(view, shown)]

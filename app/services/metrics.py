@@ -80,7 +80,7 @@ class RunSummary:
     metrics: dict[str, Any]
 
 
-def store(session: Session, run_id: UUID, name: str, value: dict[str, Any]) -> None:
+def store(session: Session, run_id: UUID, name: str, value: dict[str, Any] | list[str]) -> None:
     """Keep part of the metrics on the run record, so that a later step, or another process, finds it."""
     run = runs.by_id(session, run_id)
     if run is not None:
@@ -117,6 +117,7 @@ def of_run(session: Session, run: Run) -> dict[str, Any]:
         "waiting": files.waiting_count(session, run.ingestion_id),
         "quarantined_before": files.quarantined_count(session, run.ingestion_id) - total.quarantined,
         "seconds": run.metrics.get("seconds", {}),
+        "notes": run.metrics.get("notes", []),
     }
 
 

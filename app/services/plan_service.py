@@ -14,6 +14,7 @@ from app.ingest.ports import Clock
 from app.log import get_logger
 from app.models import Batch as BatchRow
 from app.repositories import batches, files
+from app.services import metrics
 from app.services.context import RunContext
 from app.services.schema_service import SchemaService
 from app.services.suspects import last_those_alone
@@ -54,8 +55,14 @@ class PlanService:
         if planned:
             self._tell_of_table(ctx)
         elif gone := seen_dropped(self.settings, ctx.ingestion):  # no batch will find it out
-            ctx.progress.note(str(gone))
+            self._keep_note(ctx, str(gone))
         return Plan(tuple(i for i, _, _ in planned), sum(n for _, n, _ in planned), sum(b for _, _, b in planned))
+
+    def _keep_note(self, ctx: RunContext, note: str) -> None:
+        """Tell it, and store it with the run: of a run that a server or a schedule began nobody reads the progress."""
+        ctx.progress.note(note)
+        with ctx.lease.transaction() as session:
+            metrics.store(session, ctx.run_id, "notes", [note])
 
     def _tell_of_table(self, ctx: RunContext) -> None:
         """What a person should know of the table before it is loaded. Told where something is loaded: once in a run."""

@@ -90,6 +90,10 @@ class MetricsOut(View):
     waiting: int = Field(default=0, description="Files that waited when it ended.")
     quarantined_before: int = Field(default=0, description="Files that earlier runs quarantined, when it ended.")
     seconds: dict[str, float] = Field(default={}, description="Of each step.")
+    notes: tuple[str, ...] = Field(
+        default=(),
+        description="What a person should know though the run did not fail, such as a table that was dropped.",
+    )
 
 
 class RunSummaryOut(View):

@@ -24,9 +24,13 @@ def test_a_table_is_missing_only_while_the_catalog_has_none_of_its_name(tmp_path
         assert is_missing(home, NAME)
 
 
-def test_of_what_cannot_be_seen_nothing_is_said(tmp_path):
-    assert not is_missing(tmp_path, NAME)
+def test_with_the_whole_catalog_its_tables_are_missing_and_looking_makes_none(tmp_path):
+    assert is_missing(tmp_path, NAME)
+    assert is_missing(tmp_path / "nowhere", NAME)
     assert not (tmp_path / "catalog.db").exists()
+
+
+def test_of_what_cannot_be_seen_nothing_is_said(tmp_path):
     (tmp_path / "catalog.db").write_text("no database")
     assert not is_missing(tmp_path, NAME)
     with open_catalog("local", local_options(tmp_path / "home")):

@@ -155,6 +155,24 @@ def test_a_table_that_was_dropped_is_noticed_without_a_new_file(cli, loaded, hom
     assert "Run it" in cli("ingestions", "resolve", "shop.orders").out
 
 
+@pytest.mark.parametrize("lost", ["table", "catalog"])
+def test_a_run_that_noticed_that_its_table_was_dropped_says_so_however_it_is_looked_at(cli, loaded, home, lost):
+    if lost == "table":
+        with open_catalog("local", local_options(home)) as catalog:
+            catalog.library.drop_table(("shop", "orders"))
+    else:
+        (home / "catalog.db").unlink()
+    said = "Table local.shop.orders was dropped after files had been loaded into it."
+
+    ran = cli("load", "landing", "shop.orders", "--json").answer
+
+    shown = cli("runs", "show", ran["run_id"], "--json").answer
+    assert [note.partition(" To load")[0] for note in ran["metrics"]["notes"]] == [said]
+    assert shown["metrics"]["notes"] == ran["metrics"]["notes"]
+    assert f"note       {said}" in cli("runs", "show", ran["run_id"]).out
+    assert ran["state"] == "SUCCESS"
+
+
 def test_a_table_that_was_made_again_is_seen_before_a_run_fails_for_it(cli, loaded):
     with closing(Database(get_settings().database_address)) as database, database.session_scope() as session:
         ingestions.by_id(session, runs.newest(session, DEFAULT_TENANT).ingestion_id).table_uuid = uuid4()

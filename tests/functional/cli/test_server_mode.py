@@ -237,6 +237,8 @@ def test_what_blocks_an_ingestion_is_shown_and_decided_alike(cli, both, served, 
     with open_catalog("local", local_options(served.settings.home)) as catalog:
         catalog.library.drop_table(("shop", "orders"))
     assert "was dropped after files" in both_forms(both, "ingestions", "resolve", "shop.orders")["table_changed"]
+    run = cli("--embedded", "ingestions", "run", "shop.orders", "--json").answer["run_id"]
+    assert "was dropped after files" in both_forms(both, "runs", "show", run)["metrics"]["notes"][0]
     accepted = cli("--server", served.url, "ingestions", "resolve", "shop.orders", "--accept-table", "--json")
     assert accepted.answer["accepted_table"] is None
     assert both_forms(both, "ingestions", "resolve", "shop.orders")["table_changed"] is None

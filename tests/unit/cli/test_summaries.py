@@ -44,11 +44,31 @@ def shown(capsys):
     return show
 
 
+@pytest.fixture
+def told_beside(capsys):
+    def told(*, reason_told: bool) -> str:
+        show_run(Output(as_json=False), "shop.orders", "t", _with_note(), (), reason_told=reason_told)
+        return capsys.readouterr().err
+
+    def _with_note() -> RunSummary:
+        files = {"loaded": 0, "failed": 0, "quarantined": 0, "skipped": 0}
+        counts = dict.fromkeys(("rescued", "rejected", "rows", "loaded_bytes", "batches", "waiting"), 0)
+        rest = {"discovered": {"listed": 0}, "files": files, "snapshots": [], "seconds": {}}
+        return RunSummary(UUID(int=1), RunState.SUCCESS, {**counts, **rest, "notes": ["The table was dropped."]})
+
+    return told
+
+
 def test_a_file_that_failed_and_waits_for_its_next_attempt_is_counted_once(shown):
     lines = shown(RunState.PARTIAL, failed=1, waiting=1)
 
     assert lines[0] == "No file was loaded into local.shop.orders (1 object listed, 0.0 s)."
     assert lines[1] == "PARTIAL: 1 failed"
+
+
+def test_the_notes_of_a_run_that_a_server_made_are_told_with_its_end(told_beside):
+    assert told_beside(reason_told=False) == "The table was dropped.\n"
+    assert told_beside(reason_told=True) == ""
 
 
 def test_what_waits_beside_what_failed_is_counted_too(shown):
