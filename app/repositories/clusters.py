@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -38,8 +39,13 @@ def users(session: Session, tenant_id: str, name: str) -> list[str]:
         Ingestion.tenant_id == tenant_id, Ingestion.deleted_at.is_(None)
     )
     rows = session.execute(query.order_by(Ingestion.name))
-    said = ("engine", "cluster")
-    return [user for user, config in rows if isinstance(config, dict) and name in [config.get(one) for one in said]]
+    return [user for user, config in rows if isinstance(config, dict) and name in _said(config)]
+
+
+def _said(config: dict[str, Any]) -> tuple[object, ...]:
+    """What loads it. A cluster beside another engine than `auto` was left over once, and means nothing."""
+    engine = config.get("engine")
+    return (engine, config.get("cluster")) if engine == "auto" else (engine,)
 
 
 def remove(session: Session, cluster: Cluster) -> None:

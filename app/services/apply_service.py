@@ -17,7 +17,7 @@ from app.errors import AutoloaderError, ConfigUnreadable, InvalidInput, NotFound
 from app.models import DEFAULT_TENANT
 from app.repositories import ingestions
 from app.schemas.ingestion import IngestionShape
-from app.services import shape_service
+from app.services import engine_said, shape_service
 from app.services.apply_documents import HINT, Document, documents
 from app.services.ingestion_service import IngestionService, full_table_name
 
@@ -148,7 +148,8 @@ def written_with_columns(shape: IngestionShape, inferred: str | None) -> dict[st
     """What differs from the defaults, with the columns that were inferred where none are given."""
     if shape.columns.columns is None and inferred is not None:
         shape = shape.model_copy(update={"columns": shape.columns.model_copy(update={"columns": inferred})})
-    return _written(shape)
+    written = engine_said.of_stored(_written(shape))  # an older server may answer a cluster that means nothing
+    return {field: value for field, value in written.items() if value is not None}
 
 
 def dumped(ingestions: Sequence[dict[str, Any]]) -> str:

@@ -9,8 +9,10 @@ import pytest
 
 from app.config import Settings
 from app.errors import Conflict, InvalidInput, NotFound
+from app.repositories import ingestions
 from app.services.cluster_service import ClusterService
 from app.spark import connect, endpoint_of
+from tests.fakes.ledger import Pipeline
 from tests.services.spark import jars
 from tests.services.spark.gate import gate
 from tests.services.spark.server import BROKEN, CACHED, READ_ONLY
@@ -196,6 +198,24 @@ def test_what_cannot_be_a_cluster_is_refused_without_repeating_a_secret(service,
         service.create("big", "sc://a:1", **{"catalog": None, "options": {}, **wrong})
 
     assert CANARY not in str(refused.value)
+    assert service.listed() == []
+
+
+@pytest.mark.parametrize("engine", ["embedded", None, "other"])
+def test_a_cluster_that_is_left_over_beside_another_engine_keeps_no_cluster_from_being_removed(service, engine):
+    ingestion_id = Pipeline.new(service.database, "orders").ingestion_id
+    big = service.create("big", "sc://a:1", catalog=None, options={})
+    with service.database.session_scope() as session:
+        row = ingestions.by_id(session, ingestion_id)
+        row.config = {**row.config, "engine": "auto", "cluster": "big"}
+    with pytest.raises(Conflict, match="is used by orders"):
+        service.remove(big.id)
+    with service.database.session_scope() as session:
+        row = ingestions.by_id(session, ingestion_id)
+        row.config = {**row.config, "engine": engine, "cluster": "big"}
+
+    service.remove(big.id)
+
     assert service.listed() == []
 
 

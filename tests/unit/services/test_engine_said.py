@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from app.schemas.ingestion import IngestionShape
 from app.services import engine_said
+from app.services.apply_service import dumped, written_with_columns
 
 NEEDED = {
     "name": "orders",
@@ -72,3 +74,11 @@ def test_a_cluster_that_was_stored_beside_another_engine_than_auto_is_not_there(
     assert engine_said.of_stored({"engine": "embedded", "cluster": "big"}) == {"engine": "embedded", "cluster": None}
     assert engine_said.of_stored(dict(AUTO)) == AUTO
     assert engine_said.of_stored({}) == {}
+
+
+@pytest.mark.parametrize(("said", "cluster"), [({"cluster": "big"}, None), (AUTO, "big"), ({"engine": "big"}, None)])
+def test_an_export_of_an_older_server_moves_no_ingestion_to_a_cluster_that_meant_nothing(said, cluster):
+    text = dumped([written_with_columns(IngestionShape.model_validate({**NEEDED, **said}), None)])
+    applied = engine_said.of_document(IngestionShape.model_validate(yaml.safe_load(text)))
+    assert (applied.engine, applied.cluster) == (said.get("engine", "embedded"), cluster)
+    assert "null" not in text
