@@ -122,7 +122,7 @@ _TELLING = r"secret|passw(?:or)?d|token|credential|authorization|signature|cooki
 _TELLING_NAME = re.compile(rf"{_TELLING}|(?:^|[_\-. ]|api|access|account)key(?:_?id)?$", re.IGNORECASE)
 _LOOKS_SECRET: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}KEY-----|\Z)", re.DOTALL), HIDDEN),
-    (re.compile(r"\b([a-z][a-z0-9+.\-]{0,20}://)[^/?#\s'\"]{1,500}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    (re.compile(r"\b([a-z][a-z0-9+.\-]{0,20}://)[^/?#\s\"]{1,500}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     # A query string that holds a signature opens the object: all of it goes.
     (
         re.compile(

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from app.cli.text import shell
 from app.log import redact
 
-# Those that work with a server. The others are for one machine alone, or the same everywhere.
+# Those that work with a server, and those that refuse one. The others are the same everywhere.
 _ANYWHERE = "load|preview|apply|ingestions|runs|files|connections|clusters|doctor"
-_COMMAND = re.compile(rf"\bautoloader (?=(?:{_ANYWHERE})\b)")
+_ONLY_HERE = "table|demo|up|db|api|worker|prefect"
+_FOR_SERVER = re.compile(rf"\bautoloader (?=(?:{_ANYWHERE})\b)")
+_FOR_HERE = re.compile(rf"\bautoloader (?=(?:{_ANYWHERE}|{_ONLY_HERE})\b)")
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ def chosen(setting: str) -> str:
         return setting
     server = _choice.server.strip()
     if server != setting:  # else whoever types the next command comes to the same place
-        _choice.repeat = f"--server {redact(shell(server))}" if server else "--embedded"
+        _choice.repeat = f"--server {shell(redact(server))}" if server else "--embedded"  # quoted, it looks less secret
     return server
 
 
@@ -47,4 +49,7 @@ def option() -> str:
 
 def repeated(text: str) -> str:
     """The text, with what stood before the command in each command of ours that it tells to type."""
-    return _COMMAND.sub(lambda found: f"{found[0]}{_choice.repeat} ", text) if _choice.repeat else text
+    if not _choice.repeat:
+        return text
+    command = _FOR_SERVER if _choice.server else _FOR_HERE
+    return command.sub(lambda found: f"{found[0]}{_choice.repeat} ", text)

@@ -121,6 +121,7 @@ def test_bad_settings_are_refused_with_what_is_possible(level, form):
     "text",
     [
         "postgresql://user:canary@host:5432/db",
+        "http://u:p'canary@h",
         "s3://canary@host/b",
         "https://b.s3.amazonaws.com/k?X-Amz-Algorithm=AWS4&X-Amz-Credential=canary&X-Amz-Signature=canary",
         "https://a.blob.core.windows.net/c/k?sv=2024-01-01&sig=canary%3D",

@@ -7,7 +7,8 @@ import pytest
 from app.cli import place
 
 URL = "http://far:4280"
-TEXT = "Run it: autoloader ingestions run shop.orders; the page: autoloader docs up; autoloader table show a.b"
+TEXT = "Run it: autoloader ingestions run shop.orders; the page: autoloader docs up"
+HERE = "See them: autoloader table head a.b; go on: autoloader up; autoloader db upgrade; autoloader demo"
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,27 @@ def test_what_is_to_be_typed_next_works_where_this_command_worked(given, setting
 
     assert place.chosen(setting) == server
     assert place.repeated(TEXT) == TEXT.replace("autoloader ingestions", f"autoloader {typed}ingestions")
+
+
+def test_a_command_that_refuses_a_server_is_given_what_keeps_the_server_away():
+    place.choose("")
+    place.chosen(URL)
+
+    assert place.repeated(HERE) == HERE.replace("autoloader ", "autoloader --embedded ")
+
+
+def test_a_command_that_refuses_a_server_is_given_none():
+    place.choose(URL)
+    place.chosen("")
+
+    assert place.repeated(HERE) == HERE
+
+
+def test_a_password_with_a_quote_in_it_is_not_repeated():
+    place.choose("http://u:p'wSECRET@h")
+    place.chosen("")
+
+    assert place.repeated("autoloader runs list") == "autoloader --server 'http://***@h' runs list"
 
 
 def test_a_command_that_says_where_it_works_is_left_as_it_is():
