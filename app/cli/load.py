@@ -18,7 +18,7 @@ from app.cli.progress import Watcher
 from app.cli.shape_options import shape_options
 from app.cli.summaries import run_document, show_run
 from app.cli.text import shell
-from app.errors import AutoloaderError, Interrupted, InvalidInput
+from app.errors import AutoloaderError, Interrupted, InvalidInput, OutputRefused
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -92,7 +92,7 @@ def load(
             else:
                 code = run_once(out, at, prepared.ingestion)
         except AutoloaderError as error:
-            if prepared.created:
+            if prepared.created and not isinstance(error, OutputRefused):  # after that nothing is left to be done
                 _tell_kept(out, prepared.ingestion.name, again=error.retryable)
             raise
     raise typer.Exit(code)

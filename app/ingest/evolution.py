@@ -62,6 +62,24 @@ def twins_of(new_columns: Iterable[NewColumn]) -> tuple[Twin, ...]:
     return tuple(lost[place] for place in sorted(lost))
 
 
+def told_twins(table_schema: TableSchema, new_columns: Iterable[NewColumn]) -> tuple[Twin, ...]:
+    """Of `twins_of` those whose other name becomes a column, or a struct's member, of the table: of the rest neither
+    name does, for what the table has.
+    """
+    new_columns = list(new_columns)
+    columns = {column.name: column for column in table_schema}
+    added = {column.name for column in merge_new_columns(table_schema, new_columns)}
+    true = {".".join(_place(new)) for new in new_columns if _gets_in(new, columns, added)}
+    return tuple(twin for twin in twins_of(new_columns) if twin.kept in true)
+
+
+def _gets_in(new: NewColumn, columns: dict[str, Column], added: set[str]) -> bool:
+    if not new.parent:
+        return new.column.name in added
+    top = columns.get(new.parent[0])
+    return top is not None and _with_member(top.type, new.parent[1:], new.column) is not None
+
+
 def _place(new: NewColumn) -> tuple[str, ...]:
     return *new.parent, new.column.name
 

@@ -219,8 +219,9 @@ def _with_loaded(states: dict[str, int]) -> dict[str, int]:
 
 
 def count_with_reason(session: Session, ingestion_id: UUID, state: FileState, reason: str) -> int:
+    """How many files, of which each may have several such versions."""
     query = (
-        select(func.count())
+        select(func.count(_P.path.distinct()))
         .where(_P.ingestion_id == ingestion_id, literal_column(NOT_LOADED_SQL))
         .where(_P.state == state.value, _P.reason == reason)
     )

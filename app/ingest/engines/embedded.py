@@ -34,7 +34,7 @@ from app.ingest.engines.embedded_input import (
 from app.ingest.engines.embedded_publish import Staged
 from app.ingest.engines.sandbox import Sandbox
 from app.ingest.engines.table_side import TableSide
-from app.ingest.evolution import merge_new_columns, twins_of
+from app.ingest.evolution import merge_new_columns, told_twins
 from app.ingest.formats.contract import NewColumn, ParsedFile, ParseFile, ParseRequest, ParseResult
 from app.ingest.ports import Clock, SystemClock
 from app.schemas.ingestion import IngestionShape
@@ -210,7 +210,7 @@ def _result(attempt: _Attempt, files: Sequence[BatchFile]) -> WriteResult:
         rejected=sum(outcome.rejected for outcome in outcomes),
         byte_count=sum(file.size for file in files if file.file_id in loaded),
         new_columns=merge_new_columns(attempt.look.state.schema, attempt.new_columns),
-        twins=twins_of(attempt.new_columns),
+        twins=told_twins(attempt.look.state.schema, attempt.new_columns),
         handle=attempt.staged(),
         first_rejects=attempt.first_rejects,
         new_in=min((new.file_id for new in attempt.new_columns), default=None),

@@ -32,7 +32,7 @@ from app.ingest.engines.spark_limits import refused, unreadable
 from app.ingest.engines.spark_publish import NothingStaged, SparkStaged
 from app.ingest.engines.spark_rejects import Rejected, Rejects
 from app.ingest.engines.spark_stage import STAGING, Count, Stage
-from app.ingest.evolution import merge_new_columns, twins_of
+from app.ingest.evolution import merge_new_columns, told_twins
 from app.ingest.formats.contract import NewColumn
 from app.ingest.landing import reject_properties
 from app.ingest.ports import TRIAL_BYTES
@@ -288,7 +288,7 @@ class Attempt:
             rejected=sum(outcome.rejected for outcome in outcomes),
             byte_count=sum(file.size for file in files if file.file_id in loaded),
             new_columns=merge_new_columns(self.look.state.schema, new),
-            twins=twins_of(new),
+            twins=told_twins(self.look.state.schema, new),
             handle=SparkStaged.of(final, self.look, self.reject_file),
             first_rejects=self.first_rejects,
             new_in=min((one.file_id for one in new), default=None),

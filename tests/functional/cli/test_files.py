@@ -244,6 +244,17 @@ def test_a_changed_file_can_be_loaded_by_hand_beside_its_old_version(cli, loaded
     assert ran.answer["metrics"]["rows"] == 3
 
 
+def test_versions_of_one_file_that_were_left_out_are_told_as_one_file(cli, loaded):
+    for at in (1, 2):
+        os.utime(put(loaded, "good.jsonl", rows(100 * at, 3)), (1_700_001_000 + at, 1_700_001_000 + at))
+        cli("load", "landing", "shop.orders")
+
+    assert (
+        "; 1 changed file left out so far will stay so."
+        in cli("load", "landing", "shop.orders", "--on-change", "append").err
+    )
+
+
 def test_a_version_that_was_put_back_is_loaded_by_the_retry_that_the_run_names_and_it_is_named_no_more(cli, loaded):
     path = loaded / "good.jsonl"
     retry = ("files", "retry", "--ingestion", "shop.orders", "--state", "SKIPPED")

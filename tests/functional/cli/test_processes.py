@@ -239,6 +239,18 @@ def test_an_answer_that_a_full_disk_does_not_take_is_told_as_such_and_not_as_a_f
     assert found.returncode == 1
 
 
+def test_of_a_load_whose_summary_met_a_full_disk_nothing_is_said_to_be_left_to_do(home, landing):
+    put(landing, "a.jsonl", rows(0, 2))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-m", "app.cli.main", "load", str(landing), "shop.orders"]
+    with Path("/dev/full").open("wb") as full:
+        found = subprocess.run(
+            command, check=False, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert "Error: Standard output could not be written" in found.stderr
+    assert "is kept" not in found.stderr
+
+
 def test_a_process_without_standard_output_ends_as_well():
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-m", "app.cli.main", "--version"]

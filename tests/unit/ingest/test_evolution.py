@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.datatypes import Column, TableSchema, parse_schema
-from app.ingest.evolution import merge_new_columns, twins_of
+from app.ingest.evolution import merge_new_columns, told_twins, twins_of
 from app.ingest.formats.contract import NewColumn
 from app.ingest.formats.widest import widest
 from tests.fakes.types import parse_type
@@ -81,10 +81,18 @@ def test_of_names_that_differ_only_in_case_the_one_of_most_records_is_added_whic
         new("lon double", 2, ("home",), records=9),
     ]
     assert text(merge_new_columns(table, offered)) == "home struct<lat: double, lon: double>, name string"
+    assert twins_of(offered) == told_twins(table, offered)
     assert [(twin.name, twin.records, twin.kept, twin.kept_records) for twin in twins_of(offered)] == [
         ("Name", 3, "name", 4),
         ("home.Lon", 1, "home.lon", 9),
     ]
+
+
+def test_names_of_which_none_becomes_a_column_are_not_told_as_if_one_did():
+    table = parse_schema("id bigint, home struct<lat: double>, _file_id bigint")
+    offered = [new("_FILE_ID int"), new("_file_Id int"), new("Lat int", 1, ("home",)), new("LAT int", 1, ("home",))]
+    assert len(twins_of(offered)) == 2
+    assert told_twins(table, offered) == ()
 
 
 def test_of_as_many_records_the_first_by_name_is_added():
