@@ -84,8 +84,8 @@ def _run_it(name: str) -> str:
 
 
 def _evidence(out: Output, at: Backend, name: str) -> None:
-    found = at.decisions.evidence(name)
-    changed = None if found else at.decisions.table_changed(name)
+    undecided = at.decisions.undecided(name)
+    found, changed = undecided.batches, undecided.table_changed
     out.answer(
         {"name": name, "batches": found, "table_changed": changed}, lambda: _show_evidence(out, name, found, changed)
     )

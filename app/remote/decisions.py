@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.remote.http import LONG, Server
 from app.remote.ingestions import RemoteIngestions
-from app.services.resolve_service import Evidence
+from app.services.resolve_service import Evidence, Undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +27,12 @@ class RemoteDecisions:
         self.server = server
         self.ingestions = RemoteIngestions(server)
 
-    def evidence(self, name: str) -> list[Evidence]:
-        """The batches that block the ingestion; empty when none does."""
-        answer = self.server.post(f"{self._path(name)}/evidence", safe=True, seconds=LONG)
-        return self.server.read(list[Evidence], answer.get("items"))
-
-    def table_changed(self, name: str) -> str | None:
-        """What there is to decide where no batch blocks; None also from a server that does not tell."""
+    def undecided(self, name: str) -> Undecided:
+        """What there is to decide; of the table nothing from a server that does not tell."""
         answer = self.server.post(f"{self._path(name)}/evidence", safe=True, seconds=LONG)
         changed = answer.get("table_changed")
-        return None if changed is None else str(changed)
+        batches = self.server.read(list[Evidence], answer.get("items"))
+        return Undecided(batches, None if changed is None else str(changed))
 
     def decide(self, name: str, batch_id: UUID, *, landed: bool) -> Decided:
         """End an UNKNOWN batch as the person says."""

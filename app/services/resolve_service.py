@@ -43,10 +43,23 @@ class Evidence:
     files: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """What waits for a person: batches that block, or, without any, what became of the table; else None."""
+
+    batches: list[Evidence]
+    table_changed: str | None
+
+
 class ResolveService:
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
         self.settings = settings
+
+    def undecided(self, name: str) -> Undecided:
+        """What there is to decide. Changes nothing, and needs no lease."""
+        found = self.evidence(name)
+        return Undecided(found, None if found else self.table_changed(name))
 
     def evidence(self, name: str) -> list[Evidence]:
         """The batches that block the ingestion; empty when none does. Changes nothing, and needs no lease."""
