@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from app.cli import place
 from app.cli.main import run
 from app.config import get_settings
 
@@ -48,14 +49,15 @@ def home(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def cli(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+def cli(home: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Ran]]:
     def call(*arguments: str) -> Ran:
         capsys.readouterr()
         code = run(arguments)
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err)
 
-    return call
+    yield call
+    place.choose(None)  # the process goes on, and other tests print commands, too
 
 
 @pytest.fixture
