@@ -11,13 +11,14 @@ from uuid import UUID
 import duckdb
 from pyiceberg.table import ALWAYS_TRUE, DataScan
 
+from app.catalog import query_hints
 from app.catalog.duck_table import opened, reader
 from app.catalog.faults import reading
 from app.catalog.lineage import snapshot_info, staged_beside
 from app.catalog.partitions import partition_texts
 from app.catalog.seen import Seen
 from app.catalog.table import Look, Table
-from app.datatypes import TableSchema, duckdb_name
+from app.datatypes import TableSchema
 from app.errors import InvalidInput, NotFound
 from app.values import SnapshotInfo
 
@@ -149,26 +150,8 @@ def sql(
             return Rows(columns, tuple(rows[:most]), more=len(rows) > most)
     except duckdb.Error as error:
         said = str(error).splitlines()[0]  # the rest draws the place in the query
-        raise InvalidInput(f"The query failed: {said}", hint=_hint(error, look)) from error
-
-
-def _hint(error: duckdb.Error, look: Look) -> str:
-    """What a query that DuckDB does not take may name, and how."""
-    columns = f"Columns: {look.state.schema}"
-    table, namespace = _typed(look.name.table), _typed(look.name.namespace)
-    called = (
-        f"The only table here is {table}, also by the name {namespace}.{table}; a word of SQL, or a name with other"
-        ' characters than letters, digits and _, stands in double quotes, each part for itself: shop."order"'
-    )
-    if isinstance(error, duckdb.CatalogException) and "Table with name" in str(error):
-        return f"{called}. {columns}"
-    return f"{columns}. {called}" if isinstance(error, duckdb.ParserException) else columns
-
-
-def _typed(name: str) -> str:
-    """The name as a query has it: in quotes where it would be taken for something else."""
-    plain = [kind for _, kind in duckdb.tokenize(name)] == [duckdb.token_type.identifier]
-    return name if plain and name.isidentifier() else duckdb_name(name)
+        hint = query_hints.hint(error, query, look.name, look.state.schema)
+        raise InvalidInput(f"The query failed: {said}", hint=hint) from error
 
 
 def _scan(look: Look, snapshot_id: int | None) -> DataScan:

@@ -208,7 +208,7 @@ def test_a_mistake_in_a_query_is_told_with_the_columns(table, writer):
     writer.append(table, [{"id": 1}])
     with pytest.raises(InvalidInput, match=r"nme.*not found") as caught:
         read.sql(table.look(), "SELECT nme FROM events")
-    assert caught.value.hint == "Columns: id bigint, name string"
+    assert caught.value.hint == 'Columns: "name", id.'
 
 
 @pytest.mark.usefixtures("way")

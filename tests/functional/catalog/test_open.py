@@ -240,24 +240,6 @@ class TestReading:
                 read.sql(look, query)
         assert read.sql(look, "SELECT a.id FROM events a JOIN db.events b USING (id)").rows == ((1,),)
 
-    def test_a_wrong_name_is_answered_with_the_right_ones_and_how_they_are_quoted(self, catalog, table, writer):
-        catalog.create("db.order", parse_schema("id bigint"))
-        keyword = catalog.table("db.order").look()
-        told = "The only table here is events, also by the name db.events; a word of SQL, or a name with other"
-        with pytest.raises(InvalidInput) as wrong:
-            read.sql(table.look(), "SELECT * FROM nope")
-        with pytest.raises(InvalidInput) as unquoted:
-            read.sql(keyword, "SELECT * FROM order")
-        with pytest.raises(InvalidInput) as column:
-            read.sql(table.look(), "SELECT nope FROM events")
-
-        assert wrong.value.hint.startswith(told)
-        assert "Columns: id bigint" in wrong.value.hint
-        assert unquoted.value.hint.startswith('Columns: id bigint. The only table here is "order", also by the name db')
-        assert column.value.hint.startswith("Columns: id bigint")
-        assert "only table" not in column.value.hint
-        assert read.sql(keyword, 'SELECT * FROM db."order"').rows == ()
-
     def test_the_head_of_an_older_snapshot(self, table, writer):
         first = writer.append(table, [{"id": 1}])
         writer.append(table, [{"id": 2}, {"id": 3}])
