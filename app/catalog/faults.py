@@ -161,5 +161,14 @@ def _is_transport(error: Exception) -> bool:
 
 def _sentence(error: Exception) -> str:
     """The first line of what the library said, without its full stop, and without a key in an address."""
-    text = redact(str(error)).strip() or type(error).__name__
+    text = redact(_unreached(error) or str(error)).strip() or type(error).__name__
     return text.splitlines()[0][:_LONGEST].rstrip(". ")
+
+
+def _unreached(error: Exception) -> str:
+    """Where nobody answered and why, for what `requests` tells by printing the objects of its libraries; else empty."""
+    met = error.args[0] if error.args else None  # urllib3's MaxRetryError
+    pool, cause = getattr(met, "pool", None), getattr(getattr(met, "reason", None), "__cause__", None)
+    if pool is None or not isinstance(cause, OSError):
+        return ""
+    return f"{pool.host}:{pool.port}: {cause.strerror or cause}"

@@ -15,7 +15,7 @@ from app.catalog.alone import cluster_alone
 from app.catalog.names import DEFAULT_CATALOG
 from app.config import GIB, Settings
 from app.database import Database
-from app.errors import AutoloaderError, InvalidInput
+from app.errors import AutoloaderError, CatalogUnavailable, InvalidInput
 from app.ingest.discovery import split_source
 from app.models import DEFAULT_TENANT
 from app.services import wiring
@@ -73,11 +73,16 @@ class HealthService:
     def test(self, name: str, url: str | None) -> list[ProbeStep]:
         """Open, list and read with a connection at `url`, or where its first ingestion reads; catalogs are opened.
 
-        Raises NotFound, and InvalidInput when nobody says which address.
+        Raises NotFound, and InvalidInput when nobody says which address, or somebody says one of a catalog.
         """
         kind = self.connections.kind(name)
         options = self.connections.options(name)
         if kind == "catalog":
+            if url:
+                raise InvalidInput(
+                    f"Connection {name!r} is a catalog: it is tried where its options say, not at {url}.",
+                    hint=f"Leave the address out: autoloader connections test {name}",
+                )
             return [_as_step(_tried("open", lambda: self._catalog(name)))]
         address = url or next(iter(self.ingestions.sources().get(name, ())), None)
         if address is None:
@@ -132,9 +137,14 @@ class HealthService:
 
     def _catalog(self, name: str) -> Check:
         table = f"{name}.doctor.doctor"
-        with wiring.opened_table(self.database, self.settings, table, self.tenant_id) as opened:
-            opened.exists()
         cluster = cluster_alone(self.connections.options(name))
+        try:
+            with wiring.opened_table(self.database, self.settings, table, self.tenant_id) as opened:
+                opened.exists()
+        except CatalogUnavailable as error:
+            if cluster is None:  # elsewhere the hint leads to this very look
+                error.hint = self._where_it_is(name)
+            raise
         if cluster is None:
             return Check(f"catalog {name}", OK, "the catalog answers; its warehouse's files were not tried")
         return Check(
@@ -143,6 +153,16 @@ class HealthService:
             f"the cluster {cluster} opens its catalog {name}; whether it can write there, and which stores it reads,"
             f" was not tried: autoloader clusters test {cluster}",
         )
+
+    def _where_it_is(self, name: str) -> str:
+        """What to look at where a catalog does not answer."""
+        known = next((one for one in self.connections.listed() if one.name == name), None)
+        address = known.options.get("uri", "") if known else ""
+        if known and "uri" in known.secret_names:
+            address = "which is kept as a secret"
+        if not address:
+            return "See that its service can be reached from this machine, with the options of the connection."
+        return f"See that a server runs at the address it was given, {address}, and can be reached from this machine."
 
     def _connections(self) -> Iterator[Check]:
         try:

@@ -195,3 +195,40 @@ def test_a_connection_of_another_kind_than_the_source_is_told_as_such(cli, landi
         "Error: The connection 'lake' is of the kind s3, and gs://bucket/x is gs.\n"
         "Next: Name a connection of the kind gs.\n"
     )
+
+
+# --- catalogs --------------------------------------------------------------------------------
+
+
+def test_of_a_catalog_that_is_down_the_address_to_look_at_is_told_and_not_the_command_once_more(cli):
+    cli("connections", "add", "prod", "catalog", "-o", "type=rest", "-o", "uri=http://127.0.0.1:1/iceberg")
+
+    ran = cli("connections", "test", "prod", "--json")
+
+    (step,) = ran.answer["steps"]
+    assert (ran.code, step["ok"]) == (1, False)
+    assert step["detail"] == (
+        "The catalog did not answer (catalog prod): 127.0.0.1:1: Connection refused."
+        " See that a server runs at the address it was given, http://127.0.0.1:1/iceberg,"
+        " and can be reached from this machine."
+    )
+
+
+def test_the_address_of_a_catalog_with_a_password_in_it_is_not_told(cli):
+    address = f"postgresql://me:{SECRET}@127.0.0.1:1/db"
+    cli("connections", "add", "prod", "catalog", "-o", "type=sql", "-o", f"uri={address}", "-o", "warehouse=/tmp/w")
+
+    told = cli("connections", "test", "prod").out
+
+    assert "which is kept as a secret" in told
+    assert SECRET not in told
+    assert "connections test" not in told
+
+
+def test_an_address_beside_a_catalog_is_refused_and_not_passed_over(cli):
+    cli("connections", "add", "prod", "catalog", "-o", "type=rest", "-o", "uri=http://127.0.0.1:1")
+
+    assert cli("connections", "test", "prod", "file:///x").err == (
+        "Error: Connection 'prod' is a catalog: it is tried where its options say, not at file:///x.\n"
+        "Next: Leave the address out: autoloader connections test prod\n"
+    )
