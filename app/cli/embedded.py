@@ -160,6 +160,12 @@ class Embedded:
 
     # --- looking -----------------------------------------------------------------------------
 
+    def lacks(self, table_name: str) -> bool:
+        """Whether there is certainly no such table, as far as that is known without asking another machine."""
+        from app.services.table_checks import surely_missing
+
+        return surely_missing(self.settings, table_name)
+
     def preview(self, source: str, given: Mapping[str, Any]) -> Preview:
         from app.services.preview_service import PreviewService
 

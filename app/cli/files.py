@@ -81,13 +81,18 @@ def _list(out: Output, views: list[FileView], following: int | None, asked: str)
         _none(out, asked)
         return
     rows = [
-        (view.id, view.state, view.reason, number(view.rows), size(view.size), view.ingestion, view.path, view.error)
+        (view.id, view.state, view.reason, number(view.rows), size(view.size), _owner(view), view.path, view.error)
         for view in views
     ]
     head = ("id", "state", "reason", "rows", "size", "ingestion", "path", "why")
     out.table(head, rows, right=(3, 4))
     if following is not None:
         out.line(f"There are more: --after {following}")
+
+
+def _owner(view: FileView) -> str:
+    """The ingestion; of a deleted one that it is."""
+    return f"{view.ingestion} (deleted)" if view.ingestion_deleted_at else view.ingestion
 
 
 # --- one file --------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ def _show(out: Output, views: list[FileView], told: list[Explanation]) -> None:
         out.line(f"{safe(one.path)} is not in the ledger of {safe(one.ingestion)}.")
         out.line(f"  {safe(one.reason)}: {safe(one.sentence)}")
     if len({view.path for view in views}) > 1:
-        rows = [(view.id, view.state, view.reason, view.ingestion, view.path) for view in views]
+        rows = [(view.id, view.state, view.reason, _owner(view), view.path) for view in views]
         out.table(("id", "state", "reason", "ingestion", "path"), rows)
         out.line(f"Several files; one of them: autoloader files show {views[0].id}")
         return
@@ -137,7 +142,7 @@ def _show_one(out: Output, view: FileView) -> None:
             ("state", view.state),
             ("reason", view.reason),
             ("why", view.error),
-            ("ingestion", view.ingestion),
+            ("ingestion", _owner(view)),
             ("version", view.version),
             ("size", f"{size(view.size)} ({number(view.size)} bytes)"),
             ("modified", moment(view.modified_at)),
@@ -231,7 +236,9 @@ def _moved(out: Output, what: tuple[str, str], moved: Moved) -> None:
         out.line(f"  … and {moved.count - 10:,} more")
     for reason, count in moved.left.items():
         out.line(f"Left, as another try cannot help: {plural(count, 'file')} {safe(reason)}. {_why_left(reason)}")
-    if moved.files and what is _WAIT:
+    if moved.files and moved.files[0].ingestion_deleted_at and what is _WAIT:
+        out.line("Its ingestion is deleted: made again for the same source and table, it loads what waits.")
+    elif moved.files and what is _WAIT:
         out.line(f"Run it: autoloader ingestions run {shell(moved.files[0].ingestion)}")
 
 

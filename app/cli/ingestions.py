@@ -227,9 +227,16 @@ def delete(name: IngestionName, yes: Yes = False, as_json: Json = False) -> None
     out = Output(as_json)
     with backend() as at:
         info = at.ingestions.show(name)
-        confirm(f"Delete {info.name}? Table and ledger stay.", yes=yes, as_json=as_json)
+        confirm(f"Delete {info.name}? Its ledger, and what is in its table, stay.", yes=yes, as_json=as_json)
         at.ingestions.delete(info.name)
-    out.answer({"name": info.name, "deleted": True}, lambda: out.line(f"Deleted {safe(info.name)}; its table stays."))
+        table = f"there is no table {info.table_name}" if at.lacks(info.table_name) else "its table is left as it is"
+    out.answer(
+        {"name": info.name, "deleted": True},
+        lambda: out.line(
+            f"Deleted {safe(info.name)}; {safe(table)}. Its ledger stays: made again for the same source and table,"
+            " it goes on where it stopped, and loads nothing twice."
+        ),
+    )
 
 
 def confirm(question: str, *, yes: bool, as_json: bool) -> None:

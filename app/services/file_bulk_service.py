@@ -154,7 +154,9 @@ class FileBulkService:
         states = file_queries.batch_states(session, rows)
         names = {one: ingestions.by_id(session, one) for one in {row.ingestion_id for row in rows}}
         return [
-            view_of(row, named.name, states.get(row.batch_id)) for row in rows if (named := names[row.ingestion_id])
+            view_of(row, named.name, states.get(row.batch_id), deleted_at=named.deleted_at)
+            for row in rows
+            if (named := names[row.ingestion_id])
         ]
 
 

@@ -15,7 +15,7 @@ from app.database import Database, Session
 from app.errors import IllegalTransition, InvalidInput, NotFound
 from app.ingest import ledger
 from app.ingest.ports import Clock, SilentProgress, SystemClock
-from app.models import DEFAULT_TENANT, ProcessedFile
+from app.models import DEFAULT_TENANT, Ingestion, ProcessedFile
 from app.repositories import batches, file_moves, file_queries, file_removal, file_views, ingestions
 from app.repositories.file_queries import FileFilter
 from app.repositories.file_views import FileQuery, Scope
@@ -173,31 +173,41 @@ class FileService:
                 f"The ledger knows no file {name!r}.", hint=f"Ask why it is not loaded: autoloader files show {name}"
             )
         if len({(row.ingestion_id, row.path) for row in rows}) > 1:
-            shown = "; ".join(f"{row.id} {row.path}" for row in rows[:5])
-            path = " or the full path" if len({row.path for row in rows}) == len(rows) else ""
-            raise InvalidInput(f"{name!r} names several files: {shown}.", hint=f"Give the id{path} of one.")
+            raise _ambiguous(name, self._views(session, rows))
         open_ones = [row for row in rows if row.state != FileState.SUCCESS]
         return (open_ones or list(rows))[-1]
 
     def _views(self, session: Session, rows: Sequence[ProcessedFile], *, history: bool = False) -> list[FileView]:
-        names: dict[UUID, str] = {}
+        owners: dict[UUID, Ingestion | None] = {}
         states: dict[UUID, str | None] = {}
         for row in rows:
-            if row.ingestion_id not in names:
-                found = ingestions.by_id(session, row.ingestion_id)
-                names[row.ingestion_id] = found.name if found else str(row.ingestion_id)
+            if row.ingestion_id not in owners:
+                owners[row.ingestion_id] = ingestions.by_id(session, row.ingestion_id)
             if row.batch_id is not None and row.batch_id not in states:
                 batch = batches.by_id(session, row.batch_id)
                 states[row.batch_id] = batch.state if batch else None
         return [
             view_of(
                 row,
-                names[row.ingestion_id],
+                owner.name if owner else str(row.ingestion_id),
                 states.get(row.batch_id) if row.batch_id else None,
                 history_of(session, row.id) if history else (),
+                deleted_at=owner.deleted_at if owner else None,
             )
-            for row in rows
+            for row, owner in ((row, owners[row.ingestion_id]) for row in rows)
         ]
+
+
+def _ambiguous(name: str, views: Sequence[FileView]) -> InvalidInput:
+    """What a name means that means files of several paths or ingestions."""
+    owners = {view.ingestion for view in views}
+    shown = "; ".join(
+        f"{view.id} {view.path} (of {view.ingestion}{', deleted' if view.ingestion_deleted_at else ''})"
+        for view in views[:5]
+    )
+    path = " or the full path" if len({view.path for view in views}) == len(views) else ""
+    of = ", or the ingestion: --ingestion NAME" if len(owners) > 1 else "."
+    return InvalidInput(f"{name!r} names several files: {shown}.", hint=f"Give the id{path} of one{of}")
 
 
 def require_retriable(states: Sequence[str]) -> list[FileState]:

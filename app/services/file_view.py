@@ -51,6 +51,7 @@ class FileView:
     rejected: int | None
     snapshot_id: int | None
     history: tuple[FileEventView, ...] = field(default=())
+    ingestion_deleted_at: datetime | None = None
 
 
 def history_of(session: Session, file_id: int) -> tuple[FileEventView, ...]:
@@ -73,9 +74,14 @@ def history_of(session: Session, file_id: int) -> tuple[FileEventView, ...]:
 
 
 def view_of(
-    row: ProcessedFile, ingestion: str, batch_state: str | None, history: tuple[FileEventView, ...] = ()
+    row: ProcessedFile,
+    ingestion: str,
+    batch_state: str | None,
+    history: tuple[FileEventView, ...] = (),
+    *,
+    deleted_at: datetime | None = None,
 ) -> FileView:
-    """The row as people see it, in the ingestion of that name."""
+    """The row as people see it, in the ingestion of that name, which may be deleted."""
     return FileView(
         id=row.id,
         ingestion=ingestion,
@@ -97,4 +103,5 @@ def view_of(
         rejected=row.rejected_count,
         snapshot_id=row.snapshot_id,
         history=history,
+        ingestion_deleted_at=deleted_at,
     )

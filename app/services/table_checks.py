@@ -31,6 +31,11 @@ def require_same(ingestion: IngestionInfo, look: Callable[[], TableState]) -> Ta
     return state
 
 
+def surely_missing(settings: Settings, table_name: str) -> bool:
+    """Whether this machine's own catalog has no table of that full name; other catalogs are not asked: False."""
+    return is_missing(settings.home, parse_table_name(table_name))
+
+
 def seen_dropped(settings: Settings, ingestion: IngestionInfo) -> TableChanged | None:
     """What to say of a table of this machine's own catalog that was dropped; other catalogs are not asked."""
     if ingestion.table_uuid is None or not is_missing(settings.home, parse_table_name(ingestion.table_name)):

@@ -30,6 +30,7 @@ FileId = Annotated[
 _FILE = {
     "id": "4611686018427387905",
     "ingestion": "orders",
+    "ingestion_deleted_at": None,
     "path": "s3://shop/orders/2026-03-01.jsonl.gz",
     "version": '"9b2cf535f27731c974343645a3985328"',
     "size": 1_048_576,
@@ -72,6 +73,7 @@ class FileOut(View):
 
     id: BigId
     ingestion: str
+    ingestion_deleted_at: datetime | None = Field(description="When its ingestion was deleted, whose ledger stays.")
     path: str
     version: str = Field(description="What tells this content from another at the same path.")
     size: int
