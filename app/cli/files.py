@@ -56,30 +56,32 @@ def list_(
         found = at.files.listed(ingestion, states, path, after, limit + 1)
     shown, more = found[:limit], len(found) > limit
     following = shown[-1].id if more else None
-    asked = _asked(ingestion, states, path, after)
-    out.answer({"files": shown, "next_after": following}, lambda: _list(out, shown, following, asked))
+    narrowed = _narrowed(states, path, after)
+    out.answer(
+        {"files": shown, "next_after": following},
+        lambda: _list(out, shown, following) if shown else _none(out, ingestion, narrowed),
+    )
 
 
-def _asked(ingestion: str | None, states: list[str], path: str | None, after: int) -> str:
-    """The filters in words; empty for none."""
-    told = [f"of {ingestion}"] if ingestion else []
-    told += [f"in the state {' or '.join(states)}"] if states else []
+def _narrowed(states: list[str], path: str | None, after: int) -> str:
+    """The filters but the ingestion in words; empty for none."""
+    told = [f"in the state {' or '.join(states)}"] if states else []
     told += [f"whose path holds {path!r}"] if path else []
     told += [f"behind the id {after}"] if after else []
-    return ", ".join(told)
+    return " ".join(told)
 
 
-def _none(out: Output, asked: str) -> None:
+def _none(out: Output, ingestion: str | None, narrowed: str) -> None:
+    asked = " ".join(filter(None, (f"of {ingestion}" if ingestion else "", narrowed)))
     out.line(f"The ledger has no file {safe(asked)}." if asked else "The ledger has no file yet.")
-    if asked:
+    if ingestion and narrowed:
+        out.line(f"All that it has of it: autoloader files list {shell(safe(ingestion))}")
+    elif asked:
         out.line("All that it has: autoloader files list")
     out.line("Why a file is not in it: autoloader files show PATH")
 
 
-def _list(out: Output, views: list[FileView], following: int | None, asked: str) -> None:
-    if not views:
-        _none(out, asked)
-        return
+def _list(out: Output, views: list[FileView], following: int | None) -> None:
     rows = [
         (view.id, view.state, view.reason, number(view.rows), size(view.size), _owner(view), view.path, view.error)
         for view in views

@@ -175,11 +175,21 @@ def test_a_list_without_a_hit_says_what_was_asked_for_and_what_to_try(cli, loade
     some = cli("files", "list", "shop.orders", *states, "--path", "x", "--after", "9")
 
     assert some.out == (
-        "The ledger has no file of shop.orders, in the state FAILED or SKIPPED,"
-        " whose path holds 'x', behind the id 9.\n"
-        "All that it has: autoloader files list\n"
+        "The ledger has no file of shop.orders in the state FAILED or SKIPPED whose path holds 'x' behind the id 9.\n"
+        "All that it has of it: autoloader files list shop.orders\n"
         "Why a file is not in it: autoloader files show PATH\n"
     )
+
+
+def test_a_list_of_an_ingestion_without_a_file_does_not_name_itself_once_more(cli, landing):
+    put(landing, "a.jsonl", rows(0, 1))
+    cli("load", "landing", "shop.orders", "--include", "*.none", "--format", "jsonl")
+
+    none, elsewhere = cli("files", "list", "shop.orders"), cli("files", "list", "--state", "FAILED")
+
+    for ran in (none, elsewhere):
+        assert "\nAll that it has: autoloader files list\n" in ran.out
+    assert none.out.startswith("The ledger has no file of shop.orders.\n")
 
 
 def test_an_empty_ledger_says_so(cli):
