@@ -216,6 +216,9 @@ def forget(files: Files, ingestion: OfIngestion = None, yes: Yes = False, as_jso
 
     Example: autoloader files forget orders-2026-01-31.csv
     """
+    if not yes:  # nobody is asked about what is not there
+        with backend() as at:
+            at.files.require_known(files, ingestion)
     confirm(f"Forget {plural(len(files), 'file')} with history?", yes=yes, as_json=as_json)
     _by_hand(Output(as_json), ("is forgotten", "are forgotten"), lambda at: at.files.forget(files, ingestion))
 

@@ -54,6 +54,12 @@ class RemoteFiles:
         files = self.server.read(list[FileView], found.get("files"))
         return files, self.server.read(list[Explanation], found.get("explanations"))
 
+    def require_known(self, names: Sequence[str], ingestion: str | None = None) -> None:
+        """Raise NotFound for a name that no file has."""
+        for name in names:
+            if not self.where(name, ingestion)[0]:
+                raise file_service.unknown(name)
+
     def retry(self, names: Sequence[str], ingestion: str | None = None) -> Moved:
         """The files wait for the next run again. Raises NotFound, IllegalTransition, LeaseHeld; then none is moved."""
         return self._named("retry", names, ingestion)

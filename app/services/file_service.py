@@ -71,6 +71,14 @@ class FileService:
             rows = self._matching(session, file, self._scope(session, ingestion))
             return self._views(session, rows, history=True)
 
+    def require_known(self, names: Sequence[str], ingestion: str | None = None) -> None:
+        """Raise NotFound for a name that no file has."""
+        with self.database.read_scope() as session:
+            scope = self._scope(session, ingestion)
+            for name in names:
+                if not self._matching(session, name, scope):
+                    raise unknown(name)
+
     # --- by hand -----------------------------------------------------------------------------
 
     def retry(self, names: Sequence[str], ingestion: str | None = None) -> Moved:
@@ -169,9 +177,7 @@ class FileService:
         """The one file that the name means; of several versions the newest that is not loaded."""
         rows = self._matching(session, name, scope)
         if not rows:
-            raise NotFound(
-                f"The ledger knows no file {name!r}.", hint=f"Ask why it is not loaded: autoloader files show {name}"
-            )
+            raise unknown(name)
         if len({(row.ingestion_id, row.path) for row in rows}) > 1:
             raise _ambiguous(name, self._views(session, rows))
         open_ones = [row for row in rows if row.state != FileState.SUCCESS]
@@ -196,6 +202,12 @@ class FileService:
             )
             for row, owner in ((row, owners[row.ingestion_id]) for row in rows)
         ]
+
+
+def unknown(name: str) -> NotFound:
+    return NotFound(
+        f"The ledger knows no file {name!r}.", hint=f"Ask why it is not loaded: autoloader files show {name}"
+    )
 
 
 def _ambiguous(name: str, views: Sequence[FileView]) -> InvalidInput:

@@ -230,6 +230,16 @@ def test_nothing_is_forgotten_without_a_yes(cli, loaded):
     assert "bad.jsonl.gz" in states(cli)
 
 
+def test_a_file_that_is_not_there_is_told_before_a_yes_is_asked_for(cli, loaded):
+    told = cli("files", "forget", "none.jsonl").err
+
+    assert told == (
+        "Error: The ledger knows no file 'none.jsonl'.\n"
+        "Next: Ask why it is not loaded: autoloader files show none.jsonl\n"
+    )
+    assert cli("files", "forget", "none.jsonl", "--yes").err == told
+
+
 def test_a_name_that_fits_several_files_is_refused(cli, landing):
     put(landing, "one/a.jsonl.gz", b"x")
     put(landing, "two/a.jsonl.gz", b"x")

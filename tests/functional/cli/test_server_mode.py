@@ -215,6 +215,8 @@ def test_files_are_moved_by_hand_alike(cli, served, both, loaded):
     for wrong in (("a.jsonl",), ("deep/b.jsonl",), ("none.jsonl",), ("bad.jsonl", "none.jsonl")):
         assert both("files", "retry", *wrong).code == 1
     both("files", "retry", "-i", "shop.orders", "--state", "SUCCESS")
+    both("files", "forget", "none.jsonl")
+    both("files", "forget", "bad.jsonl")
     forgotten = cli(*there, "files", "forget", "bad.jsonl", "--yes", "--json").answer
     assert (forgotten["count"], forgotten["files"][0]["path"]) == (1, f"{loaded}/orders/bad.jsonl")
     assert len(cli("files", "list", "--json").answer["files"]) == 3
