@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.exits import Exit
 from app.cli.opening import backend
 from app.cli.options import Json
 from app.cli.output import Output
@@ -25,6 +26,8 @@ Rows = Annotated[int, typer.Option("--rows", min=0, max=20, help="Sample rows to
 @shape_options("source", "format")
 def preview(source: Source, given: dict[str, Any], *, rows: Rows = 5, as_json: Json = False) -> None:
     """Show the files, the schema with its evidence and some rows of SOURCE; writes nothing.
+
+    Exit code 1: nothing could be read.
 
     Example: autoloader preview /data/orders --rows 10
     """
@@ -50,6 +53,12 @@ def preview(source: Source, given: dict[str, Any], *, rows: Rows = 5, as_json: J
         "twins": found.twins,
     }
     out.answer(document, lambda: _show(out, found, rows))
+    raise typer.Exit(Exit.ERROR if _unread(found) else Exit.OK)
+
+
+def _unread(found: Preview) -> bool:
+    """Whether the files of the sample gave no column and no row, for reasons that are told with it."""
+    return not found.schema and not found.rows and bool(found.problems or found.rejected)
 
 
 def _show(out: Output, found: Preview, rows: int) -> None:
@@ -60,11 +69,13 @@ def _show(out: Output, found: Preview, rows: int) -> None:
     if found.left_out:
         out.line(f"left out: {listed(found.left_out)}")
     out.line()
-    evidence_table(
-        out, [(one.column, one.type, one.path.rpartition("/")[2], one.example) for one in found.evidence], found.schema
-    )
-    out.line()
-    out.line(f"--schema {_quoted(found.schema)}")
+    if found.schema:
+        _show_schema(out, found)
+    elif _unread(found):
+        looked = plural(len(found.sampled), "file")
+        out.line(f"Nothing could be read as {found.format}; looked at: {looked}. Why, of each:", "red")
+    else:
+        out.line("No column is known: what was looked at has no value.")
     for sentence in (
         *found.hints,
         *(f"By the sample, {one.sentence}" for one in found.twins),
@@ -74,10 +85,20 @@ def _show(out: Output, found: Preview, rows: int) -> None:
         out.line(safe(sentence), "yellow")
     for problem in found.problems:
         out.line(f"{safe(problem.path)}: {safe(problem.reason)}: {safe(problem.error)}", "yellow")
+    if _unread(found):
+        out.line("Try another --format" + (", or none." if found.because == "as given" else "."))
     if found.rows and rows:
         out.line()
         names = list(dict.fromkeys(name for row in found.rows[:rows] for name in row))
         out.table(names, [[row.get(name) for name in names] for row in found.rows[:rows]])
+
+
+def _show_schema(out: Output, found: Preview) -> None:
+    evidence_table(
+        out, [(one.column, one.type, one.path.rpartition("/")[2], one.example) for one in found.evidence], found.schema
+    )
+    out.line()
+    out.line(f"--schema {_quoted(found.schema)}")
 
 
 def evidence_table(out: Output, seen: Sequence[Seen], schema: str) -> None:
