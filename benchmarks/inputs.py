@@ -32,7 +32,7 @@ class Input:
 
     name: str
     folder: Path
-    kind: str  # jsonl, csv, parquet, drift: jsonl with a field that nobody knows in one record of 100
+    kind: str  # jsonl, csv, parquet; jsonl with an unknown field: drift, in one record of 100; ignored, in each
     files: int
     rows: int
     size: int  # bytes
@@ -61,6 +61,7 @@ PLANS = {
     "spark-many": _Plan("jsonl", 20_000, 2_000_000),
     "spark-ndjson": _Plan("jsonl", 20, 6_400_000),  # 1 GB
     "spark-drift": _Plan("drift", 20, 6_400_000),
+    "spark-ignored": _Plan("ignored", 20, 6_400_000),
     "spark-csv": _Plan("csv", 20, 12_000_000),  # 1 GB
     "spark-parquet": _Plan("parquet", 10, 25_000_000),
 }
@@ -97,15 +98,19 @@ def _write_each(kind: str, options: str) -> Callable[[Path, int, int], None]:
     return write
 
 
-def _write_drift(folder: Path, files: int, rows: int) -> None:
-    """JSON lines: one record of 100 has a field more."""
-    with duckdb.connect() as connection:
-        for number in range(files):
-            target = folder / f"part-{number:05}.jsonl"
-            whole = "CASE WHEN id % 100 = 0 THEN to_json(struct_insert(r, channel := 'web')) ELSE to_json(r) END"
-            query = f"SELECT {whole} FROM ({_rows(number * rows, (number + 1) * rows)}) AS r"
-            plain = "FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\1'"
-            connection.execute(f"COPY ({query}) TO '{target}' ({plain})")
+def _write_more(of: int) -> Callable[[Path, int, int], None]:
+    """JSON lines: one record of so many has a field more."""
+
+    def write(folder: Path, files: int, rows: int) -> None:
+        with duckdb.connect() as connection:
+            for number in range(files):
+                target = folder / f"part-{number:05}.jsonl"
+                whole = f"CASE WHEN id % {of} = 0 THEN to_json(struct_insert(r, channel := 'web')) ELSE to_json(r) END"
+                query = f"SELECT {whole} FROM ({_rows(number * rows, (number + 1) * rows)}) AS r"
+                plain = "FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\1'"
+                connection.execute(f"COPY ({query}) TO '{target}' ({plain})")
+
+    return write
 
 
 def _write_lines(folder: Path, files: int, rows: int) -> None:
@@ -134,7 +139,8 @@ def _cut(folder: Path, rows: int) -> Iterator[bytes]:
 
 _WRITERS: dict[str, Callable[[Path, int, int], None]] = {
     "jsonl": _write_lines,
-    "drift": _write_drift,
+    "drift": _write_more(of=100),
+    "ignored": _write_more(of=1),
     "csv": _write_each("csv", "FORMAT csv, HEADER"),
     "parquet": _write_each("parquet", "FORMAT parquet, COMPRESSION zstd"),
 }

@@ -29,7 +29,7 @@ MIB = 1024 * 1024
 LOAD_BARS = {"small-ndjson": 2.0, "large-ndjson": 1.5, "csv": 1.5, "parquet": 1.5}
 SPARK_BARS = {
     "spark-small": 2.5, "spark-many": 2.5, "spark-ndjson": 2.5, "spark-drift": 2.5, "spark-csv": 1.3,
-    "spark-parquet": 1.3,
+    "spark-parquet": 1.3, "spark-ignored": 1.3,
 }  # fmt: skip
 COSTS = ("large-ndjson", "csv")
 FETCH_BAR = 1.3

@@ -45,14 +45,15 @@ class Sides:
         command = [product.AUTOLOADER, "load", str(source.folder), self._table("product"), "--json"]
         # A moment is a text in the Parquet files, which Spark does not take for a moment.
         columns = COLUMNS.replace("at timestamptz", "at string") if source.kind == "parquet" else COLUMNS
-        measured = run([*command, "--engine", spark_server.CLUSTER, "--schema", columns], settings)
+        more = ["--on-new-columns", "ignore"] if source.kind == "ignored" else []
+        measured = run([*command, "--engine", spark_server.CLUSTER, "--schema", columns, *more], settings)
         if (found := product.number(measured.answer, "rows")) != source.rows:
             message = f"Loaded {found} rows of {source.rows}: {measured.answer}"
             raise CommandFailed(message)
         return measured
 
     def bare(self, source: Input, *more: str) -> Measured:
-        kind = "jsonl" if source.kind == "drift" else source.kind
+        kind = "jsonl" if source.kind in {"drift", "ignored"} else source.kind
         command = [sys.executable, "-m", "benchmarks.bare_spark", self.server.url, kind, str(source.folder)]
         return run([*command, self._table("bare"), *more], {"PYTHONPATH": str(ROOT)})
 

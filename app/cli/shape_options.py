@@ -31,6 +31,7 @@ class Compression(StrEnum):
 class OnNewColumns(StrEnum):
     ADD_COLUMNS = "add_columns"
     RESCUE = "rescue"
+    IGNORE = "ignore"
     FAIL = "fail"
 
 
@@ -131,7 +132,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         "--on-new-columns",
         "columns.on_new_columns",
         OnNewColumns,
-        "Columns the table lacks: add them, keep their values as JSON, or stop.",
+        "Columns the table lacks: add them, keep their values as JSON, leave them out, or stop.",
     ),
     ShapeOption(
         "--partition-by",

@@ -122,8 +122,9 @@ class SchemaShape(Shape):
     """The columns, and what happens when files bring others."""
 
     columns: str | None = Field(default=None, description="`id bigint, at timestamptz, …`; empty: inferred once.")
-    on_new_columns: Literal["add_columns", "rescue", "fail"] = Field(
-        default="add_columns", description="add_columns: the table gets them; rescue: kept as JSON; fail: stop."
+    on_new_columns: Literal["add_columns", "rescue", "ignore", "fail"] = Field(
+        default="add_columns",
+        description="add_columns: the table gets them; rescue: kept as JSON; ignore: left out; fail: stop.",
     )
 
     @field_validator("columns")

@@ -87,7 +87,7 @@ class BatchAttempt:
             written = self.engine.write(batch, batch_files)
             asked = {str(column) for column in written.new_columns}
             # What was added and is asked for again does not fit its column: it stays rescued.
-            if mode == "rescue" or asked <= added:
+            if mode in {"rescue", "ignore"} or asked <= added:
                 return written
             self._discard(written)
             if mode == "fail":
@@ -98,7 +98,7 @@ class BatchAttempt:
                     SchemaChangeRefused(
                         f"Files of {self.ctx.ingestion.name} bring columns the table lacks:"
                         f" {_shown(written.new_columns)}{path}.",
-                        hint="Add them to the table, or set on_new_columns to add_columns or rescue.",
+                        hint="Add them to the table, or set on_new_columns to add_columns, rescue or ignore.",
                     )
                 )
             self.ctx.lease.check()

@@ -52,7 +52,7 @@ from app.values import (
 )
 
 _SHOWN_EACH, _SHOWN_REJECTS = 3, 300  # rejected records named in messages: of a file, and of a batch
-_UNKNOWN = {"add_columns": "add", "rescue": "rescue", "fail": "fail"}
+_UNKNOWN = {"add_columns": "add", "rescue": "rescue", "ignore": "ignore", "fail": "fail"}
 
 
 @dataclass(frozen=True, slots=True)

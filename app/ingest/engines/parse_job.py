@@ -147,7 +147,7 @@ class _Parse:
                 self.job.fail(file, "too-many-errors", sentence, "SKIPPED")
 
     def _new_columns(self) -> list[NewColumn]:
-        if self.request.unknown == "rescue" or not self.counts:
+        if self.request.unknown in {"rescue", "ignore"} or not self.counts:
             return []
         if self.request.row_columns.rescued_data is not None:
             if not any(count.rescued for count in self.counts.values()):

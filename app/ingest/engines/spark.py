@@ -186,7 +186,7 @@ class SparkEngine(TableSide):
         }
         names = row_columns(self.shape.row_columns, look.state.schema)
         stage = Stage(self.session, self.table, batch, names)
-        form = format_on_spark(self.shape.format, own, self.store, self.settings)
+        form = format_on_spark(self.shape, own, self.store, self.settings)
         foreseen = self.foreseen[1] if self.foreseen and self.foreseen[0] == batch.id else None
         if foreseen and isinstance(form, Foreseeing):
             form.clean = foreseen.clean

@@ -271,7 +271,7 @@ class Attempt:
 
     def _new_columns(self, final: SnapshotInfo) -> Sequence[NewColumn]:
         loaded = (count for file_id, count in self.counts.items() if file_id not in self.outcomes)
-        if self.shape.columns.on_new_columns == "rescue" or not any(count.rescued for count in loaded):
+        if self.shape.columns.on_new_columns in {"rescue", "ignore"} or not any(count.rescued for count in loaded):
             return ()
         return spark_twins.counted(self.stage, final, self.format.new_columns(self.stage, final))
 

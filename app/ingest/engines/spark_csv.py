@@ -72,6 +72,7 @@ class CsvOnSpark:
     store: Store
     shape: FormatShape
     settings: Settings
+    ignores: bool = False
     _parts: dict[int, _Part] = field(default_factory=dict)
 
     @property
@@ -184,7 +185,7 @@ class CsvOnSpark:
         if whole:
             rows = rows.selectExpr(*cutter.whole(keep, part.skip)).where(cutter.is_record())
         rows = through([cutter.record(keep, whole=whole), *cutter.fields(keep, len(part.names), whole=whole)], rows)
-        return through(CsvRows(self.schema, part.names, self.dialect).layers(keep), rows)
+        return through(CsvRows(self.schema, part.names, self.dialect, self.ignores).layers(keep), rows)
 
     def records(self) -> Mapping[int, int]:
         return {}

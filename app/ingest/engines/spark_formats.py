@@ -14,7 +14,7 @@ from app.ingest.engines.spark_lines import JsonLinesOnSpark
 from app.ingest.engines.spark_parquet import ParquetOnSpark
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.base import NewColumn
-from app.schemas.ingestion import FormatShape
+from app.schemas.ingestion import IngestionShape
 from app.spark import Session
 from app.storage import Store
 from app.values import BatchFile, FileOutcome, SnapshotInfo
@@ -46,11 +46,12 @@ class Foreseeing(Protocol):
         """Columns that the table lacks, as `SparkFormat.new_columns` would tell them; none is no promise."""
 
 
-def format_on_spark(shape: FormatShape, schema: TableSchema, store: Store, settings: Settings) -> SparkFormat:
-    if shape.type == "jsonl":
-        return JsonLinesOnSpark(schema, shape, settings.max_record_bytes)
-    if shape.type == "parquet":
-        return ParquetOnSpark(schema, store, shape, parse_limits(settings))
-    if shape.type in {"csv", "tsv"}:
-        return CsvOnSpark(schema, store, shape, settings)
-    return JsonDocumentsOnSpark(schema, store, shape, settings)
+def format_on_spark(shape: IngestionShape, schema: TableSchema, store: Store, settings: Settings) -> SparkFormat:
+    ignores, form = shape.columns.on_new_columns == "ignore", shape.format
+    if form.type == "jsonl":
+        return JsonLinesOnSpark(schema, form, settings.max_record_bytes, ignores)
+    if form.type == "parquet":
+        return ParquetOnSpark(schema, store, form, parse_limits(settings), ignores)
+    if form.type in {"csv", "tsv"}:
+        return CsvOnSpark(schema, store, form, settings, ignores)
+    return JsonDocumentsOnSpark(schema, store, form, settings, ignores)

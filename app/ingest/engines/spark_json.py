@@ -48,6 +48,7 @@ class JsonDocumentsOnSpark:
     store: Store
     shape: FormatShape
     settings: Settings
+    ignores: bool = False
 
     def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
         del session
@@ -77,7 +78,7 @@ class JsonDocumentsOnSpark:
         reader = session.spark.read.format("text").option("wholetext", "true")
         text = spark_source.text_of(check_encoding(self.shape.encoding))
         rows = spark_source.read(session, files, reader, [text])
-        elements = ElementLayers(self.schema, self.settings.max_record_bytes, formats_of(self.shape))
+        elements = ElementLayers(self.schema, self.settings.max_record_bytes, formats_of(self.shape), self.ignores)
         return through(elements.layers(spark_rows.PATH), rows)
 
     def records(self) -> Mapping[int, int]:

@@ -47,6 +47,7 @@ class JsonLinesOnSpark:
     schema: TableSchema
     shape: FormatShape
     max_record_bytes: int
+    ignores: bool = False
     clean: bool = False
     _glimpse: Glimpse | None = field(default=None)
 
@@ -85,7 +86,9 @@ class JsonLinesOnSpark:
     # --- how they are read
 
     def _layers(self, *, quick: bool) -> RecordLayers:
-        return RecordLayers(self.schema, self.max_record_bytes, formats_of(self.shape), quick=quick)
+        return RecordLayers(
+            self.schema, self.max_record_bytes, formats_of(self.shape), quick=quick, ignores=self.ignores
+        )
 
     def _quick(self, files: Sequence[BatchFile]) -> QuickRecords | None:
         """The short way, where there is one for the schema and the files are worth it."""

@@ -40,6 +40,7 @@ class ParquetOnSpark:
     store: Store
     shape: FormatShape
     limits: ParseLimits
+    ignores: bool = False
     _columns: dict[int, tuple[Column, ...]] = field(default_factory=dict)
     _records: dict[int, int] = field(default_factory=dict)
 
@@ -61,8 +62,15 @@ class ParquetOnSpark:
             return spark_source.not_there(file, error)
         except OSError as error:
             return spark_source.not_readable(file, error)
+        names = [one.name for one in fields]
+        if self.schema.names and not set(names) & set(self.schema.names):
+            shown = ", ".join(names[:5])[:200]
+            sentence = f"{file.path} has none of the table's columns; it has: {shown}."
+            return FileOutcome(file.file_id, FileState.FAILED, reason="not-this-format", error=sentence)
         columns = []
         for one in fields:
+            if self.ignores and self.schema.find(one.name) is None:
+                continue
             kind = known_type(one.type)
             if kind is None and str(one.type) != "null":
                 return refused(file, f"Spark does not read its column {one.name} ({one.type}) as it is")
@@ -71,12 +79,7 @@ class ParquetOnSpark:
         return self._judged(file, columns, footer.rows)
 
     def _judged(self, file: BatchFile, columns: Sequence[Column], rows: int) -> FileOutcome | None:
-        names = {column.name for column in columns}
-        if self.schema.names and not names & set(self.schema.names):
-            shown = ", ".join(column.name for column in columns[:5])[:200]
-            sentence = f"{file.path} has none of the table's columns; it has: {shown}."
-            return FileOutcome(file.file_id, FileState.FAILED, reason="not-this-format", error=sentence)
-        if len(names) < len(columns):
+        if len({column.name for column in columns}) < len(columns):
             return refused(file, "two of its columns have one name")
         pair = parquet.unknown_pair(self.schema, columns)
         if pair:

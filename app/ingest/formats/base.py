@@ -120,10 +120,15 @@ class Job:
 
 @dataclass
 class ReadJob(Job):
-    """One reading. `schema` lacks the added row columns; `unknown` is `add`, `rescue` or `fail`."""
+    """One reading. `schema` lacks the added row columns; `unknown` is `add`, `rescue`, `ignore` or `fail`."""
 
     schema: TableSchema = field(default_factory=TableSchema)
     unknown: str = "rescue"
+
+    @property
+    def ignores(self) -> bool:
+        """Whether keys and columns that the schema lacks are left out: they are in no RESCUED."""
+        return self.unknown == "ignore"
 
 
 @dataclass

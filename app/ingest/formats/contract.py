@@ -58,7 +58,8 @@ class ParseLimits:
 class ParseRequest:
     """`schema` are the table's own columns with field ids, without the added row columns; `unknown` says
     what to do with keys or columns that the schema lacks: `add` (report their types, rescue the values),
-    `rescue`, or `fail` (report). `options` are the fields of FormatShape that are set.
+    `rescue`, `ignore` (no value of theirs is kept), or `fail` (report). `options` are the fields of
+    FormatShape that are set.
     """
 
     files: tuple[ParseFile, ...]

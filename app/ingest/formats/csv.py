@@ -135,7 +135,7 @@ class CsvReading:
         selects = []
         for part, paths in parts.items():
             source = exact_source(part, paths) if part.exact else duckdb_source(part, paths, self.dialect, self.limit)
-            selects.append(typed(source, part, self.job.schema, self.dialect))
+            selects.append(typed(source, part, self.job.schema, self.dialect, ignores=self.job.ignores))
         return " UNION ALL ".join(selects) or nothing(self.job.schema)
 
     def verify(self, file: ParseFile, records: int) -> None:
@@ -163,7 +163,8 @@ class CsvReading:
             parts[CsvPart(opened.part.names, exact=True)].append(str(target))
         selects = [located_rejects(ragged)] if ragged else []
         for part, paths in parts.items():
-            source = typed(exact_source(part, paths), part, self.job.schema, self.dialect, "line, raw")
+            stored = exact_source(part, paths)
+            source = typed(stored, part, self.job.schema, self.dialect, "line, raw", ignores=self.job.ignores)
             selects.append(rejects_of(source, rescued_too=self.rejects_rescued))
         return " UNION ALL ".join(selects)
 

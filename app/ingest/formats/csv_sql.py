@@ -75,8 +75,13 @@ def located_rejects(paths: Sequence[str]) -> str:
     return f"SELECT {columns} FROM read_parquet({_list(paths)}, hive_partitioning=false)"
 
 
-def typed(source: str, part: CsvPart, schema: TableSchema, dialect: CsvDialect, keep: str = "") -> str:
-    """`source` as the SELECT that `Reading.rows` promises; `keep` are further columns of `source`, passed on."""
+def typed(
+    source: str, part: CsvPart, schema: TableSchema, dialect: CsvDialect, keep: str = "", *, ignores: bool = False
+) -> str:
+    """`source` as the SELECT that `Reading.rows` promises; `keep` are further columns of `source`, passed on.
+
+    `ignores`: columns that the schema lacks are left out.
+    """
     at = {name: index for index, name in enumerate(part.names)}
     nulls = ", ".join(_field(index, schema.find(name), dialect) for index, name in enumerate(part.names))
     loose: list[str] = []
@@ -97,8 +102,8 @@ def typed(source: str, part: CsvPart, schema: TableSchema, dialect: CsvDialect, 
         values.append(f"{value} AS t{number}")
         out.append(f"t{number} AS {duckdb_name(column.name)}")
         entries.append((column.name, f"t{number} IS NULL AND c{index} <> ''", f"to_json(c{index})"))
-    known = set(schema.names)
-    entries += [(n, f"c{i} IS NOT NULL", f"to_json(c{i})") for i, n in enumerate(part.names) if n not in known]
+    kept = set(part.names if ignores else schema.names)
+    entries += [(n, f"c{i} IS NOT NULL", f"to_json(c{i})") for i, n in enumerate(part.names) if n not in kept]
     more = f", {keep}" if keep else ""
     inner = f"SELECT f, rej{more}, {nulls} FROM ({source})"
     for layer in filter(None, (loose, values)):

@@ -28,8 +28,10 @@ NOT_AN_OBJECT = "not-an-object: the record is JSON, but not an object"
 class RecordSql:
     """Expressions over one schema. `source` is the relation of `lines.batches`."""
 
-    def __init__(self, schema: TableSchema, options: Mapping[str, object]) -> None:
+    def __init__(self, schema: TableSchema, options: Mapping[str, object], *, ignores: bool = False) -> None:
+        """`ignores`: keys that the schema lacks are left out, and so are those that stand twice but for the first."""
         self.columns = schema.columns
+        self.ignores = ignores
         self.values = Values.of(options, "text", "bent")
 
     def rows(self, source: str, *, quick: bool = False) -> str:
@@ -91,6 +93,9 @@ class RecordSql:
             [f"CAST({any_value(_parsed(path), path[-1].type)} AS INTEGER)" for path in _known(self.columns)], "+", "0"
         )
         unsure = f"CASE WHEN keys <> ({found}) OR keys = 0 THEN x IS NULL OR NOT {self._plain()} ELSE false END"
+        if self.ignores:  # what has a known key is an object
+            other = "CASE WHEN x IS NULL THEN true ELSE json_type(text) <> 'OBJECT' END"
+            unsure = f"CASE WHEN ({found}) = 0 THEN {other} ELSE false END"
         return balanced([unsure, *(f"({self._strange(path)})" for path in _leaves(self.columns))], "OR", "false")
 
     def _plain(self) -> str:
@@ -111,7 +116,9 @@ class RecordSql:
 
     def _extra(self, path: Path) -> str:
         kind = path[-1].type
-        return f"coalesce({self._unknown_inside(_parsed(path), kind)}, false)" if holds_struct(kind) else ""
+        if self.ignores or not holds_struct(kind):
+            return ""
+        return f"coalesce({self._unknown_inside(_parsed(path), kind)}, false)"
 
     def _unknown_inside(self, raw: str, kind: DataType) -> str:
         """SQL: somewhere in this JSON text an object has keys its struct lacks, or one key twice."""
@@ -158,7 +165,8 @@ class RecordSql:
 
     def _parts(self, raw: str, path: Path, members: tuple[Column, ...]) -> Iterator[str]:
         """Lists of `"key":value` texts: the unknown keys of one object, then each member that does not fit."""
-        yield self._unknown(raw, path, members)
+        if not self.ignores:
+            yield self._unknown(raw, path, members)
         for member in members:
             here = (*path, member)
             value = f"json_extract(object, {sql_text(_pointer(here))})"

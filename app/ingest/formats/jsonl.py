@@ -68,8 +68,8 @@ class JsonReading:
         self._job = job
         self._split = split
         self._collector = collector
-        self._quick = QuickJson.of(job.schema.columns, job.options) if collector else None
-        self._sql = RecordSql(job.schema, job.options)
+        self._quick = QuickJson.of(job.schema.columns, job.options, ignores=job.ignores) if collector else None
+        self._sql = RecordSql(job.schema, job.options, ignores=job.ignores)
         self._rescued_too = False
         self._streams = 0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from app.datatypes import Column, DataType, TableSchema, can_be_named, duckdb_name, duckdb_text, duckdb_type
+from app.datatypes import Column, DataType, can_be_named, duckdb_name, duckdb_text, duckdb_type
 from app.errors import InvalidInput
 from app.ingest.formats.base import (
     FILE,
@@ -148,7 +148,7 @@ class ParquetReading:
         return False
 
     def rows(self, files: Sequence[ParseFile]) -> str:
-        selects = [_select(layout, paths, self.job.schema) for layout, paths in self._parts(files)]
+        selects = [_select(layout, paths, self.job) for layout, paths in self._parts(files)]
         return " UNION ALL ".join(selects) or nothing(self.job.schema)
 
     def _parts(self, files: Sequence[ParseFile]) -> Iterator[tuple[Layout, list[str]]]:
@@ -158,7 +158,7 @@ class ParquetReading:
                 yield layout, paths
 
     def rejects(self, files: Sequence[ParseFile]) -> str:
-        selects = [_select(layout, paths, self.job.schema, located=True) for layout, paths in self._parts(files)]
+        selects = [_select(layout, paths, self.job, located=True) for layout, paths in self._parts(files)]
         return " UNION ALL ".join(rejects_of(select, rescued_too=self.rejects_rescued) for select in selects)
 
     def rescued_rejects(self) -> None:
@@ -218,8 +218,9 @@ def _unknown_members(
             yield (*path, name), inner.type
 
 
-def _select(layout: Layout, paths: Sequence[str], schema: TableSchema, *, located: bool = False) -> str:
+def _select(layout: Layout, paths: Sequence[str], job: ReadJob, *, located: bool = False) -> str:
     """The SELECT of `base.Reading.rows` over files of one layout; located: with `line` and `raw` beside."""
+    schema = job.schema
     at = {name: index for index, name in reversed(list(enumerate(layout.names)))}
     values: list[str] = []
     out: list[str] = []
@@ -229,7 +230,8 @@ def _select(layout: Layout, paths: Sequence[str], schema: TableSchema, *, locate
         index = at.get(column.name)
         sql = f"CAST(NULL AS {duckdb_type(column.type)})"
         if index is not None:
-            fitted = fit(f"c{index}", layout.types[index], column.type, (column.name,))
+            source = layout.types[index].within(column.type) if job.ignores else layout.types[index]
+            fitted = fit(f"c{index}", source, column.type, (column.name,))
             sql = fitted.sql
             misfits += fitted.misfits
         values.append(f"{sql} AS v{number}")
@@ -238,7 +240,7 @@ def _select(layout: Layout, paths: Sequence[str], schema: TableSchema, *, locate
             reject.append(f"WHEN v{number} IS NULL THEN {duckdb_text(f'null-in-required: {column.name}')}")
     known = {at[column.name] for column in schema if column.name in at}
     for index, (name, source) in enumerate(zip(layout.names, layout.types, strict=True)):
-        if index not in known:
+        if index not in known and not job.ignores:
             misfits.append(Misfit((name,), f"c{index} IS NOT NULL", to_json(f"c{index}", source)))
     entries = [(".".join(misfit.path), misfit.condition, misfit.value) for misfit in misfits]
     values += [f"{file_id_sql('filepath')} AS {FILE}", f"{rescued(entries)} AS {RESCUED}"]
@@ -248,7 +250,8 @@ def _select(layout: Layout, paths: Sequence[str], schema: TableSchema, *, locate
     names = ", ".join([*columns, *(["rownumber"] if located else []), "filepath"])
     more = ", line, raw" if located else ""
     if located:
-        pairs = ", ".join(f"{duckdb_text(name)}: c{index}" for index, name in enumerate(layout.names))
+        shown = [index for index in range(len(layout.names)) if index in known or not job.ignores]
+        pairs = ", ".join(f"{duckdb_text(layout.names[index])}: c{index}" for index in shown)
         values += ["rownumber + 1 AS line", f"left(CAST(to_json({{{pairs}}}) AS VARCHAR), {RAW_LIMIT // 4}) AS raw"]
     inner = f"SELECT {', '.join(values)} FROM {_read(paths, extra)} AS t({names})"
     return f"SELECT {', '.join(out)}, {FILE}, {RESCUED}, {rejected} AS {REJECT}{more} FROM ({inner})"

@@ -51,14 +51,10 @@ def fit(x: str, source: SourceType, target: DataType, path: Names, depth: int = 
         return Fitted(x)
     if source.duck == '"NULL"':
         return Fitted(f"CAST(NULL AS {wanted})")
-    kind = source.duck
-    if target.name == "struct" and kind.startswith("STRUCT(") and not kind.endswith("]"):
-        return _struct(x, source, target, path, depth)
-    if target.name == "array" and kind.endswith("]"):
-        return _list(x, source, target, path, depth)
-    if target.name == "map" and kind.startswith("MAP(") and not kind.endswith("]"):
-        return _map(x, source, target, path, depth)
-    if target.nested and kind != "VARCHAR":
+    if source.is_like(target):
+        member_by_member = {"struct": _struct, "array": _list, "map": _map}[target.name]
+        return member_by_member(x, source, target, path, depth)
+    if target.nested and source.duck != "VARCHAR":
         return _nothing(x, source, target, path)
     return _scalar(x, source, target, path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from app.datatypes import Column, DataType, array, can_be_named, decimal, mapping, primitive, struct
@@ -47,6 +47,24 @@ class SourceType:
     duck: str
     type: DataType | None
     members: tuple[tuple[str, SourceType], ...] = ()
+
+    def within(self, target: DataType) -> SourceType:
+        """The type without the members of structs that `target` lacks, at any depth; `duck` stays as it is."""
+        if not self.is_like(target):
+            return self
+        inner = {column.name: column.type for column in target.fields}
+        inner |= {"element": target.element.type} if target.name == "array" and target.element else {}
+        if target.name == "map" and target.key and target.element:
+            inner = {"key": target.key.type, "value": target.element.type}
+        return replace(
+            self, members=tuple((name, kind.within(inner[name])) for name, kind in self.members if name in inner)
+        )
+
+    def is_like(self, target: DataType) -> bool:
+        """Whether both are structs, lists or maps."""
+        if self.duck.endswith("]"):
+            return target.name == "array"
+        return target.name == {"STRUCT": "struct", "MAP": "map"}.get(self.duck.partition("(")[0])
 
     def member(self, name: str) -> SourceType | None:
         return next((kind for known, kind in self.members if known == name), None)

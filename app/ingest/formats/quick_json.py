@@ -45,13 +45,19 @@ class QuickJson:
     resting: int = 0
 
     @classmethod
-    def of(cls, columns: tuple[Column, ...], options: Mapping[str, object]) -> QuickJson | None:
-        """None where a column has a type that this reader is not exact for, or moments are in a format of their own."""
+    def of(
+        cls, columns: tuple[Column, ...], options: Mapping[str, object], *, ignores: bool = False
+    ) -> QuickJson | None:
+        """None where a column has a type that this reader is not exact for, or moments are in a format of their own.
+
+        `ignores`: keys that no column has are passed over.
+        """
         kinds = [read_type(column.type) for column in columns]
         if not kinds or None in kinds or options.get("date_format") or options.get("timestamp_format"):
             return None
         schema = pa.schema(list(zip([column.name for column in columns], kinds, strict=True)))
-        parse = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+        strange = "ignore" if ignores else "error"
+        parse = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=strange)
         return cls(columns, parse, tuple(final_type(column.type) for column in columns))
 
     def read(self, data: bytes, records: int) -> list[pa.Array] | None:

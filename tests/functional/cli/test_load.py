@@ -382,6 +382,18 @@ def test_new_columns_that_are_refused_name_a_file(cli, landing):
     assert f"more bigint, the first in {other}." in cli("load", "landing", "shop.orders").err
 
 
+def test_what_the_table_has_no_column_for_is_left_out_where_that_is_asked(cli, landing):
+    put(landing, "a.jsonl", '{"id": 1, "more": 2}\n{"id": "two", "more": 3}\n')
+    put(landing, "b.jsonl", '{"late": {"id": 9}, "id": 3}\n')
+
+    ran = cli("load", "landing", "shop.orders", "--schema", "id bigint", "--on-new-columns", "ignore", "--json")
+    head = cli("table", "head", "shop.orders", "--json").answer["rows"]
+
+    assert ran.answer["metrics"]["rescued"] == 1
+    assert sorted((row["id"] or 0, row["_rescued_data"]) for row in head) == [(0, '{"id":"two"}'), (1, None), (3, None)]
+    assert not {"more", "late"} & head[0].keys()
+
+
 def test_a_column_that_a_few_values_made_a_string_is_told(cli, landing):
     put(landing, "a.csv", "id,air\n" + "".join(f"{at},{at * 2}\n" for at in range(30)))
     odd = put(landing, "b.csv", "id,air\n31,3\n32,cancelled\n")

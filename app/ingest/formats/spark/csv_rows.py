@@ -21,11 +21,15 @@ _SHORT = f"left(r, {RAW_LIMIT})"
 
 @dataclass(frozen=True, slots=True)
 class CsvRows:
-    """The layers over `f0`, `f1` …, the texts of the fields that the file calls `names`."""
+    """The layers over `f0`, `f1` …, the texts of the fields that the file calls `names`.
+
+    `ignores`: fields that no column has are left out.
+    """
 
     schema: TableSchema
     names: tuple[str, ...]
     dialect: CsvDialect
+    ignores: bool = False
     _values: TaggedValues = field(default_factory=TaggedValues)
 
     def layers(self, keep: str) -> list[list[str]]:
@@ -80,7 +84,7 @@ class CsvRows:
     def _unknown(self) -> Iterator[tuple[str, str, int]]:
         known = set(self.schema.names)
         for place, name in enumerate(self.names):
-            if name not in known:
+            if name not in known and not self.ignores:
                 yield name, f"c{place} IS NOT NULL", place
 
     @staticmethod

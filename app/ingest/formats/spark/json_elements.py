@@ -20,11 +20,12 @@ _UNSOUND = f"{FILE_FLAW}FAILED:undecodable:It is not valid JSON."  # as a line i
 
 @dataclass(frozen=True, slots=True)
 class ElementLayers:
-    """The expressions over one schema; an element has at most `max_record_bytes`."""
+    """The expressions over one schema; an element has at most `max_record_bytes`. `ignores`: see RecordLayers."""
 
     schema: TableSchema
     max_record_bytes: int
     formats: TextFormats = ISO
+    ignores: bool = False
 
     def layers(self, keep: str) -> list[list[str]]:
         """From `value`, FILE and `keep` to what `RecordLayers.layers` gives."""
@@ -33,12 +34,13 @@ class ElementLayers:
         one = f"array(coalesce({tagged.json_of('d')}, {text_sql(_UNSOUND)}))"
         each = f"CASE WHEN left(d, 1) = '[' THEN {elements} ELSE {one} END"
         ready = [f"v{place}" for place in range(len(self.schema))]
+        records = RecordLayers(self.schema, self.max_record_bytes, self.formats, ignores=self.ignores)
         reject = f"CASE WHEN {RAW} = {text_sql(_UNSOUND)} THEN {RAW} ELSE {REJECT} END AS {REJECT}"
         return [
             [FILE, keep, "value", f"{UNMARKED} AS t"],
             [FILE, keep, f"CASE WHEN NOT ({unreadable}) THEN {tagged.tagged('t')} END AS tag"],
             [FILE, keep, f"{tagged.value_of('tag')} AS d"],
             [FILE, keep, f"explode({each}) AS value"],
-            *RecordLayers(self.schema, self.max_record_bytes, self.formats).layers(keep),
+            *records.layers(keep),
             [*ready, FILE, keep, RESCUED, reject, RAW],
         ]

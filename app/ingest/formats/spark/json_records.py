@@ -67,17 +67,29 @@ class RecordLayers:
     """The expressions over one schema."""
 
     def __init__(
-        self, schema: TableSchema, max_record_bytes: int, formats: TextFormats = ISO, *, quick: bool = True
+        self,
+        schema: TableSchema,
+        max_record_bytes: int,
+        formats: TextFormats = ISO,
+        *,
+        quick: bool = True,
+        ignores: bool = False,
     ) -> None:
-        """`quick`: clean records take the short way, where schema and formats allow; it changes nothing but time."""
+        """`quick`: clean records take the short way, where schema and formats allow; it changes nothing but time.
+
+        `ignores`: keys that the schema lacks are left out, and so are those that stand twice but for the first.
+        """
         self.schema = schema
         self.limit = max_record_bytes
+        self.ignores = ignores
         self.values = TaggedValues(formats)
         self._objects: list[_Object] = []
         self._count = 0
         self.top = self._object((), schema.columns)
         self._fitting = list(self._fits())
-        self.quick = QuickRecords.of(schema, max_record_bytes, self.values) if quick and formats == ISO else None
+        self.quick = None
+        if quick and formats == ISO:
+            self.quick = QuickRecords.of(schema, max_record_bytes, self.values, ignores=ignores)
 
     def _object(self, path: tuple[str, ...], columns: tuple[Column, ...]) -> _Object:
         made = _Object(len(self._objects), path)
@@ -204,14 +216,16 @@ class RecordLayers:
         terms = []
         for one in self._objects:
             known = summed([f"CAST({v.raw} IS NOT NULL AS INT)" for v in one.members])
-            terms.append(f"({one.keys} IS NOT NULL AND size({one.keys}) <> {known})")
+            if not self.ignores:
+                terms.append(f"({one.keys} IS NOT NULL AND size({one.keys}) <> {known})")
             terms += [f"({self._strange(v)})" for v in one.members]
         return joined(terms, "OR", "false")
 
     def _strange(self, value: _Value) -> str:
         converted = value.inner.keys if value.inner else value.converted
         misfit = f"{value.raw} IS NOT NULL AND {converted} IS NULL"
-        extra = "" if value.inner else self.values.unknown_inside(value.raw, value.kind)
+        looked = not value.inner and not self.ignores
+        extra = self.values.unknown_inside(value.raw, value.kind) if looked else ""
         return f"{misfit} OR {extra}" if extra else misfit
 
     def _shown(self) -> str:
@@ -221,7 +235,7 @@ class RecordLayers:
 
     def _parts(self, one: _Object) -> str:
         """Structs of `"key":` and tagged value: the unknown keys of one object, then each member that does not fit."""
-        found = [self._unknown(one), self._repeated(one)]
+        found = [] if self.ignores else [self._unknown(one), self._repeated(one)]
         for with_inner, values in groupby(one.members, key=lambda value: value.inner is not None):
             if with_inner:
                 found += [self._parts_inside(value, value.inner) for value in values if value.inner]
@@ -229,7 +243,7 @@ class RecordLayers:
             e = self.values.variable()
             misfits = ", ".join(f"CASE WHEN {self._strange(value)} THEN {_part(value)} END" for value in values)
             found.append(f"filter(array({misfits}), {e} -> {e} IS NOT NULL)")
-        return f"flatten(array({', '.join(found)}))"
+        return f"flatten(array({', '.join(found or [_NO_PARTS])}))"
 
     def _parts_inside(self, value: _Value, inner: _Object) -> str:
         whole = f"WHEN {inner.keys} IS NOT NULL THEN {self._parts(inner)}"

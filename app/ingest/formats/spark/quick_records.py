@@ -5,6 +5,10 @@ though: it passes over unknown and repeated keys, prints a number into a text co
 end of a record. So a record is taken only if all of this holds, and any other goes the exact way as a whole:
 
 - The parser found nothing to complain of.
+- No infinite number; no zero that may have had a sign; no null in an array; no null where one is not allowed.
+
+And this, but for records whose unknown keys are ignored: see `record_shape`, which proves the same by one expression.
+
 - One object and nothing beside it: the text begins and ends with a brace, and has no more closing ones than the
   object and the structs in it need. So the last one is the object's own; in a string they only make too many.
 - Every key is known, stands once and has its value: the text has as many `":` as there are values that are not null,
@@ -15,8 +19,7 @@ end of a record. So a record is taken only if all of this holds, and any other g
 - What is in a text column was a string: the text has as many quotes as keys and strings need. A backslash before a
   quote that ends a string only makes the count too small. So types that take a string for a number are excluded, and
   texts that begin like an array: strings in it count for one that is missing.
-- No replacement character, for it may stand for what is no UTF-8; no escape of half a character; no infinite number;
-  no zero that may have had a sign; no null in an array; no null where one is not allowed.
+- No replacement character, for it may stand for what is no UTF-8; no escape of half a character.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from dataclasses import dataclass
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.moments import MOMENTS, usual_moment
+from app.ingest.formats.spark.record_shape import record_shape
 from app.ingest.formats.spark.text import fenced, summed, text_sql, type_sql
 from app.spark import identifier
 
@@ -73,10 +77,15 @@ class QuickRecords:
     limit: int
     values: TaggedValues
     top: tuple[_Place, ...]
+    ignores: bool = False
 
     @classmethod
-    def of(cls, schema: TableSchema, max_record_bytes: int, values: TaggedValues) -> QuickRecords | None:
-        """None for a schema with a type that is not proved here."""
+    def of(
+        cls, schema: TableSchema, max_record_bytes: int, values: TaggedValues, *, ignores: bool = False
+    ) -> QuickRecords | None:
+        """None for a schema with a type that is not proved here. `ignores`: records with unknown keys are taken, too,
+        if they have the usual shape.
+        """
         if not schema.columns or not all(_is_provable(column.type) for column in schema):
             return None
         count = iter(range(1 << 30))
@@ -87,7 +96,7 @@ class QuickRecords:
             number = next(count)
             return _Place(column, sql, number, tuple(placed(member, sql) for member in inner))
 
-        return cls(schema, max_record_bytes, values, tuple(placed(column, _PARSED) for column in schema))
+        return cls(schema, max_record_bytes, values, tuple(placed(column, _PARSED) for column in schema), ignores)
 
     def layers(self) -> list[list[str]]:
         """From `value` and whatever else there is to all of this and CLEAN, never null; of a clean record `value_of`
@@ -96,14 +105,17 @@ class QuickRecords:
         bad = self._bad
         kind = f"struct<{', '.join(_declared(place) for place in self.top)}, {bad}: string>"
         options = f"map({_STRICT}, 'columnNameOfCorruptRecord', '{bad}')"
-        usual = f"octet_length(value) <= {self.limit} AND (plain OR {_NO_ODD_TEXT})"
+        shape = record_shape(self.schema.columns, _TEXTS | {"string"}) if self.ignores else ""
+        shaped = f"value RLIKE {text_sql(shape)}" if shape else "false"
+        usual = f"octet_length(value) <= {self.limit} AND (shaped OR plain OR {_NO_ODD_TEXT})"
         plain = f"value RLIKE {text_sql(_PLAIN if self._is_flat else _PLAIN_NESTED)} AND NOT contains(value, ' :')"
         texts = [f"{self._converted(place)} AS {_PARSED}{place.number}" for place in self._places() if place.is_text]
         return [
-            ["*", f"{plain} AS plain"],
+            ["*", f"{shaped} AS shaped"],
+            ["*", f"NOT shaped AND {plain} AS plain"],
             ["*", f"CASE WHEN {usual} THEN from_json(value, {text_sql(kind)}, {options}) END AS {_PARSED}"],
-            ["*", f"CASE WHEN {_PARSED} IS NOT NULL THEN {self._count()} END AS {_MARK}", *texts],
-            ["*", f"CASE WHEN {self._sure()} THEN {_MARK}.q - 2 * {_MARK}.s ELSE {_bytes_of(_COLON)} END AS {_KEYS}"],
+            ["*", f"CASE WHEN NOT shaped AND {_PARSED} IS NOT NULL THEN {self._count()} END AS {_MARK}", *texts],
+            ["*", f"CASE WHEN {_MARK} IS NOT NULL THEN {self._keys()} END AS {_KEYS}"],
             ["*", f"coalesce({' AND '.join(self._proof())}, false) AS {CLEAN}"],
         ]
 
@@ -163,6 +175,9 @@ class QuickRecords:
     def _is_flat(self) -> bool:
         return not any(place.members for place in self._places())
 
+    def _keys(self) -> str:
+        return f"CASE WHEN {self._sure()} THEN {_MARK}.q - 2 * {_MARK}.s ELSE {_bytes_of(_COLON)} END"
+
     def _sure(self) -> str:
         """SQL, never null: the quotes alone tell how many keys there are."""
         if any(place.item == "string" for place in self._places()):
@@ -171,18 +186,27 @@ class QuickRecords:
         return " AND ".join(["plain", *(f"coalesce(NOT ({_may_be_no_string(x)}), true)" for x in texts)])
 
     def _proof(self) -> Iterator[str]:
-        m = _MARK
-        yield f"{m} IS NOT NULL"
+        yield f"{_PARSED} IS NOT NULL"
         yield f"{_PARSED}.{self._bad} IS NULL"
-        yield f"({_KEYS} = 2 * {m}.k OR {_KEYS} = 2 * ({m}.k + {self._nulls()}))"
-        yield f"{m}.c = {m}.o"
-        yield f"2 * {m}.q - {m}.b = 2 * {_KEYS} + 4 * {m}.s"
+        yield f"(shaped OR {' AND '.join(self._counted())})"
         for place in self._places():
             if proof := self._fits(place):
                 yield f"({place.sql} IS NULL OR {proof})"
         for place in self.top:
             if place.column.required:
                 yield f"{place.sql} IS NOT NULL"
+
+    def _counted(self) -> Iterator[str]:
+        m = _MARK
+        yield f"({_KEYS} = 2 * {m}.k OR {_KEYS} = 2 * ({m}.k + {self._nulls()}))"
+        yield f"{m}.c = {m}.o"
+        yield f"2 * {m}.q - {m}.b = 2 * {_KEYS} + 4 * {m}.s"
+        for place in self._places():
+            x = self.values.variable()
+            if place.kind.name == "string":
+                yield f"({place.sql} IS NULL OR NOT ({_is_odd_text(place.sql)}))"
+            elif place.item == "string":
+                yield f"({place.sql} IS NULL OR NOT exists({place.sql}, {x} -> {_is_odd_text(x)}))"
 
     def _nulls(self) -> str:
         names = Counter(place.column.name for place in self._places())
@@ -200,10 +224,9 @@ class QuickRecords:
             return f"{_PARSED}{place.number} IS NOT NULL"
         if place.kind.name == "array":
             x = self.values.variable()
-            odd = _is_odd(x, place.item)
-            return f"NOT exists({place.sql}, {x} -> {x} IS NULL{f' OR {odd}' if odd else ''})"
-        odd = _is_odd(place.sql, place.kind.name)
-        return f"NOT ({odd})" if odd else ""
+            odd = f" OR {_is_odd_double(x)}" if place.item == "double" else ""
+            return f"NOT exists({place.sql}, {x} -> {x} IS NULL{odd})"
+        return f"NOT ({_is_odd_double(place.sql)})" if place.kind.name == "double" else ""
 
 
 def _is_provable(kind: DataType) -> bool:
@@ -227,13 +250,13 @@ def _read_type(kind: DataType) -> str:
     return type_sql(kind) if kind.name in _TYPED else "string"
 
 
-def _is_odd(value: str, kind: str) -> str:
-    if kind == "string":
-        return f"contains({value}, '\\ufffd') OR startswith({value}, '[')"
-    if kind == "double":
-        signed = " OR ".join(f"contains(value, '{before}-0')" for before in (":", "[", ",", " "))
-        return f"abs({value}) = double('infinity') OR {value} = 0 AND ({signed})"
-    return ""
+def _is_odd_text(value: str) -> str:
+    return f"contains({value}, '\\ufffd') OR startswith({value}, '[')"
+
+
+def _is_odd_double(value: str) -> str:
+    signed = " OR ".join(f"contains(value, '{before}-0')" for before in (":", "[", ",", " "))
+    return f"abs({value}) = double('infinity') OR {value} = 0 AND ({signed})"
 
 
 def _may_be_no_string(text: str) -> str:
@@ -253,9 +276,9 @@ def _bytes_of(text: str) -> str:
 
 _COLON, _QUOTE, _ESCAPED, _BACKSLASH = '":', '"', '\\"', "\\"
 _STRICT = "'allowSingleQuotes', 'false', 'allowNonNumericNumbers', 'false'"
-# Most records are plain, which one regular expression tells faster than a search for each odd text. It is possessive.
-_PLAIN = r"\A\{[^\t\r\\}]*+\}\z"
-_PLAIN_NESTED = r"\A\{[^\t\r\\]*+(?<=\})\z"
+# Most records are plain, which one regular expression tells faster than a search for each odd text.
+_PLAIN = r"\A\{[^\t\r\\}]*\}\z"
+_PLAIN_NESTED = r"\A\{[^\t\r\\]*\}\z"
 _ODD_TEXTS = (" :", "\t", "\r", "\\ud", "\\uD")
 _NO_ODD_TEXT = " AND ".join(
     [

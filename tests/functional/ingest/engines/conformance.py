@@ -154,6 +154,39 @@ _DATED: dict[str, File] = {
     "new.jsonl.gz": packed('{"first": "24.12.2025", "then": "24/12/25 18:00:00.0", "iso": "2025-12-24"}\n', "gzip"),
 }
 
+_IGNORED = (
+    "id bigint, s string, o struct<x int, y struct<z string>>, l array<struct<x int>>, m map<string,struct<x int>>"
+)
+_STRANGE: dict[str, File] = {
+    "flat.jsonl": (
+        '{"id": 1, "s": "x", "more": 1.10}\n{"more": null, "id": 2, "ID": 3}\n{"more": "a } b", "id": 4, "s": "\\"{"}\n'
+    ),
+    "objects.jsonl": (
+        '{"id": 5, "more": {"id": 6, "s": "y"}, "s": "x"}\n{"more": [{"id": 7}, {"s": "}]"}], "id": 8}\n'
+        '{"more": {"deep": {"deeper": []}}, "id": 9, "then": [[1], "x"]}\n'
+    ),
+    "inside.jsonl": (
+        '{"id": 10, "o": {"x": 1, "more": 2, "y": {"z": "a", "more": {}}}, "l": [{"x": 1, "more": 2}, {"more": 3}, {}],'
+        ' "m": {"a": {"x": 1, "more": 2}}}\n{"id": 11, "o": {"more": 1}, "l": [], "m": {}}\n{"more": 1}\n{}\n'
+    ),
+    "misfit.jsonl": (
+        '{"id": "one", "more": 1, "s": 1.10}\n{"id": 12, "o": {"x": "two", "more": 2}, "l": [{"x": "y", "more": 1}]}\n'
+        '{"id": 13, "s": {"a": 1.50}, "more": 2}\n{"id": 14, "o": 7, "m": {"a": 1}, "more": true}\n'
+    ),
+    "twice.jsonl": (
+        '{"id": 15, "id": 16}\n{"id": 17, "more": 1, "id": null}\n{"s": "a", "more": 1, "more": 2, "s": "b"}\n'
+        '{"s": "a", "id": 40, "id": 41}\n{"id": null, "more": 1, "id": 42}\n'
+    ),
+    "twice-inside.jsonl": '{"id": 18, "o": {"x": 1, "x": 2}}\n{"l": [{"x": 1, "x": 2}], "id": 19}\n',
+    "broken.jsonl": (
+        '{"id": 20, "more": 1} {"id": 21}\n{"id": 22, "more": {}}, {"id": 23}\n{"id": 24, "more": {}}, "s": {"x": 1}}\n'
+        '{"id": 25, "more": [{"a": 1}]}]}\n{"id": 26, "more": {"a": 01}}\n{"id": 27, "more": tru}\n[{"more": 1}]\n'
+        '{"id": 28, "more": [{"a": 1}}\n{"id": 29, "more": 1}]{"id": 30}\n{"id": 31, "more": "\\ud800"}\n{"id": 32}\n'
+        '{"id": 33, "more": {"a": 1}}\n\n{"id": 34, "more": {"a": 1}}],[{"a": 1}\n{"id": 35}}\n{"id": 36, "s": "{"}}\n'
+    ),
+    "latin.jsonl": b'{"id": 37, "more": "\xe9"}\n{"id": 38, "m\xe9": 1}\n{"id": 39, "more": "\xc3\xa9"}\n',
+}
+
 # --- Parquet ---------------------------------------------------------------------------------
 
 _NOON = datetime(2026, 1, 31, 12, 30, 0, 123456, tzinfo=UTC)
@@ -358,6 +391,10 @@ GROUPS: tuple[Group, ...] = (
         {**_LATIN, **_DATED},
         {"mark.jsonl.gz": _LATIN_MARK, "plain.jsonl": _PACKED},
     ),
+    Group("lines_ignored", {"columns": {"columns": _IGNORED, "on_new_columns": "ignore"}}, {**_STRANGE, **_TYPES}),
+    Group(
+        "lines_plain_ignored", {"columns": {"columns": _COLUMNS, "on_new_columns": "ignore"}}, {**_LINES, **_STRANGE}
+    ),
     Group("lines_new", {"columns": {"columns": "id bigint", "on_new_columns": "fail"}}, _LINES),
     Group("lines_strict", {"columns": {"columns": "id bigint"}, "policies": {"on_error": "fail"}}, _LINES),
     Group(
@@ -368,6 +405,32 @@ GROUPS: tuple[Group, ...] = (
         },
         _PARQUET,
         {"nano.parquet": _NOT_TAKEN, "text.parquet": _NOT_TAKEN, "exponent.parquet": _EXPONENT, "null.parquet": _RAW},
+    ),
+    Group(
+        "parquet_ignored",
+        {
+            "format": {"type": "parquet"},
+            "columns": {
+                "columns": "id bigint, d double, s string not null, o struct<x bigint>",
+                "on_new_columns": "ignore",
+            },
+        },
+        {
+            **_PARQUET,
+            "objects.parquet": parquet(s=["q", "r"], o=[{"x": 1}, None], more=[1, 2]),
+            "strange.parquet": parquet(s=["q"], at=pa.array([1], pa.timestamp("ns")), big=pa.array([1], pa.uint64())),
+        },
+        {"text.parquet": _NOT_TAKEN, "exponent.parquet": _EXPONENT, "null.parquet": _RAW},
+    ),
+    Group(
+        "documents_ignored",
+        {"format": {"type": "json"}, "columns": {"columns": _COLUMNS, "on_new_columns": "ignore"}},
+        _DOCUMENTS,
+    ),
+    Group(
+        "csv_ignored",
+        {"format": {"type": "csv"}, "columns": {"columns": "id bigint, d double", "on_new_columns": "ignore"}},
+        _CSV,
     ),
     Group(
         "documents",

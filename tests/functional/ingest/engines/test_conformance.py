@@ -44,7 +44,8 @@ def load(both: SparkLoader, group: Group, engine: str) -> Loaded:
         row = json.loads(text)
         name = Path(row.pop("_source_file")).name
         made.files[name].setdefault("rows", []).append(json.dumps(row, ensure_ascii=False))
-    for name, reason, raw in rejects_of(both, table):
+    # In the order of their raw text: what the engines say behind a reason's word is their own.
+    for name, reason, raw in sorted(rejects_of(both, table), key=lambda one: one[2]):
         made.files[name].setdefault("rejects", []).append((reason.partition(":")[0], raw))
     return made
 

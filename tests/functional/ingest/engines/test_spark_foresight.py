@@ -274,13 +274,14 @@ def test_fail_names_all_that_the_batch_brings_also_what_no_look_beforehand_shows
     assert both.rows("refused") == []
 
 
-def test_rescue_stages_once_adds_nothing_and_looks_for_no_key(both, appended, monkeypatch):
+@pytest.mark.parametrize("mode", ["rescue", "ignore"])
+def test_who_wants_no_new_columns_stages_once_and_looks_for_no_key(both, appended, monkeypatch, mode):
     def never(*_: Any) -> Any:
         pytest.fail("looked for")
 
     monkeypatch.setattr(spark_glimpse, "strange_keys", never)
     put(both, "1.jsonl", *with_rare(int))
-    assert "new" not in alike(both, "rescued", on_new_columns="rescue")
+    assert "new" not in alike(both, mode, on_new_columns=mode)
     assert appended == ["1"]
 
 

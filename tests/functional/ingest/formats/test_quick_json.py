@@ -99,12 +99,12 @@ ODD_LINES = [
 ]
 
 
-def read(schema: str, content: bytes, folder: Path) -> list[str]:
+def read(schema: str, content: bytes, folder: Path, unknown: str) -> list[str]:
     """Rows and rejects."""
     path = folder / "x"
     path.write_bytes(content)
     file = ParseFile(1, str(path), str(path), len(content), "none")
-    job = ReadJob(CONNECTION, (file,), {}, LIMITS, folder, schema=parse_schema(schema))
+    job = ReadJob(CONNECTION, (file,), {}, LIMITS, folder, schema=parse_schema(schema), unknown=unknown)
     reading = jsonl.JSONL.open(job)
     found = CONNECTION.execute(reading.rows([file])).fetchall()
     rejected = CONNECTION.execute(reading.rejects([file])).fetchall()
@@ -124,7 +124,7 @@ def exact_rows(schema: str, content: bytes, folder: Path) -> list[tuple]:
     return sorted(((*row[:2], *row[-2:]) for row in found), key=lambda row: row[0])
 
 
-def both(schema: str, content: bytes) -> int:
+def both(schema: str, content: bytes, unknown: str = "rescue") -> int:
     """How many pieces were taken by the quick reader, when both ways agree."""
     taken: list[bool] = []
     ask = QuickJson.read
@@ -136,9 +136,9 @@ def both(schema: str, content: bytes) -> int:
 
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(QuickJson, "read", watched)
-        quick = read(schema, content, Path(folder))
-        patch.setattr(QuickJson, "of", lambda *_: None)
-        exact = read(schema, content, Path(folder))
+        quick = read(schema, content, Path(folder), unknown)
+        patch.setattr(QuickJson, "of", lambda *_, **__: None)
+        exact = read(schema, content, Path(folder), unknown)
     assert quick == exact, content
     return sum(taken)
 
@@ -156,7 +156,7 @@ def agree(shape: str, values: list[str]) -> int:
             CONNECTION.register("found", pa.table(found, ["i", "v"]))
             rows += CONNECTION.execute("FROM found").fetchall()
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(QuickJson, "of", lambda *_: None)
+        patch.setattr(QuickJson, "of", lambda *_, **__: None)
         exact = exact_rows(schema, b"".join(kept), Path(folder))
     assert [(*row, None, None) for row in rows] == exact
     return len(kept)
@@ -176,7 +176,30 @@ def test_a_type_that_is_not_read_quickly_leaves_its_table_to_the_exact_way():
 
 @pytest.mark.parametrize("line", ODD_LINES)
 def test_an_odd_line_comes_out_the_same_both_ways(line):
-    both(SCHEMA, f"{CLEAN}\n{line}\n{CLEAN}\n".encode())
+    for unknown in ("rescue", "ignore"):
+        both(SCHEMA, f"{CLEAN}\n{line}\n{CLEAN}\n".encode(), unknown)
+
+
+def test_records_with_keys_that_are_ignored_are_read_quickly():
+    lines = '{"id": 1, "more": {"id": [{"id": "x"}]}}\n{"other": "}", "id": 2, "then": null}\n'
+    assert both("id bigint, s string", lines.encode(), "ignore") == 1
+    assert both("id bigint, s string", lines.encode(), "rescue") == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id":1,"id":2}',
+        '{"m":1} {"m":2}',
+        '{"m":{"a":01}}',
+        '{"m":"\\ud800"}',
+        '{"m":1},{"id":1}',
+        '{"m":[1,]}',
+        '{"m"}',
+    ],
+)
+def test_a_record_that_is_odd_beside_a_key_that_is_ignored_comes_out_the_same_both_ways(line):
+    both("id bigint", f'{{"id":0,"m":1}}\n{line}\n{{"id":3}}\n'.encode(), "ignore")
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
@@ -197,7 +220,9 @@ def test_what_is_read_quickly_of_random_values_is_what_the_exact_way_gives(value
 def test_random_records_come_out_the_same_both_ways():
     rng = random.Random(7)
     taken = sum(
-        both(SCHEMA, "\n".join(random_line(rng) for _ in range(rng.randrange(1, 4))).encode()) for _ in range(40)
+        both(SCHEMA, "\n".join(random_line(rng) for _ in range(rng.randrange(1, 4))).encode(), unknown)
+        for unknown in ("rescue", "ignore")
+        for _ in range(40)
     )
     assert taken > 5
 
@@ -212,7 +237,8 @@ def test_damaged_text_comes_out_the_same_both_ways(changes):
     text = list(f"{CLEAN}\n" * 3)
     for place, character in changes:
         text[place % len(text)] = character or ""
-    both(SCHEMA, "".join(text).encode())
+    for unknown in ("rescue", "ignore"):
+        both(SCHEMA, "".join(text).encode(), unknown)
 
 
 def test_after_refusals_fewer_pieces_are_tried_and_a_clean_one_is_taken_again():

@@ -61,27 +61,43 @@ FLAT_SLY = [
     '{"id":1}}', '{"id":1} 5}', '{"id":1} "x"}', '{"s":"x","zz":null,"x":null,"q":1}', '{"s":"x" ,"zz" :1}',
     '{"at":2026,"zz":1}',
 ]  # fmt: skip
+IGNORED = [
+    '{"id":1,"zz":2,"s":"x"}', '{"zz":"a: {b}, [c] \\" \\n","id":1,"ID":2,"n":{"x":1,"zz":{"id":[2]}},"a":[1]}',
+    '{"id": 1, "zz": {"id": 5, "s": [1, "2", null]}, "t": ["q"], "zzz": [[1], []], "x": 7}', '{"zz":null}',
+    '{"zz":1,"zz":2,"d":1.5,"b":true,"at":"2026-01-31T10:00:00Z","it\\"s":"y","x":1}', '{"i":1,"idd":2,"":3,"é":"ß"}',
+    '{"s":"12","zz":1.10}', '{"n":{"zz":[]},"t":[],"zz":[]}',
+]  # fmt: skip
+IGNORED_SLY = [
+    '{"id":1,"zz":2,"id":3}', '{"zz":1,"s":1.10}', '{"zz":{},"s":{}}', '{"zz":1} {}', '{"zz":{}}}',
+    '{"zz":{}},{"id":1}', '{"id":1},"zz":{"s":1}}', '{"zz":"\ufffd"}', '{"z\ufffd":1}', '{"zz":"\\ud800"}', '{"zz":1,}',
+    '{"zz":01}', '{"zz"}', '{"\\u0069d":1,"id":2}', '{"zz":1,"n":{"x":1,"zz":2,"x":3}}', '{"zz":[1]]}', '{"zz":[}]}',
+    '{"zz":1,"t":[1.10]}',
+    '{"zz":1,"n":{"y":1.10}}', '{"zz":1,"a":[null]}', '{"zz":1,"d":-0}', '{"zz":NaN}', "{'zz':1}", '{"zz":1}]',
+    '{"zz":tru}', '{"zz":1 2}', '{"zz":"a""b"}', '{"id":1 "zz":2}', '{"zz":{"a"}}', '{"zz":{"a":1,}}', '{"zz":[,1]}',
+]  # fmt: skip
 WRAPS = {"{}": "{0}", "struct<m: {}, z: struct<w: {}>>": '{{"m": {0}, "z": {{"w": {0}}}}}', "array<{}>": "[{0}, {0}]"}
 
 
-def read(session, path, schema, *, quick):
+def read(session, path, schema, *, quick, ignores=False):
     rows = (
         session.spark.read.format("text").load(str(path)).where(IS_RECORD).selectExpr("value", "1L AS file", "1 AS k")
     )
-    layers = RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick).layers(keep="k")
+    records = RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick, ignores=ignores)
+    layers = records.layers(keep="k")
     return sorted(shown(row) for row in through(layers, rows).collect())
 
 
-def taken(session, path, schema):
+def taken(session, path, schema, *, ignores=False):
     """The lines that the quick way takes."""
-    quick = QuickRecords.of(parse_schema(schema), LIMITS.max_record_bytes, TaggedValues())
+    quick = QuickRecords.of(parse_schema(schema), LIMITS.max_record_bytes, TaggedValues(), ignores=ignores)
     rows = through(quick.layers(), session.spark.read.format("text").load(str(path)))
     return [row["value"] for row in rows.where(CLEAN).collect()]
 
 
-def assert_same_both_ways(session, path, schema, lines):
+def assert_same_both_ways(session, path, schema, lines, *, ignores=False):
     path.write_text("\n".join(lines), encoding="utf-8", newline="")
-    assert read(session, path, schema, quick=True) == read(session, path, schema, quick=False)
+    quick, exact = (read(session, path, schema, quick=quick, ignores=ignores) for quick in (True, False))
+    assert quick == exact
 
 
 def test_clean_records_are_taken_and_no_sly_one_is(session, tmp_path):
@@ -132,6 +148,34 @@ def test_random_and_damaged_records_come_out_the_same_both_ways(session, tmp_pat
     lines = [damaged(rng.choice(CLEAN_LINES[:3])) for _ in range(800)]
     lines += [random_line(rng) for _ in range(400)]
     assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines)
+    lines += [damaged(rng.choice([*IGNORED, *IGNORED_SLY])) for _ in range(1_500)]
+    assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines, ignores=True)
+
+
+def test_records_with_keys_that_are_ignored_are_taken_and_no_sly_one_is(session, tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text("\n".join([*CLEAN_LINES, *SLY, *IGNORED, *IGNORED_SLY]), encoding="utf-8", newline="")
+    found = taken(session, path, SCHEMA, ignores=True)
+    assert {*CLEAN_LINES, *IGNORED} <= set(found)
+    assert not set(IGNORED_SLY) & set(found)
+    lines = [*CLEAN_LINES, *SLY, *IGNORED, *IGNORED_SLY, *FLAT, *FLAT_SLY, *ODD, *ODD_LINES]
+    for schema in (SCHEMA, FLAT_SCHEMA):
+        assert_same_both_ways(session, path, schema, lines, ignores=True)
+
+
+def test_a_record_of_many_keys_that_are_ignored_needs_no_deep_stack(session, tmp_path):
+    many = ", ".join(f'"k{number}": "{number}"' for number in range(20_000))
+    line = f'{{"id": 1, {many}, "s": "{"x" * 100_000}", "more": [{", ".join(map(str, range(20_000)))}]}}'
+    path = tmp_path / "lines.jsonl"
+    path.write_text(line)
+    assert taken(session, path, SCHEMA, ignores=True) == [line]
+
+
+def test_a_table_of_many_columns_is_read_without_an_expression_of_their_order(session, tmp_path):
+    schema = ", ".join(f"c{number} int" for number in range(300))
+    assert_same_both_ways(
+        session, tmp_path / "lines.jsonl", schema, ['{"c1": 1}', '{"c2": 2, "more": 3}'], ignores=True
+    )
 
 
 def test_a_schema_with_a_type_that_is_not_proved_goes_the_exact_way():
