@@ -30,6 +30,7 @@ from app.ingest.formats.csv import CSV, TSV, positional_names
 from app.ingest.formats.csv_head import CsvHead, HeadReader, column_names
 from app.ingest.formats.csv_options import CsvDialect, read_options
 from app.ingest.formats.new_columns import columns_in_rescued
+from app.ingest.formats.one_case import of_another_table
 from app.ingest.formats.spark.csv_records import CsvCutter
 from app.ingest.formats.spark.csv_rows import CsvRows
 from app.ingest.formats.spark.text import text_sql
@@ -145,11 +146,8 @@ class CsvOnSpark:
         if head.header is None:
             return positional_names(known, head.width)
         names = column_names(head.header)
-        if known and not set(known) & set(names):
-            shown = ", ".join(names[:5])[:200]
-            raise BadFile(
-                "not-this-format", f"{file.path} has none of the table's columns; its first line is: {shown}."
-            )
+        if sentence := of_another_table(file.path, names, known, "its first line is"):
+            raise BadFile("not-this-format", sentence)
         return names
 
     def _doubtful(self, session: Session, files: Sequence[BatchFile]) -> Iterator[FileOutcome]:

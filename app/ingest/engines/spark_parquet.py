@@ -19,6 +19,7 @@ from app.ingest.engines.spark_limits import refused
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.formats.base import NewColumn
 from app.ingest.formats.contract import ParseFile, ParseLimits
+from app.ingest.formats.one_case import of_another_table
 from app.ingest.formats.parquet_footer import read_footer
 from app.ingest.formats.spark import parquet
 from app.ingest.formats.spark.arrow_types import known_type
@@ -63,9 +64,7 @@ class ParquetOnSpark:
         except OSError as error:
             return spark_source.not_readable(file, error)
         names = [one.name for one in fields]
-        if self.schema.names and not set(names) & set(self.schema.names):
-            shown = ", ".join(names[:5])[:200]
-            sentence = f"{file.path} has none of the table's columns; it has: {shown}."
+        if sentence := of_another_table(file.path, names, self.schema.names, "it has"):
             return FileOutcome(file.file_id, FileState.FAILED, reason="not-this-format", error=sentence)
         columns = []
         for one in fields:

@@ -27,6 +27,7 @@ from app.ingest.formats.csv_options import CsvDialect, read_options
 from app.ingest.formats.csv_scan import count_blank, scan
 from app.ingest.formats.csv_sql import CsvPart, duckdb_source, exact_source, located_rejects, typed
 from app.ingest.formats.new_columns import columns_in_rescued
+from app.ingest.formats.one_case import of_another_table
 from app.ingest.formats.rows_sql import nothing, rejects_of
 from app.ingest.formats.streams import BadFile, unpack
 
@@ -115,9 +116,7 @@ class CsvReading:
         if head.header is None:
             return positional_names(known, head.width)
         names = column_names(head.header)
-        if known and not set(known) & set(names):
-            shown = ", ".join(names[:5])
-            sentence = f"{file.path} has none of the table's columns; its first line is: {shown[:200]}."
+        if sentence := of_another_table(file.path, names, known, "its first line is"):
             raise BadFile("not-this-format", sentence)
         return names
 

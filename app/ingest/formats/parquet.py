@@ -31,6 +31,7 @@ from app.ingest.formats.base import (
     ReadJob,
     file_id_sql,
 )
+from app.ingest.formats.one_case import of_another_table
 from app.ingest.formats.parquet_cast import Misfit, fit, to_json
 from app.ingest.formats.parquet_footer import Footer, read_footer
 from app.ingest.formats.parquet_infer import infer_parquet
@@ -137,15 +138,15 @@ class ParquetReading:
 
     @staticmethod
     def _known(job: ReadJob, layout: Layout) -> bool:
-        if not job.schema.names or set(job.schema.names) & set(layout.names):
-            return True
-        for file in job.files:
-            if file.file_id in layout.paths:
-                shown = ", ".join(layout.names[:5])
-                job.fail(
-                    file, "not-this-format", f"{file.path} has none of the table's columns; it has: {shown[:200]}."
-                )
-        return False
+        sentences = {
+            file: of_another_table(file.path, layout.names, job.schema.names, "it has")
+            for file in job.files
+            if file.file_id in layout.paths
+        }
+        for file, sentence in sentences.items():
+            if sentence:
+                job.fail(file, "not-this-format", sentence)
+        return not any(sentences.values())
 
     def rows(self, files: Sequence[ParseFile]) -> str:
         selects = [_select(layout, paths, self.job) for layout, paths in self._parts(files)]

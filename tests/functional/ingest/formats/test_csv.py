@@ -91,6 +91,10 @@ def test_a_file_with_none_of_the_columns_fails_alone(load):
     parsed = load(GOOD, b"x,y\n1,2\n", b'{"id": 1}\n{"id": 2}\n')
     assert [parsed.state(i) for i in (1, 2, 3)] == [("SUCCESS", ""), *[("FAILED", "not-this-format")] * 2]
     assert len(parsed.rows()) == 2
+    other = load(b"Id,NAME,x\n1,a,2\n").file().error
+    assert other.endswith(
+        "its first line is: Id, NAME, x. Names match with their case: it has Id for id, NAME for name."
+    )
 
 
 def test_only_a_header_is_a_success_without_rows(load):

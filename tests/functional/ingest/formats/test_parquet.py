@@ -68,8 +68,10 @@ def test_columns_that_differ_in_case_are_never_mixed_up(load, write):
 
 
 def test_a_file_with_none_of_the_columns_fails_alone(load, write):
-    parsed = load(write(GOOD), write({"x": [1]}))
-    assert (parsed.state(1), parsed.state(2)) == (("SUCCESS", ""), ("FAILED", "not-this-format"))
+    parsed = load(write(GOOD), write({"x": [1]}), write({"ID": [1]}))
+    assert [parsed.state(one) for one in (1, 2, 3)] == [("SUCCESS", ""), *[("FAILED", "not-this-format")] * 2]
+    assert parsed.file(2).error.endswith("has none of the table's columns; it has: x.")
+    assert parsed.file(3).error.endswith("it has: ID. Names match with their case: it has ID for id.")
 
 
 def test_many_files_of_a_few_layouts_load_together(load, write):
