@@ -49,7 +49,7 @@ class Foreseeing(Protocol):
 def format_on_spark(shape: IngestionShape, schema: TableSchema, store: Store, settings: Settings) -> SparkFormat:
     ignores, form = shape.columns.on_new_columns == "ignore", shape.format
     if form.type == "jsonl":
-        return JsonLinesOnSpark(schema, form, settings.max_record_bytes, ignores)
+        return JsonLinesOnSpark(schema, store, form, settings.max_record_bytes, ignores)
     if form.type == "parquet":
         return ParquetOnSpark(schema, store, form, parse_limits(settings), ignores)
     if form.type in {"csv", "tsv"}:

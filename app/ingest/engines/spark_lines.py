@@ -18,6 +18,7 @@ from app.ingest.engines import spark_rows, spark_source
 from app.ingest.engines.spark_frames import through
 from app.ingest.engines.spark_glimpse import MOST_KEYS, Glimpse, glimpse
 from app.ingest.engines.spark_json import columns_in, columns_of, formats_of
+from app.ingest.engines.spark_key_order import key_order
 from app.ingest.engines.spark_samples import Samples, Sampling
 from app.ingest.engines.spark_stage import Stage
 from app.ingest.evolution import MAX_COLUMNS, is_usable, twins_of
@@ -30,6 +31,7 @@ from app.ingest.formats.spark.words import FILE, REJECT, RESCUED
 from app.ingest.formats.streams import check_encoding
 from app.schemas.ingestion import FormatShape
 from app.spark import Session, identifier
+from app.storage import Store
 from app.values import BatchFile, FileOutcome, SnapshotInfo
 
 _MOSTLY = 0.9
@@ -45,14 +47,18 @@ class JsonLinesOnSpark:
     """One attempt. `clean`: most records are known to be; a wrong guess costs nothing but time."""
 
     schema: TableSchema
+    store: Store
     shape: FormatShape
     max_record_bytes: int
     ignores: bool = False
     clean: bool = False
     _glimpse: Glimpse | None = field(default=None)
+    _order: tuple[str, ...] = ()
 
     def look(self, session: Session, files: Sequence[BatchFile]) -> list[FileOutcome]:
-        del session, files
+        del session
+        if self.ignores and sum(file.size for file in files) >= _QUICK_LEAST_BYTES:
+            self._order = key_order(self.store, files, self.schema.names)
         return []
 
     def rows(self, session: Session, files: Sequence[BatchFile]) -> Any:
@@ -86,9 +92,8 @@ class JsonLinesOnSpark:
     # --- how they are read
 
     def _layers(self, *, quick: bool) -> RecordLayers:
-        return RecordLayers(
-            self.schema, self.max_record_bytes, formats_of(self.shape), quick=quick, ignores=self.ignores
-        )
+        formats, ignored = formats_of(self.shape), (self._order or self.schema.names) if self.ignores else None
+        return RecordLayers(self.schema, self.max_record_bytes, formats, quick=quick, ignored=ignored)
 
     def _quick(self, files: Sequence[BatchFile]) -> QuickRecords | None:
         """The short way, where there is one for the schema and the files are worth it."""

@@ -20,7 +20,10 @@ _UNSOUND = f"{FILE_FLAW}FAILED:undecodable:It is not valid JSON."  # as a line i
 
 @dataclass(frozen=True, slots=True)
 class ElementLayers:
-    """The expressions over one schema; an element has at most `max_record_bytes`. `ignores`: see RecordLayers."""
+    """The expressions over one schema; an element has at most `max_record_bytes`.
+
+    `ignores`: keys that the schema lacks are left out.
+    """
 
     schema: TableSchema
     max_record_bytes: int
@@ -34,7 +37,8 @@ class ElementLayers:
         one = f"array(coalesce({tagged.json_of('d')}, {text_sql(_UNSOUND)}))"
         each = f"CASE WHEN left(d, 1) = '[' THEN {elements} ELSE {one} END"
         ready = [f"v{place}" for place in range(len(self.schema))]
-        records = RecordLayers(self.schema, self.max_record_bytes, self.formats, ignores=self.ignores)
+        ignored = self.schema.names if self.ignores else None
+        records = RecordLayers(self.schema, self.max_record_bytes, self.formats, ignored=ignored)
         reject = f"CASE WHEN {RAW} = {text_sql(_UNSOUND)} THEN {RAW} ELSE {REJECT} END AS {REJECT}"
         return [
             [FILE, keep, "value", f"{UNMARKED} AS t"],

@@ -11,7 +11,7 @@ each an expression over those before, bound as a variable: all of it is one expr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -73,15 +73,16 @@ class RecordLayers:
         formats: TextFormats = ISO,
         *,
         quick: bool = True,
-        ignores: bool = False,
+        ignored: Sequence[str] | None = None,
     ) -> None:
         """`quick`: clean records take the short way, where schema and formats allow; it changes nothing but time.
 
-        `ignores`: keys that the schema lacks are left out, and so are those that stand twice but for the first.
+        `ignored`: keys that the schema lacks are left out, and so are those that stand twice but for the first; it has
+        the order in which records have the columns and other keys, as far as it is known, which saves time.
         """
         self.schema = schema
         self.limit = max_record_bytes
-        self.ignores = ignores
+        self.ignores = ignored is not None
         self.values = TaggedValues(formats)
         self._objects: list[_Object] = []
         self._count = 0
@@ -89,7 +90,7 @@ class RecordLayers:
         self._fitting = list(self._fits())
         self.quick = None
         if quick and formats == ISO:
-            self.quick = QuickRecords.of(schema, max_record_bytes, self.values, ignores=ignores)
+            self.quick = QuickRecords.of(schema, max_record_bytes, self.values, ignored)
 
     def _object(self, path: tuple[str, ...], columns: tuple[Column, ...]) -> _Object:
         made = _Object(len(self._objects), path)

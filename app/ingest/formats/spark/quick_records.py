@@ -25,7 +25,7 @@ And this, but for records whose unknown keys are ignored: see `record_shape`, wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.datatypes import Column, DataType, TableSchema
@@ -77,14 +77,14 @@ class QuickRecords:
     limit: int
     values: TaggedValues
     top: tuple[_Place, ...]
-    ignores: bool = False
+    ignored: tuple[str, ...] | None = None
 
     @classmethod
     def of(
-        cls, schema: TableSchema, max_record_bytes: int, values: TaggedValues, *, ignores: bool = False
+        cls, schema: TableSchema, max_record_bytes: int, values: TaggedValues, ignored: Sequence[str] | None = None
     ) -> QuickRecords | None:
-        """None for a schema with a type that is not proved here. `ignores`: records with unknown keys are taken, too,
-        if they have the usual shape.
+        """None for a schema with a type that is not proved here. `ignored`: records with unknown keys are taken, too,
+        if their keys stand in this order, of the columns and others.
         """
         if not schema.columns or not all(_is_provable(column.type) for column in schema):
             return None
@@ -96,7 +96,8 @@ class QuickRecords:
             number = next(count)
             return _Place(column, sql, number, tuple(placed(member, sql) for member in inner))
 
-        return cls(schema, max_record_bytes, values, tuple(placed(column, _PARSED) for column in schema), ignores)
+        top = tuple(placed(column, _PARSED) for column in schema)
+        return cls(schema, max_record_bytes, values, top, None if ignored is None else tuple(ignored))
 
     def layers(self) -> list[list[str]]:
         """From `value` and whatever else there is to all of this and CLEAN, never null; of a clean record `value_of`
@@ -105,7 +106,9 @@ class QuickRecords:
         bad = self._bad
         kind = f"struct<{', '.join(_declared(place) for place in self.top)}, {bad}: string>"
         options = f"map({_STRICT}, 'columnNameOfCorruptRecord', '{bad}')"
-        shape = record_shape(self.schema.columns, _TEXTS | {"string"}) if self.ignores else ""
+        shape = ""
+        if self.ignored is not None:
+            shape = record_shape(self.schema.columns, _TEXTS | {"string"}, self.ignored)
         shaped = f"value RLIKE {text_sql(shape)}" if shape else "false"
         usual = f"octet_length(value) <= {self.limit} AND (shaped OR plain OR {_NO_ODD_TEXT})"
         plain = f"value RLIKE {text_sql(_PLAIN if self._is_flat else _PLAIN_NESTED)} AND NOT contains(value, ' :')"

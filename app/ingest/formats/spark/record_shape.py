@@ -1,4 +1,4 @@
-r"""A regular expression for JSON records with keys that are not wanted, where the others stand in the columns' order.
+r"""A regular expression for JSON records with keys that are not wanted, whose keys stand in an order that is known.
 
 Matched with a text whose begin the parser took for one sound object, it proves what would else be counted: both read
 the text token by token from the same brace on, so it is this one object to its end, each known key stands once, and
@@ -7,8 +7,9 @@ what is in a text column is a string. It does not look at commas and numbers, wh
 - A string has no escape but the short ones (`\n`, `\"`), and no replacement character, which may stand for what is no
   UTF-8.
 - Any column may be missing, or null.
-- Unknown keys stand anywhere, with values nested no deeper than a few levels: each doubles the expression. They are
-  written without an escape, so none of them is a known one in other letters.
+- Unknown keys stand where they were seen, or else anywhere, which takes longer to find out. Their values are nested no
+  deeper than a few levels: each doubles the expression. They are written without an escape, so none of them is a known
+  one in other letters.
 
 Java runs along a set of characters fastest when it is greedy; no two things that follow each other begin alike, so that
 it never goes back for long. What is a group is possessive: a long record needs no deeper stack than a short one.
@@ -27,18 +28,27 @@ _STRING = rf'"{_CHARACTERS}(?:\\["\\/bfnrt]{_CHARACTERS})*+"'
 _OTHER = r'[^",:\[\]{}\\\ufffd]+'  # a number, true, false or null: which, the parser says
 _COMMA = " *,? *"
 _LEVELS = 2  # objects and arrays in each other below an unknown key
+_ODD = frozenset('"\\\ufffd')  # of a key that is not looked for
 _MOST = 200  # columns, and members of structs: each is a step into the matcher's stack
 
 
-def record_shape(columns: Sequence[Column], texts: frozenset[str]) -> str:
+def record_shape(columns: Sequence[Column], texts: frozenset[str], order: Sequence[str]) -> str:
     """The expression, in Java's words; empty for a table too wide for one. `texts` are the types read as strings.
 
-    The columns are of types that `quick_records` proves.
+    The columns are of types that `quick_records` proves; `order` has keys of records, among them those of columns.
     """
-    if sum(map(_count, columns)) > _MOST:
+    known = {column.name: column for column in columns}
+    names = dict.fromkeys([*order, *known])
+    if sum(map(_count, columns)) + len(names) - len(known) > _MOST:
         return ""
-    known, more = (_object(columns, texts, unknown=unknown) for unknown in (False, True))
-    return rf"\A(?>{known}|{more})\z"
+    usual = ""
+    for name in names:
+        if name in known:
+            usual += _member(name, _value(known[name].type, texts, unknown=False))
+        elif not set(json.dumps(name, ensure_ascii=False)[1:-1]) & _ODD:
+            usual += _member(name, _any(_LEVELS))
+    ordered = [known[name] for name in names if name in known]
+    return rf"\A(?>\{{ *{usual}\}}|{_object(ordered, texts, unknown=True)})\z"
 
 
 def _count(column: Column) -> int:
@@ -47,11 +57,12 @@ def _count(column: Column) -> int:
 
 def _object(columns: Sequence[Column], texts: frozenset[str], *, unknown: bool) -> str:
     between = _unknown(columns) if unknown else ""
-    members = (
-        f"(?:{_key(column.name)} *: *{_value(column.type, texts, unknown=unknown)}{_COMMA})?+{between}"
-        for column in columns
-    )
+    members = (_member(one.name, _value(one.type, texts, unknown=unknown)) + between for one in columns)
     return rf"\{{ *{between}{''.join(members)}\}}"
+
+
+def _member(name: str, value: str) -> str:
+    return f"(?:{_key(name)} *: *{value}{_COMMA})?+"
 
 
 def _value(kind: DataType, texts: frozenset[str], *, unknown: bool) -> str:

@@ -61,6 +61,7 @@ FLAT_SLY = [
     '{"id":1}}', '{"id":1} 5}', '{"id":1} "x"}', '{"s":"x","zz":null,"x":null,"q":1}', '{"s":"x" ,"zz" :1}',
     '{"at":2026,"zz":1}',
 ]  # fmt: skip
+ORDER = ["id", "s", "zz", "d", "b", "n", "a", "t", "at", 'it"s', "x"]
 IGNORED = [
     '{"id":1,"zz":2,"s":"x"}', '{"zz":"a: {b}, [c] \\" \\n","id":1,"ID":2,"n":{"x":1,"zz":{"id":[2]}},"a":[1]}',
     '{"id": 1, "zz": {"id": 5, "s": [1, "2", null]}, "t": ["q"], "zzz": [[1], []], "x": 7}', '{"zz":null}',
@@ -78,25 +79,25 @@ IGNORED_SLY = [
 WRAPS = {"{}": "{0}", "struct<m: {}, z: struct<w: {}>>": '{{"m": {0}, "z": {{"w": {0}}}}}', "array<{}>": "[{0}, {0}]"}
 
 
-def read(session, path, schema, *, quick, ignores=False):
+def read(session, path, schema, *, quick, ignored=None):
     rows = (
         session.spark.read.format("text").load(str(path)).where(IS_RECORD).selectExpr("value", "1L AS file", "1 AS k")
     )
-    records = RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick, ignores=ignores)
+    records = RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick, ignored=ignored)
     layers = records.layers(keep="k")
     return sorted(shown(row) for row in through(layers, rows).collect())
 
 
-def taken(session, path, schema, *, ignores=False):
+def taken(session, path, schema, *, ignored=None):
     """The lines that the quick way takes."""
-    quick = QuickRecords.of(parse_schema(schema), LIMITS.max_record_bytes, TaggedValues(), ignores=ignores)
+    quick = QuickRecords.of(parse_schema(schema), LIMITS.max_record_bytes, TaggedValues(), ignored)
     rows = through(quick.layers(), session.spark.read.format("text").load(str(path)))
     return [row["value"] for row in rows.where(CLEAN).collect()]
 
 
-def assert_same_both_ways(session, path, schema, lines, *, ignores=False):
+def assert_same_both_ways(session, path, schema, lines, *, ignored=None):
     path.write_text("\n".join(lines), encoding="utf-8", newline="")
-    quick, exact = (read(session, path, schema, quick=quick, ignores=ignores) for quick in (True, False))
+    quick, exact = (read(session, path, schema, quick=quick, ignored=ignored) for quick in (True, False))
     assert quick == exact
 
 
@@ -149,18 +150,29 @@ def test_random_and_damaged_records_come_out_the_same_both_ways(session, tmp_pat
     lines += [random_line(rng) for _ in range(400)]
     assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines)
     lines += [damaged(rng.choice([*IGNORED, *IGNORED_SLY])) for _ in range(1_500)]
-    assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines, ignores=True)
+    assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines, ignored=ORDER)
 
 
 def test_records_with_keys_that_are_ignored_are_taken_and_no_sly_one_is(session, tmp_path):
     path = tmp_path / "lines.jsonl"
     path.write_text("\n".join([*CLEAN_LINES, *SLY, *IGNORED, *IGNORED_SLY]), encoding="utf-8", newline="")
-    found = taken(session, path, SCHEMA, ignores=True)
+    found = taken(session, path, SCHEMA, ignored=ORDER)
     assert {*CLEAN_LINES, *IGNORED} <= set(found)
     assert not set(IGNORED_SLY) & set(found)
     lines = [*CLEAN_LINES, *SLY, *IGNORED, *IGNORED_SLY, *FLAT, *FLAT_SLY, *ODD, *ODD_LINES]
     for schema in (SCHEMA, FLAT_SCHEMA):
-        assert_same_both_ways(session, path, schema, lines, ignores=True)
+        assert_same_both_ways(session, path, schema, lines, ignored=ORDER)
+
+
+def test_records_in_an_order_of_their_own_are_taken_where_it_is_known(session, tmp_path):
+    lines = ['{"zz":[{"id":1}],"s":"x","yy":"é","id":1}', '{"s":"x"}', '{"d":1.5,"zz":null,"id":2}', '{"xx":1,"s":"y"}']
+    path = tmp_path / "lines.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    schema = "id bigint, s string, d double"
+    assert taken(session, path, schema, ignored=["d", "zz", "s", "yy", "id"]) == lines
+    assert taken(session, path, schema, ignored=["id", "s", "d"]) == [lines[1], lines[3]]
+    for order in (["d", "zz", "s", "yy", "id"], ["zz"], ["zz", "id", "id", "zz", "s"]):
+        assert_same_both_ways(session, path, schema, [*lines, *IGNORED, *IGNORED_SLY, *SLY], ignored=order)
 
 
 def test_a_record_of_many_keys_that_are_ignored_needs_no_deep_stack(session, tmp_path):
@@ -168,13 +180,13 @@ def test_a_record_of_many_keys_that_are_ignored_needs_no_deep_stack(session, tmp
     line = f'{{"id": 1, {many}, "s": "{"x" * 100_000}", "more": [{", ".join(map(str, range(20_000)))}]}}'
     path = tmp_path / "lines.jsonl"
     path.write_text(line)
-    assert taken(session, path, SCHEMA, ignores=True) == [line]
+    assert taken(session, path, SCHEMA, ignored=ORDER) == [line]
 
 
 def test_a_table_of_many_columns_is_read_without_an_expression_of_their_order(session, tmp_path):
     schema = ", ".join(f"c{number} int" for number in range(300))
     assert_same_both_ways(
-        session, tmp_path / "lines.jsonl", schema, ['{"c1": 1}', '{"c2": 2, "more": 3}'], ignores=True
+        session, tmp_path / "lines.jsonl", schema, ['{"c1": 1}', '{"c2": 2, "more": 3}'], ignored=ORDER
     )
 
 
