@@ -14,16 +14,18 @@ from app.database import Database
 from app.ingest import discovery, ledger, planning
 from app.ingest.ports import Clock, SystemClock
 from app.models import DEFAULT_TENANT, Run
-from app.repositories import files, run_queries
+from app.repositories import batches, files, run_queries
 from app.services import sources
 from app.services.context import IngestionInfo
 from app.services.deployment_spec import work_queue
 from app.services.engine_rule import Choice, Rule
 from app.services.ingestion_query_service import IngestionQueryService
 from app.services.ingestion_service import IngestionService
+from app.values import BatchState
 
 _PAST_RUNS = 20
 _CHUNK = 10_000
+_STILL_TO_LOAD = frozenset({BatchState.PLANNED, BatchState.CLAIMED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class EngineShare:
 class Estimate:
     """`complete` is false when the time for listing ran out: then there is at least this much.
 
-    `files` and `bytes` are what a run would load: what is new, and what waits in the ledger already. `seconds` is by
+    `files` and `bytes` are what a run would load: what is new, and what waits in the ledger already, in a batch that no
+    run has ended or in none. `seconds` is by
     the speed of past runs; None where none loaded anything. `work_queue` is the one that Prefect runs it in.
     """
 
@@ -84,19 +87,26 @@ class EstimateService:
             policies.batch_max_files or self.settings.batch_max_files,
             policies.batch_max_bytes or self.settings.batch_max_bytes,
         )
-        engines = _shares(Rule.of(info.shape, self.settings), cuts)
-        total = waiting.bytes + listing.counts.new_bytes
         with self.database.read_scope() as session:
             past = run_queries.recent_ends(session, info.id, _PAST_RUNS)
+            planned = [
+                planning.Cut(0, 0, batch.file_count, batch.byte_count)
+                for batch in batches.unfinished(session, info.id)
+                if batch.state in _STILL_TO_LOAD
+            ]
+        engines = _shares(Rule.of(info.shape, self.settings), chain(planned, cuts))
+        files_waiting = waiting.files + sum(batch.files for batch in planned)
+        bytes_waiting = waiting.bytes + sum(batch.size for batch in planned)
+        total = bytes_waiting + listing.counts.new_bytes
         return Estimate(
             complete=complete,
             listed=listing.listed,
             known=listing.counts.known,
             new_files=listing.counts.new,
             new_bytes=listing.counts.new_bytes,
-            waiting_files=waiting.files,
-            waiting_bytes=waiting.bytes,
-            files=waiting.files + listing.counts.new,
+            waiting_files=files_waiting,
+            waiting_bytes=bytes_waiting,
+            files=files_waiting + listing.counts.new,
             bytes=total,
             batches=sum(share.batches for share in engines),
             seconds=_duration(list(past), listing.listed, total),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.config import get_settings
 from tests.functional.api.conftest import serving, settings_of
 from tests.functional.cli.conftest import put, rows
 
@@ -21,6 +22,24 @@ def test_an_estimate_says_what_the_next_run_would_load_by_which_engine_and_in_wh
     assert lines[3] == "engine batches files bytes why"
     assert lines[4].startswith("embedded 2 3 ")
     assert lines[4].endswith(" engine: embedded")
+
+
+def test_files_in_batches_that_a_run_did_not_end_are_told_too(cli, landing, monkeypatch):
+    def arm(failpoints: str) -> None:
+        monkeypatch.setenv("AUTOLOADER_FAILPOINTS", failpoints)
+        get_settings.cache_clear()
+
+    for number in range(3):
+        put(landing, f"{number}.jsonl", rows(number, 10))
+    for point in ("planned", "claimed"):
+        arm(f"{point}=error")
+        assert cli("load", str(landing), "demo.rows", "--batch-max-files", "2").code == 1
+        found = cli("ingestions", "estimate", "demo.rows", "--json").answer
+        assert (found["files"], found["waiting_files"], found["new_files"], found["batches"]) == (3, 3, 0, 2), point
+        assert [(share["engine"], share["files"]) for share in found["engines"]] == [("embedded", 3)]
+    arm("")
+    assert cli("load", str(landing), "demo.rows", "--batch-max-files", "2").code == 0
+    assert cli("ingestions", "estimate", "demo.rows", "--json").answer["files"] == 0
 
 
 def test_a_server_estimates_as_this_machine_does(cli, home, landing):
