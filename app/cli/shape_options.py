@@ -132,7 +132,7 @@ OPTIONS: tuple[ShapeOption, ...] = (
         "--on-new-columns",
         "columns.on_new_columns",
         OnNewColumns,
-        "Columns the table lacks: add them, keep their values as JSON, leave them out, or stop.",
+        "Columns the table lacks: add them, keep their values as JSON, ignore (lose) them, or stop.",
     ),
     ShapeOption(
         "--partition-by",

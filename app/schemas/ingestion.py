@@ -124,7 +124,7 @@ class SchemaShape(Shape):
     columns: str | None = Field(default=None, description="`id bigint, at timestamptz, …`; empty: inferred once.")
     on_new_columns: Literal["add_columns", "rescue", "ignore", "fail"] = Field(
         default="add_columns",
-        description="add_columns: the table gets them; rescue: kept as JSON; ignore: left out; fail: stop.",
+        description="add_columns: the table gets them; rescue: kept as JSON; ignore: lost; fail: stop.",
     )
 
     @field_validator("columns")

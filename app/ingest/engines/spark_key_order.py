@@ -6,13 +6,14 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 
+from app.datatypes import can_be_named
 from app.errors import SourceError
 from app.storage import Store
 from app.values import BatchFile
 
 _BYTES, _RECORDS = 64 * 1024, 200  # of each file that is looked at
 _GZIP = b"\x1f\x8b"
-_MOST = 200  # keys: records with more are data of their own
+_MOST, _LONGEST = 200, 64  # keys, and characters of one: records with more are data of their own
 
 
 def key_order(store: Store, files: Sequence[BatchFile], columns: Sequence[str]) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ def _records(store: Store, file: BatchFile) -> Iterator[list[str]]:
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
-            yield list(record)
+            yield [key for key in record if len(key) <= _LONGEST and can_be_named(key)]
 
 
 def _merge(order: list[str], keys: Sequence[str]) -> None:

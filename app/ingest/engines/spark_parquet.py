@@ -31,6 +31,7 @@ from app.storage import Store
 from app.values import BatchFile, FileOutcome, FileState, SnapshotInfo
 
 _AT_ONCE = 16  # footers, which are mostly waited for
+_NO_COLUMNS = '{"type": "struct", "fields": []}'
 
 
 @dataclass(slots=True)
@@ -66,16 +67,22 @@ class ParquetOnSpark:
         names = [one.name for one in fields]
         if sentence := of_another_table(file.path, names, self.schema.names, "it has"):
             return FileOutcome(file.file_id, FileState.FAILED, reason="not-this-format", error=sentence)
+        wanted = [one for one in fields if not self.ignores or self.schema.find(one.name)]
         columns = []
-        for one in fields:
-            if self.ignores and self.schema.find(one.name) is None:
-                continue
+        for one in wanted:
             kind = known_type(one.type)
             if kind is None and str(one.type) != "null":
                 return refused(file, f"Spark does not read its column {one.name} ({one.type}) as it is")
             if kind is not None:
                 columns.append(Column(one.name, kind))
-        return self._judged(file, columns, footer.rows)
+        return self._judged(file, self._within(columns), footer.rows)
+
+    def _within(self, columns: Sequence[Column]) -> Sequence[Column]:
+        """The columns as they are read: without members that nobody wants."""
+        if not self.ignores:
+            return columns
+        known = {column.name: column.type for column in self.schema}
+        return [Column(one.name, parquet.within(one.type, known[one.name])) for one in columns]
 
     def _judged(self, file: BatchFile, columns: Sequence[Column], rows: int) -> FileOutcome | None:
         if len({column.name for column in columns}) < len(columns):
@@ -91,7 +98,7 @@ class ParquetOnSpark:
 
     def _group(self, session: Session, columns: tuple[Column, ...], files: Sequence[BatchFile]) -> Any:
         declared = ", ".join(f"{identifier(column.name)} {type_sql(column.type)}" for column in columns)
-        reader = session.spark.read.format("parquet").schema(declared)
+        reader = session.spark.read.format("parquet").schema(declared or _NO_COLUMNS)
         named = [f"{identifier(column.name)} AS c{place}" for place, column in enumerate(columns)]
         rows = spark_source.read(session, files, reader, named)
         return through(parquet.layers(self.schema, columns, spark_rows.PATH), rows)

@@ -89,6 +89,7 @@ class RecordSql:
     def _odd(self) -> str:
         if not self.columns:
             return "true"
+        looked = _leaves(self.columns)
         found = balanced(
             [f"CAST({any_value(_parsed(path), path[-1].type)} AS INTEGER)" for path in _known(self.columns)], "+", "0"
         )
@@ -96,7 +97,8 @@ class RecordSql:
         if self.ignores:  # what has a known key is an object
             other = "CASE WHEN x IS NULL THEN true ELSE json_type(text) <> 'OBJECT' END"
             unsure = f"CASE WHEN ({found}) = 0 THEN {other} ELSE false END"
-        return balanced([unsure, *(f"({self._strange(path)})" for path in _leaves(self.columns))], "OR", "false")
+            looked = _known(self.columns)  # no count of keys shows a struct that is no object
+        return balanced([unsure, *(f"({self._strange(path)})" for path in looked)], "OR", "false")
 
     def _plain(self) -> str:
         """Exactly the columns as keys, in order, in each object."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from app.datatypes import Column, DataType, TableSchema
 from app.ingest.formats.base import RAW_LIMIT
@@ -36,6 +37,17 @@ def _is_known(have: DataType, want: DataType) -> bool:
     if both <= _DAYS:
         return want.name == "timestamptz" or have.name != "timestamptz"
     return both <= _NUMBERS
+
+
+def within(have: DataType, want: DataType) -> DataType:
+    """The type without the members of structs that `want` lacks, at any depth; whole where no member would be left."""
+    if have.name != want.name:
+        return have
+    if have.element and want.element:
+        return replace(have, element=replace(have.element, type=within(have.element.type, want.element.type)))
+    wanted = {member.name: member.type for member in want.fields}
+    kept = tuple(replace(one, type=within(one.type, wanted[one.name])) for one in have.fields if one.name in wanted)
+    return replace(have, fields=kept) if kept else have
 
 
 def _same(have: DataType, want: DataType) -> bool:

@@ -86,7 +86,7 @@ class QuickRecords:
         """None for a schema with a type that is not proved here. `ignored`: records with unknown keys are taken, too,
         if their keys stand in this order, of the columns and others.
         """
-        if not schema.columns or not all(_is_provable(column.type) for column in schema):
+        if not schema.columns or not all(map(_is_provable, schema)):
             return None
         count = iter(range(1 << 30))
 
@@ -232,9 +232,12 @@ class QuickRecords:
         return f"NOT ({_is_odd_double(place.sql)})" if place.kind.name == "double" else ""
 
 
-def _is_provable(kind: DataType) -> bool:
+def _is_provable(column: Column) -> bool:
+    kind = column.type
+    if "\ufffd" in column.name:  # which is how bytes that are no UTF-8 come to the parser
+        return False
     if kind.name == "struct":
-        return bool(kind.fields) and all(_is_provable(member.type) for member in kind.fields)
+        return bool(kind.fields) and all(map(_is_provable, kind.fields))
     if kind.name == "array":
         return kind.element is not None and kind.element.type.name in _TYPED
     return kind.name in _TYPED | _TEXTS

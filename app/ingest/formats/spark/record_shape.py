@@ -11,24 +11,28 @@ what is in a text column is a string. It does not look at commas and numbers, wh
   deeper than a few levels: each doubles the expression. They are written without an escape, so none of them is a known
   one in other letters.
 
-Java runs along a set of characters fastest when it is greedy; no two things that follow each other begin alike, so that
-it never goes back for long. What is a group is possessive: a long record needs no deeper stack than a short one.
+Java runs along a set of characters fastest when it is greedy; what follows begins otherwise, so that it never goes back
+for long. Groups are possessive: what they took is not given back, and needs no deeper stack where it is long.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from app.datatypes import Column, DataType
+from app.datatypes import Column, DataType, can_be_named
 
 _CHARACTERS = r'[^"\\\ufffd]*'
 _STRING = rf'"{_CHARACTERS}(?:\\["\\/bfnrt]{_CHARACTERS})*+"'
-_OTHER = r'[^",:\[\]{}\\\ufffd]+'  # a number, true, false or null: which, the parser says
-_COMMA = " *,? *"
-_LEVELS = 2  # objects and arrays in each other below an unknown key
+# A number, true, false or null: which, the parser says. Sets that all are lists of characters Java runs twice as fast
+# as some with a range among them.
+_OTHER = r'[^",:\[\]{}\\\ufffd \t\r]+'
+_BLANK = " *"  # nothing that follows begins with one
+_COMMA = f"{_BLANK}(?:,{_BLANK})?+"
+_LEVELS = (2, 1, 0)  # objects and arrays in each other below an unknown key
 _ODD = frozenset('"\\\ufffd')  # of a key that is not looked for
+_LONGEST = 24 * 1024  # characters: Java's code has no room for a text of 64 KB, and without it each match costs more
 _MOST = 200  # columns, and members of structs: each is a step into the matcher's stack
 
 
@@ -41,50 +45,59 @@ def record_shape(columns: Sequence[Column], texts: frozenset[str], order: Sequen
     names = dict.fromkeys([*order, *known])
     if sum(map(_count, columns)) + len(names) - len(known) > _MOST:
         return ""
-    usual = ""
+    ordered = [known[name] for name in names if name in known]
+    usual = [_usual(known, names, texts, levels) for levels in _LEVELS]
+    both = [f"(?>{one}|{_object(ordered, texts, levels)})" for one, levels in zip(usual, _LEVELS, strict=True)]
+    return next((rf"\A{shape}\z" for shape in [*both, *usual] if len(shape) <= _LONGEST), "")
+
+
+def _usual(known: Mapping[str, Column], names: Collection[str], texts: frozenset[str], levels: int) -> str:
+    """An object whose keys are these, each at its place."""
+    members = ""
     for name in names:
         if name in known:
-            usual += _member(name, _value(known[name].type, texts, unknown=False))
-        elif not set(json.dumps(name, ensure_ascii=False)[1:-1]) & _ODD:
-            usual += _member(name, _any(_LEVELS))
-    ordered = [known[name] for name in names if name in known]
-    return rf"\A(?>\{{ *{usual}\}}|{_object(ordered, texts, unknown=True)})\z"
+            members += _member(name, _value(known[name].type, texts, levels))
+        elif can_be_named(name) and not set(json.dumps(name, ensure_ascii=False)[1:-1]) & _ODD:
+            members += _member(name, _any(levels))
+    return rf"\{{{_BLANK}{members}\}}"
 
 
 def _count(column: Column) -> int:
     return 1 + sum(map(_count, column.type.fields))
 
 
-def _object(columns: Sequence[Column], texts: frozenset[str], *, unknown: bool) -> str:
-    between = _unknown(columns) if unknown else ""
-    members = (_member(one.name, _value(one.type, texts, unknown=unknown)) + between for one in columns)
-    return rf"\{{ *{between}{''.join(members)}\}}"
+def _object(columns: Sequence[Column], texts: frozenset[str], levels: int) -> str:
+    """An object with the columns as keys, in their order, and others anywhere."""
+    between = _unknown(columns, levels)
+    members = (_member(column.name, _value(column.type, texts, levels)) + between for column in columns)
+    return rf"\{{{_BLANK}{between}{''.join(members)}\}}"
 
 
 def _member(name: str, value: str) -> str:
-    return f"(?:{_key(name)} *: *{value}{_COMMA})?+"
+    return f"(?:{_key(name)}{_BLANK}:{_BLANK}{value}{_COMMA})?+"
 
 
-def _value(kind: DataType, texts: frozenset[str], *, unknown: bool) -> str:
+def _value(kind: DataType, texts: frozenset[str], levels: int) -> str:
     if kind.name == "struct":
-        return f"(?:{_object(kind.fields, texts, unknown=unknown)}|null)"
+        return f"(?:{_object(kind.fields, texts, levels)}|null)"
     if kind.element:
-        item = f"(?:{_value(kind.element.type, texts, unknown=unknown)}{_COMMA})*+"
-        return rf"(?:\[ *{item}\]|null)"
+        item = f"(?:{_value(kind.element.type, texts, levels)}{_COMMA})*+"
+        return rf"(?:\[{_BLANK}{item}\]|null)"
     return f"(?:{_STRING}|null)" if kind.name in texts else _OTHER
 
 
-def _unknown(columns: Sequence[Column]) -> str:
+def _unknown(columns: Sequence[Column], levels: int) -> str:
+    """Keys that no column has, with their values."""
     known = "|".join(_key(column.name)[1:-1] for column in columns)
-    return rf'(?:"(?!(?:{known})"){_CHARACTERS}" *: *{_any(_LEVELS)}{_COMMA})*+'
+    return rf'(?:"(?!(?:{known})"){_CHARACTERS}"{_BLANK}:{_BLANK}{_any(levels)}{_COMMA})*+'
 
 
 def _any(levels: int) -> str:
     if not levels:
         return f"(?:{_STRING}|{_OTHER})"
     inner = _any(levels - 1)
-    member = rf'(?:"{_CHARACTERS}" *: *{inner}{_COMMA})*+'
-    return rf"(?:{_STRING}|{_OTHER}|\{{ *{member}\}}|\[ *(?:{inner}{_COMMA})*+\])"
+    member = rf'(?:"{_CHARACTERS}"{_BLANK}:{_BLANK}{inner}{_COMMA})*+'
+    return rf"(?:{_STRING}|{_OTHER}|\{{{_BLANK}{member}\}}|\[{_BLANK}(?:{inner}{_COMMA})*+\])"
 
 
 def _key(name: str) -> str:

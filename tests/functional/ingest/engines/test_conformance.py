@@ -14,6 +14,7 @@ from app.errors import AutoloaderError, InvalidInput
 from app.ingest.engines import spark_csv
 from tests.functional.ingest.engines.conformance import GROUPS, REFUSALS, Group, Refusal
 from tests.functional.spark_loading import CLUSTER, SparkLoader
+from tests.services.spark.jars import VERSION
 
 
 @pytest.fixture
@@ -71,7 +72,8 @@ def test_every_file_is_loaded_by_both_engines_alike_but_for_the_known_difference
     for name in odd - group.differences.keys():
         one, other = shown(spark.files[name]), shown(embedded.files[name])
         assert (one - other, other - one) == (set(), set()), name
-    assert odd == set(group.differences), "a known difference is gone: take its mark away"
+    known = {name for name, one in group.differences.items() if one.only in {"", VERSION}}
+    assert odd == known, "a known difference is gone: take its mark away"
     if not odd:
         assert spark.run == embedded.run
     assert spark.schema == embedded.schema

@@ -57,5 +57,9 @@ def test_a_file_that_is_gone_and_a_batch_without_files_tell_nothing(tmp_path):
     assert key_order(store, [gone], COLUMNS) == key_order(store, [], COLUMNS) == COLUMNS
 
 
+def test_keys_that_no_column_can_have_and_very_long_ones_are_no_hint(order):
+    assert order(f'{{"\\ud800": 1, "\\u0000": 2, "": 3, "{"x" * 65}": 4, "id": 5}}\n'.encode()) == COLUMNS
+
+
 def test_records_of_very_many_keys_tell_nothing(order):
     assert order(json.dumps({f"k{number}": 1 for number in range(500)}).encode()) == COLUMNS

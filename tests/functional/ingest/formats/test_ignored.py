@@ -54,6 +54,18 @@ def test_keys_of_a_document_are_left_out_too(load):
     assert load("a.json", json.dumps(RECORDS)).rows() == LOADED
 
 
+@pytest.mark.parametrize("value", ["5", '"x"', "[1]", "[]", '""', "true"])
+def test_a_struct_that_is_no_object_is_rescued_at_any_depth(load, value):
+    lines = (
+        f'{{"id": 1, "o": {value}, "more": 1}}\n{{"o": {{"x": 1, "y": {value}, "more": 2}}, "id": 2}}\n{{"o": null}}\n'
+    )
+    for name, content in (("a.jsonl", lines), ("a.json", f"[{','.join(lines.splitlines())}]")):
+        parsed = load(name, content)
+        kept = [(None, None), (1, f'{{"o":{value}}}'), (2, f'{{"o.y":{value}}}')]
+        assert sorted(parsed.rows("id, _rescued_data"), key=lambda row: row[0] or 0) == kept
+        assert parsed.file().rescued == 2
+
+
 def test_of_a_key_that_stands_twice_the_first_counts_and_the_other_is_left_out(load):
     parsed = load("a.jsonl", '{"id": 1, "id": 2}\n{"id": 3, "o": {"x": 1, "x": 2}, "more": 1}\n')
     assert parsed.rows("id, o.x, _rescued_data") == [(1, None, None), (3, 1, None)]

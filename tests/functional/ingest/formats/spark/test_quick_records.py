@@ -11,6 +11,7 @@ from app.ingest.engines.spark_frames import through
 from app.ingest.formats.spark.json_records import IS_RECORD, RecordLayers
 from app.ingest.formats.spark.json_values import TaggedValues
 from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
+from app.ingest.formats.spark.record_shape import record_shape
 from tests.functional.ingest.formats.spark.test_json_records import ODD, shown
 from tests.functional.ingest.formats.test_jsonl_against_model import random_line
 from tests.functional.ingest.formats.test_quick_json import KINDS, ODD_LINES, ODD_VALUES
@@ -74,6 +75,7 @@ IGNORED_SLY = [
     '{"zz":01}', '{"zz"}', '{"\\u0069d":1,"id":2}', '{"zz":1,"n":{"x":1,"zz":2,"x":3}}', '{"zz":[1]]}', '{"zz":[}]}',
     '{"zz":1,"t":[1.10]}',
     '{"zz":1,"n":{"y":1.10}}', '{"zz":1,"a":[null]}', '{"zz":1,"d":-0}', '{"zz":NaN}', "{'zz':1}", '{"zz":1}]',
+    '{"zz":1,"d":\t-0}', '{"d":\t-0}', '{"d": \t-0,"zz":1}',
     '{"zz":tru}', '{"zz":1 2}', '{"zz":"a""b"}', '{"id":1 "zz":2}', '{"zz":{"a"}}', '{"zz":{"a":1,}}', '{"zz":[,1]}',
 ]  # fmt: skip
 WRAPS = {"{}": "{0}", "struct<m: {}, z: struct<w: {}>>": '{{"m": {0}, "z": {{"w": {0}}}}}', "array<{}>": "[{0}, {0}]"}
@@ -181,6 +183,28 @@ def test_a_record_of_many_keys_that_are_ignored_needs_no_deep_stack(session, tmp
     path = tmp_path / "lines.jsonl"
     path.write_text(line)
     assert taken(session, path, SCHEMA, ignored=ORDER) == [line]
+
+
+def test_blanks_without_end_are_not_tried_again_and_again(session, tmp_path):
+    lines = [
+        '{"zz":[' + " " * 200_000 + '{"a":{"b":{"c":{"d":1}}}}],"id":1}', "{" + " " * 200_000 + '"id":1,"id":2}',
+        '{"id":1' + " " * 200_000 + ',"zz":[[[[]]]]}', '{"zz":[' + "1 , " * 50_000 + '{"a":[[1]]}],"s":"x"}',
+    ]  # fmt: skip
+    assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines, ignored=ORDER)
+
+
+def test_an_expression_has_a_bound_however_many_keys_there_are():
+    texts = frozenset({"string"})
+    for columns, others in ((1, 0), (8, 190), (30, 30), (100, 50), (190, 0), (20, 170)):
+        schema = parse_schema(", ".join(f"c{number} string" for number in range(columns)))
+        order = [f"{number}".rjust(60, "k") for number in range(others)]
+        assert len(record_shape(schema.columns, texts, order)) <= 24 * 1024 + 4
+    assert record_shape(parse_schema("a string").columns, texts, ["\ud800", "a"])
+
+
+def test_a_column_with_a_replacement_character_in_its_name_goes_the_exact_way():
+    for schema in ("`a\ufffd` int, s string", "s string, o struct<`\ufffd`: int>"):
+        assert QuickRecords.of(parse_schema(schema), 100, TaggedValues()) is None
 
 
 def test_a_table_of_many_columns_is_read_without_an_expression_of_their_order(session, tmp_path):
