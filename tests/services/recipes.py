@@ -32,6 +32,7 @@ def _seaweed(folder: Path, ports: Sequence[int]) -> list[str]:
     config = folder / "identities.json"
     config.write_text(json.dumps({"identities": identities}), encoding="utf-8")
     # Each bucket has volumes of its own, by default seven at a time: hundreds of buckets would use them up.
+    # And it writes nothing where a hundredth of the disk is left, however large that is: "internal error" to its client.
     (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n", encoding="utf-8")
     names = ["s3.port", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"]
     names += ["filer.port.grpc", "s3.port.grpc"]
@@ -41,6 +42,7 @@ def _seaweed(folder: Path, ports: Sequence[int]) -> list[str]:
         "-s3",
         "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-master.electionTimeout=1s",
         "-master.heartbeatInterval=100ms", "-volume.max=4000", "-volume.preStopSeconds=0",
+        "-volume.minFreeSpace=100MiB",
         f"-s3.config={config}", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0", *flags,
     ]  # fmt: skip
 
