@@ -178,6 +178,7 @@ class FileOutcome:
     rejected: int = 0
     reason: str = ""  # a stable word, such as `truncated`, `changed`, `missing`, `too-many-errors`
     error: str = ""  # the sentence for a person
+    blank: int = 0  # of its rows, those without a value in any column; counted where unknown keys are left out
 
 
 @dataclass(frozen=True, slots=True)

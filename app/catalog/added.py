@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from pyiceberg.conversions import from_bytes
@@ -41,10 +41,8 @@ def rows_by(held: Held, snapshot_id: int, column: str, other: str) -> Mapping[in
 
     Raises what reading the table raises.
     """
-    snapshot = held.metadata.snapshot_by_id(snapshot_id)
-    if snapshot is None or snapshot.summary is None:
-        return None
-    if int(snapshot.summary.additional_properties.get("added-data-files", _MOST_FILES + 1)) > _MOST_FILES:
+    snapshot = _readable(held, snapshot_id)
+    if snapshot is None:
         return None
     schema = held.metadata.schema()
     key, counted = schema.find_field(column).field_id, schema.find_field(other).field_id
@@ -57,6 +55,30 @@ def rows_by(held: Held, snapshot_id: int, column: str, other: str) -> Mapping[in
             before = found.get(value, AddedRows())
             found[value] = AddedRows(before.rows + file.record_count, before.filled + file.record_count - nulls)
     return found
+
+
+def filled(held: Held, snapshot_id: int, columns: Collection[str]) -> bool:
+    """Whether each added data file certainly has a value of one of these columns in each row: manifests count no null
+    of it. Raises what reading the table raises.
+    """
+    snapshot = _readable(held, snapshot_id)
+    if snapshot is None:
+        return False
+    keys = [held.metadata.schema().find_field(column).field_id for column in columns]
+    with reading(str(held.name)):
+        return all(
+            any((file.null_value_counts or {}).get(key) == 0 for key in keys)
+            for file in data_files(held.loaded, snapshot)
+        )
+
+
+def _readable(held: Held, snapshot_id: int) -> Snapshot | None:
+    """The snapshot, if it is there and its data files are few enough to be looked through one after the other."""
+    snapshot = held.metadata.snapshot_by_id(snapshot_id)
+    if snapshot is None or snapshot.summary is None:
+        return None
+    count = int(snapshot.summary.additional_properties.get("added-data-files", _MOST_FILES + 1))
+    return snapshot if count <= _MOST_FILES else None
 
 
 def _only_value(file: DataFile, key: int) -> int | None:

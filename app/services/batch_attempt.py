@@ -50,6 +50,7 @@ class BatchAttempt:
             summary = landing.snapshot.summary if landing.snapshot else {}
             if summary.get(ATTEMPT) == written.attempt:
                 self._note_reject(batch_files, written)
+                self.ctx.blank.add(batch_files, written.outcomes)
                 return landing, written.outcomes
             self._discard(written)
             return landing, None

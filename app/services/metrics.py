@@ -80,7 +80,7 @@ class RunSummary:
     metrics: dict[str, Any]
 
 
-def store(session: Session, run_id: UUID, name: str, value: dict[str, Any] | list[str]) -> None:
+def store(session: Session, run_id: UUID, name: str, value: dict[str, Any]) -> None:
     """Keep part of the metrics on the run record, so that a later step, or another process, finds it."""
     run = runs.by_id(session, run_id)
     if run is not None:
@@ -92,6 +92,13 @@ def stored(session: Session, run_id: UUID, name: str) -> dict[str, Any]:
     run = runs.by_id(session, run_id)
     found: dict[str, Any] = run.metrics.get(name, {}) if run is not None else {}
     return found
+
+
+def add_note(session: Session, run_id: UUID, note: str) -> None:
+    """Keep a sentence with the run, once: of one that a server or a schedule began nobody reads the progress."""
+    run = runs.by_id(session, run_id)
+    if run is not None and note not in (kept := run.metrics.get("notes", [])):
+        run.metrics = {**run.metrics, "notes": [*kept, note]}
 
 
 def of_run(session: Session, run: Run) -> dict[str, Any]:

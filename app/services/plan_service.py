@@ -59,10 +59,10 @@ class PlanService:
         return Plan(tuple(i for i, _, _ in planned), sum(n for _, n, _ in planned), sum(b for _, _, b in planned))
 
     def _keep_note(self, ctx: RunContext, note: str) -> None:
-        """Tell it, and store it with the run: of a run that a server or a schedule began nobody reads the progress."""
+        """Tell it, and keep it with the run."""
         ctx.progress.note(note)
         with ctx.lease.transaction() as session:
-            metrics.store(session, ctx.run_id, "notes", [note])
+            metrics.add_note(session, ctx.run_id, note)
 
     def _tell_of_table(self, ctx: RunContext) -> None:
         """What a person should know of the table before it is loaded. Told where something is loaded: once in a run."""

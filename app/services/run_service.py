@@ -221,6 +221,7 @@ class RunService:
         as the next would not either. Without `upkeep` the table's history is left as it is.
         """
         ctx.progress.step("finish")
+        self._note_blank(ctx)
         if ctx.put_off.batches > 1:
             ctx.progress.note(ctx.put_off.sentence)
         if upkeep:
@@ -246,6 +247,12 @@ class RunService:
         if rejected is not None:
             ctx.progress.note(str(rejected))
         return summary
+
+    def _note_blank(self, ctx: RunContext) -> None:
+        if blank := ctx.blank.sentence(ctx.ingestion.table_name):
+            ctx.progress.note(blank)
+            with ctx.lease.transaction() as session:
+                metrics.add_note(session, ctx.run_id, blank)
 
     # --- fail --------------------------------------------------------------------------------
 

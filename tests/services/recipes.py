@@ -32,7 +32,7 @@ def _seaweed(folder: Path, ports: Sequence[int]) -> list[str]:
     config = folder / "identities.json"
     config.write_text(json.dumps({"identities": identities}), encoding="utf-8")
     # Each bucket has volumes of its own, by default seven at a time: hundreds of buckets would use them up.
-    # And it writes nothing where a hundredth of the disk is left, however large that is: "internal error" to its client.
+    # And where a hundredth of the disk is left, however large that is, it writes nothing: "internal error" to clients.
     (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n", encoding="utf-8")
     names = ["s3.port", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"]
     names += ["filer.port.grpc", "s3.port.grpc"]

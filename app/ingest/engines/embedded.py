@@ -226,4 +226,5 @@ def _outcome(parsed: ParsedFile) -> FileOutcome:
         rejected=parsed.rejected,
         reason=parsed.reason,
         error=parsed.error,
+        blank=parsed.blank,
     )

@@ -10,12 +10,14 @@ from typing import cast
 
 from app.datatypes import TableSchema
 from app.errors import InvalidInput
+from app.ingest.engines.parse_blank import blank_rows
 from app.ingest.engines.parse_isolation import copy_isolated
 from app.ingest.engines.parse_output import Counts, Output
 from app.ingest.engines.parse_session import session
 from app.ingest.formats.base import FILE, RESCUED, Format, InferJob, Job, NewColumn, Reading, ReadJob, Verifies
 from app.ingest.formats.contract import (
     READ_FROM_PACKS,
+    WITHOUT_HEADER,
     InferRequest,
     InferResult,
     ParsedFile,
@@ -104,6 +106,7 @@ class _Parse:
         self.reading = reading
         self.output = output
         self.counts: dict[int, Counts] = {}
+        self.blank: dict[int, int] = {}
 
     def run(self) -> ParseResult:
         files = [file for file in self.job.files if file.file_id not in self.job.failures]
@@ -121,6 +124,7 @@ class _Parse:
         self._skip_files()
         new = self._new_columns()
         self.output.keep(self.job.failures.keys(), self.counts)
+        self.blank = self._blank_rows()
         outcomes = tuple(self._outcome(file) for file in self.request.files)
         return ParseResult(tuple(self.output.data_files), reject_file, outcomes, tuple(new))
 
@@ -160,6 +164,12 @@ class _Parse:
         rescued = f"SELECT {FILE} AS file_id, {RESCUED} AS rescued FROM ({rows}) WHERE {RESCUED} IS NOT NULL"
         return list(self.reading.new_columns(f"({rescued})"))
 
+    def _blank_rows(self) -> dict[int, int]:
+        request = self.request
+        if request.unknown != "ignore" or request.format not in WITHOUT_HEADER:
+            return {}
+        return blank_rows(self.job.connection, self.output.data_files, request.schema, request.row_columns)
+
     def _with_rejects(self) -> list[ParseFile]:
         rejected = {file_id for file_id, count in self.counts.items() if count.rejected}
         return [file for file in self.job.files if file.file_id in rejected - self.job.failures.keys()]
@@ -169,7 +179,8 @@ class _Parse:
         failed = self.job.failures.get(file.file_id)
         if failed:
             return replace(failed, rejected=count.rejected) if failed.state == "SKIPPED" else failed
-        return ParsedFile(file.file_id, "SUCCESS", count.rows, count.rescued, count.rejected)
+        blank = self.blank.get(file.file_id, 0)
+        return ParsedFile(file.file_id, "SUCCESS", count.rows, count.rescued, count.rejected, blank=blank)
 
 
 def _present(job: Job) -> tuple[ParseFile, ...]:

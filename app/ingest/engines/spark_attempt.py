@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,6 +26,7 @@ from app.errors import (
     TableChanged,
 )
 from app.ingest.engines import spark_packed, spark_rows, spark_source, spark_twins
+from app.ingest.engines.spark_blank import blank_rows
 from app.ingest.engines.spark_clustering import clustered
 from app.ingest.engines.spark_formats import Foreseeing, SparkFormat
 from app.ingest.engines.spark_limits import refused, unreadable
@@ -69,6 +70,7 @@ class Attempt:
     reject_file: RejectFile | None = None
     first_rejects: tuple[RejectSample, ...] = ()
     _staged: list[int] = field(default_factory=list)
+    _blank: Mapping[int, int] = field(default_factory=dict)
 
     def run(self, files: Sequence[BatchFile]) -> WriteResult:
         """Stage the files. What is not for publishing is taken away again, however this ends.
@@ -87,6 +89,7 @@ class Attempt:
             failpoints.hit("half-written")
             final = self._sieved(files, first)
             new = self._new_columns(final)
+            self._blank = blank_rows(self.stage, final, self.shape, self.schema)
             kept = final.snapshot_id
         finally:
             with suppress(AutoloaderError):  # what stays behind harms nobody, and goes with old age
@@ -176,10 +179,9 @@ class Attempt:
                     self._add([outcome])
                     blamed += [outcome] if outcome.reason != spark_source.CHANGED else []
         last = (blamed[-1].error or "").rstrip(".")
-        where = self.stage.session.endpoint
-        many = f"{len(blamed)} of {len(files)} files of a batch cannot be read by {where}; the last: "
+        many = f"{len(blamed)} of {len(files)} files of a batch cannot be read by {self.stage.session.endpoint}"
         raise SparkJobFailed(
-            f"{last}." if len(files) == 1 else f"{many}{last}.",
+            f"{last}." if len(files) == 1 else f"{many}; the last: {last}.",
             hint="Does the cluster reach the source?",
             reason=blamed[-1].reason,
         )
@@ -256,10 +258,8 @@ class Attempt:
             if over_threshold(count.rejected, records, policies.max_errors):
                 part = f"{count.rejected} of {records} records were rejected"
                 sentence = f"{file.path}: {part}, more than {policies.max_errors}."
-                skipped = FileOutcome(
-                    file.file_id, FileState.SKIPPED, rejected=count.rejected, reason="too-many-errors"
-                )
-                self._add([replace(skipped, error=sentence)])
+                skipped = FileOutcome(file.file_id, FileState.SKIPPED, reason="too-many-errors", error=sentence)
+                self._add([replace(skipped, rejected=count.rejected)])
 
     def _write_rejects(self, files: Sequence[BatchFile], first: SnapshotInfo) -> None:
         """Rejects of a file that is skipped are kept, those of one that failed are not."""
@@ -296,5 +296,6 @@ class Attempt:
 
     def _outcome(self, file: BatchFile) -> FileOutcome:
         count = self.counts.get(file.file_id, Count())
-        loaded = FileOutcome(file.file_id, FileState.SUCCESS, count.rows, count.rescued, count.rejected)
+        blank = self._blank.get(file.file_id, 0)
+        loaded = FileOutcome(file.file_id, FileState.SUCCESS, count.rows, count.rescued, count.rejected, blank=blank)
         return self.outcomes.get(file.file_id, loaded)

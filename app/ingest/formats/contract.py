@@ -13,6 +13,7 @@ from app.values import Twin
 
 # Formats whose bytes we read ourselves; of the others DuckDB or Arrow opens the file by its path.
 READ_FROM_PACKS = frozenset({"jsonl", "json"})
+WITHOUT_HEADER = frozenset({"jsonl", "json"})  # what keys a file has, only its records tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class ParsedFile:
     rejected: int = 0
     reason: str = ""
     error: str = ""
+    blank: int = 0  # of its rows, those in which no column of the table has a value; see `parse_blank`
 
 
 @dataclass(frozen=True, slots=True)
