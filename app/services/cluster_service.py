@@ -159,8 +159,9 @@ class ClusterService:
             options = {key: str(value) for key, value in row.options.items()}
         for value in hidden.values():
             register_secret(value)
+        kept = _kept(catalog, options, hidden)
         token = hidden.pop(_TOKEN, None)
-        return replace(endpoint_of(url, {**options, **hidden}, token, catalog), name=name)
+        return replace(endpoint_of(url, {**options, **hidden}, token, catalog), name=name, kept=kept)
 
     def get_spark_connect_credentials(self, cluster_id: UUID) -> tuple[str, str | None]:
         """The URL and the token. Raises NotFound, SecretUnreadable."""
@@ -232,6 +233,13 @@ def _checked(
         token = hidden.pop(_TOKEN)
     endpoint_of(url, {**options, **hidden}, token, catalog)
     return hidden if token is None else {**hidden, _TOKEN: token}
+
+
+def _kept(catalog: str | None, options: Mapping[str, str], secret_names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What `clusters add` was told, for a command that tells it again."""
+    named = [("--catalog", catalog)] if catalog else []
+    given = [("-o", f"{key}={value}") for key, value in sorted(options.items())]
+    return (*named, *given, *(("--secret", name) for name in sorted(secret_names)))
 
 
 def _refuse_catalogs(session: Session, tenant_id: str, cluster: str) -> None:

@@ -16,7 +16,7 @@ from app.schemas.ingestion import IngestionShape
 from app.services.cluster_service import ClusterService
 from app.services.engine_rule import AUTO, EMBEDDED
 from app.spark import Endpoint
-from app.spark.faults import INSTALL
+from app.spark.hints import INSTALL
 
 
 def require_engine(session: Session, tenant_id: str, shape: IngestionShape, table_name: str) -> None:

@@ -25,7 +25,8 @@ class Endpoint:
 
     `headers` go with every call, `conf` is set in every session; `user` is who Spark takes us for, and part of a
     session's identity. At most `max_sessions` are open to it from one process. `catalog` is the one our tables are in.
-    `own_credentials`: it reads sources with credentials of its own, and is not given those of a connection.
+    `own_credentials`: it reads sources with credentials of its own, and is not given those of a connection. `kept` are
+    the options of the command that stores it, with their values; of secrets there is the name alone.
     """
 
     host: str
@@ -39,6 +40,7 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     name: str = field(default="", compare=False)
+    kept: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def address(self) -> str:

@@ -26,11 +26,7 @@ from app.errors import (
     TableNotFound,
 )
 from app.log import redact
-
-# Where a hint says NAME, it is the cluster's, as far as it is known (`hint_for`).
-TRY = ": autoloader clusters test NAME"
-NEXT = f"Look whether it runs, and whether address, port and TLS are right{TRY}"
-INSTALL = "Install it: pip install 'iomete-autoloader[spark]'"
+from app.spark.hints import INSTALL, LOGIN, NEXT, NO_TLS, TRY, hint_for
 
 _STATUS = re.compile(r"StatusCode\.([A-Z_]+)")
 _DETAILS = re.compile(r'details = "(.*?)"\n', re.DOTALL)
@@ -96,6 +92,7 @@ def _sentence(text: str, error: BaseException) -> str:
 # --- what is wrong with the cluster ----------------------------------------------------------
 
 _AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "NO_ACTIVE_SESSION"})
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER")
 _REFUSED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 _LOST = re.compile(r"INVALID_HANDLE\.(SESSION|OPERATION)_|INVALID_CURSOR|SESSION_CHANGED|SESSION_CLOSED")
 _ENDED = "OPERATION_CANCELED"
@@ -202,16 +199,6 @@ def translated(error: Exception, where: object, what: str = "") -> AutoloaderErr
     return found
 
 
-def hint_for(where: object, hint: str) -> str:
-    """The hint with the name of the cluster that an endpoint is of, so that its command can be typed."""
-    name = getattr(where, "name", "")
-    return (
-        hint.replace("clusters test NAME", f"clusters test {name}").replace("add NAME URL", f"add {name} {where}")
-        if name
-        else hint
-    )
-
-
 def _is_theirs(error: Exception) -> bool:
     if isinstance(error, ValueError) and "closed channel" in str(error):
         return True
@@ -231,12 +218,14 @@ def _of_cluster(said: Said, where: str) -> AutoloaderError | None:
         return SparkInterrupted(
             f"An operation on {where} was interrupted.", hint="The run was cancelled, or its successor took over."
         )
+    if said.word in _AWAY and _NO_TLS.search(said.sentence):
+        return SparkUnavailable(f"Spark Connect service not reachable at {where}: it does not speak TLS.", hint=NO_TLS)
     if said.word in _AWAY or "closed channel" in said.sentence:
         return SparkUnavailable(f"Spark Connect service not reachable at {where}: {said.sentence}.", hint=NEXT)
     if said.word in _REFUSED:
         return SparkRefused(
             f"{where} refuses us ({said.word}).",
-            hint="Store it with its token and all else: autoloader clusters add NAME URL --replace --secret token",
+            hint=LOGIN,
         )
     if said.word == "UNIMPLEMENTED":
         return SparkRefused(

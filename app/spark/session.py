@@ -12,8 +12,9 @@ from uuid import uuid4
 
 from app.errors import AutoloaderError, SparkError, SparkSessionLost, SparkUnavailable
 from app.spark.endpoint import Endpoint
-from app.spark.faults import NEXT, VIEW, hint_for, spark_errors, translated
+from app.spark.faults import VIEW, spark_errors, translated
 from app.spark.files import FileAccess
+from app.spark.hints import NEXT, hint_for
 from app.spark.sql import identifier
 
 if TYPE_CHECKING:

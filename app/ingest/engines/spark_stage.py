@@ -25,7 +25,7 @@ from app.ingest.engines.spark_samples import Sampling
 from app.ingest.formats.contract import RowColumns
 from app.ingest.formats.spark.words import FILE_FLAW
 from app.spark import VIEW, Session, identifier, spark_errors
-from app.spark.faults import TRY, hint_for
+from app.spark.hints import TRY, hint_for
 from app.values import Batch, BatchFile, FileOutcome, FileState, SnapshotInfo
 
 STAGING = "write.wap.enabled"

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from app.errors import AutoloaderError, SparkError, SparkUnavailable
 from app.spark import Endpoint, Session
-from app.spark.faults import NEXT, hint_for
+from app.spark.hints import NEXT, hint_for
 
 _LOOK_SECONDS = 0.5  # between two looks whether the run has lost its right to go on
 _ASKED_IN_A_SILENCE = 4  # a question may wait behind others for longer than one of them
