@@ -44,8 +44,8 @@ def show_run(
     _headline(out, table, metrics)
     short = table.removeprefix("local.")
     if metrics["rescued"]:
-        values = f"{number(metrics['rescued'])} {'row holds' if metrics['rescued'] == 1 else 'rows hold'}"
-        out.line(f"  rescued   {values} a value that did not fit its column: it is in _rescued_data")
+        rows = f"{number(metrics['rescued'])} {'row holds' if metrics['rescued'] == 1 else 'rows hold'}"
+        out.line(f"  rescued   {rows} a value that no column takes: it is in _rescued_data")
     if metrics["rejected"]:
         query = f"autoloader table head {short}__rejects"
         out.line(f"  rejected  {plural(metrics['rejected'], 'record')} could not be parsed; see them: {query}")

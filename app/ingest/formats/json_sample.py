@@ -132,10 +132,19 @@ def _flaw(job: InferJob, raw: bytes, *, whole: bool) -> str:
 
 def _object(raw: bytes) -> dict[str, object] | None:
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, object_pairs_hook=_first_of_each)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Of a key that stands twice loading takes the first, and Python the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for name, value in reversed(pairs):
+            found[name] = value
+    return found
 
 
 def _evidence(name: str, kind: str, file: ParseFile, value: object) -> Evidence:

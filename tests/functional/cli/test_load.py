@@ -107,7 +107,7 @@ def test_rejected_and_rescued_records_are_counted_and_shown_where_they_are(cli, 
     rejects = cli("table", "head", "shop.orders__rejects", "--json")
 
     assert ran.code == 0, ran.err
-    assert "  rescued   6 rows hold a value that did not fit its column: it is in _rescued_data\n" in ran.out
+    assert "  rescued   6 rows hold a value that no column takes: it is in _rescued_data\n" in ran.out
     assert "  rejected  1 record could not be parsed; see them: autoloader table head shop.orders__rejects\n" in ran.out
     assert [row["raw"] for row in rejects.answer["rows"]] == ['{"id": broken']
 

@@ -125,6 +125,15 @@ def test_bad_records_and_files_do_not_stop_it(inferred, tmp_path):
     }
 
 
+def test_of_a_key_that_stands_twice_the_first_is_shown_as_loading_takes_it(inferred, sandbox, tmp_path):
+    found = inferred('{"id": 1, "o": {"x": 1, "x": "b"}, "id": "a"}\n')
+    parsed = parse(sandbox, tmp_path / "0.jsonl", str(found.schema), tmp_path)
+
+    assert found.rows == ({"id": 1, "o": {"x": 1}},)
+    assert str(found.schema) == "id bigint, o struct<x: bigint>"
+    assert parsed.rows("id, o") == [(1, {"x": 1})]
+
+
 def test_records_that_loading_would_reject_are_counted_by_its_own_judgement(inferred, sandbox, tmp_path):
     texts = ['{"id": 1}\n\nbad\n[1]\n{"id": 2,}\n', '{"id": 3}\n']
     [told] = inferred(*texts).rejected
