@@ -26,6 +26,12 @@ _ROW = """
 """
 
 
+_TOLD = {
+    "drift": ("jsonl", " (1 of 100 records has a new key)"),
+    "ignored": ("jsonl", " (each record has a key that the table lacks, and it is left out)"),
+}
+
+
 @dataclass(frozen=True)
 class Input:
     """A folder of files of one kind, and what is in it."""
@@ -39,7 +45,8 @@ class Input:
 
     @property
     def text(self) -> str:
-        return f"{self.files:,} {self.kind} files, {self.rows:,} rows, {self.size / 1e6:,.0f} MB"
+        kind, more = _TOLD.get(self.kind, (self.kind, ""))
+        return f"{self.files:,} {kind} files{more}, {self.rows:,} rows, {self.size / 1e6:,.0f} MB"
 
 
 @dataclass(frozen=True)

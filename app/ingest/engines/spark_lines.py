@@ -92,8 +92,8 @@ class JsonLinesOnSpark:
     # --- how they are read
 
     def _layers(self, *, quick: bool) -> RecordLayers:
-        formats, ignored = formats_of(self.shape), (self._order or self.schema.names) if self.ignores else None
-        return RecordLayers(self.schema, self.max_record_bytes, formats, quick=quick, ignored=ignored)
+        formats, key_order = formats_of(self.shape), (self._order or self.schema.names) if self.ignores else None
+        return RecordLayers(self.schema, self.max_record_bytes, formats, quick=quick, key_order=key_order)
 
     def _quick(self, files: Sequence[BatchFile]) -> QuickRecords | None:
         """The short way, where there is one for the schema and the files are worth it."""

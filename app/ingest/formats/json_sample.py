@@ -142,8 +142,7 @@ def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Of a key that stands twice loading takes the first, and Python the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        for name, value in reversed(pairs):
-            found[name] = value
+        found.update(reversed(pairs))
     return found
 
 

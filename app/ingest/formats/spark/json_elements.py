@@ -37,8 +37,8 @@ class ElementLayers:
         one = f"array(coalesce({tagged.json_of('d')}, {text_sql(_UNSOUND)}))"
         each = f"CASE WHEN left(d, 1) = '[' THEN {elements} ELSE {one} END"
         ready = [f"v{place}" for place in range(len(self.schema))]
-        ignored = self.schema.names if self.ignores else None
-        records = RecordLayers(self.schema, self.max_record_bytes, self.formats, ignored=ignored)
+        key_order = self.schema.names if self.ignores else None
+        records = RecordLayers(self.schema, self.max_record_bytes, self.formats, key_order=key_order)
         reject = f"CASE WHEN {RAW} = {text_sql(_UNSOUND)} THEN {RAW} ELSE {REJECT} END AS {REJECT}"
         return [
             [FILE, keep, "value", f"{UNMARKED} AS t"],

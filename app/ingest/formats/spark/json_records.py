@@ -73,24 +73,23 @@ class RecordLayers:
         formats: TextFormats = ISO,
         *,
         quick: bool = True,
-        ignored: Sequence[str] | None = None,
+        key_order: Sequence[str] | None = None,
     ) -> None:
         """`quick`: clean records take the short way, where schema and formats allow; it changes nothing but time.
 
-        `ignored`: keys that the schema lacks are left out, and so are those that stand twice but for the first; it has
-        the order in which records have the columns and other keys, as far as it is known, which saves time.
+        With a `key_order`, in which records have the columns and other keys as far as that is known, keys that the
+        schema lacks are left out, and so are those that stand twice but for the first.
         """
         self.schema = schema
         self.limit = max_record_bytes
-        self.ignores = ignored is not None
+        self.ignores = key_order is not None
         self.values = TaggedValues(formats)
         self._objects: list[_Object] = []
         self._count = 0
         self.top = self._object((), schema.columns)
         self._fitting = list(self._fits())
-        self.quick = None
-        if quick and formats == ISO:
-            self.quick = QuickRecords.of(schema, max_record_bytes, self.values, ignored)
+        quick = quick and formats == ISO
+        self.quick = QuickRecords.of(schema, max_record_bytes, self.values, key_order) if quick else None
 
     def _object(self, path: tuple[str, ...], columns: tuple[Column, ...]) -> _Object:
         made = _Object(len(self._objects), path)

@@ -77,13 +77,13 @@ class QuickRecords:
     limit: int
     values: TaggedValues
     top: tuple[_Place, ...]
-    ignored: tuple[str, ...] | None = None
+    key_order: tuple[str, ...] | None = None
 
     @classmethod
     def of(
-        cls, schema: TableSchema, max_record_bytes: int, values: TaggedValues, ignored: Sequence[str] | None = None
+        cls, schema: TableSchema, max_record_bytes: int, values: TaggedValues, key_order: Sequence[str] | None = None
     ) -> QuickRecords | None:
-        """None for a schema with a type that is not proved here. `ignored`: records with unknown keys are taken, too,
+        """None for a schema with a type that is not proved here. `key_order`: records with unknown keys are taken, too,
         if their keys stand in this order, of the columns and others.
         """
         if not schema.columns or not all(map(_is_provable, schema)):
@@ -97,7 +97,7 @@ class QuickRecords:
             return _Place(column, sql, number, tuple(placed(member, sql) for member in inner))
 
         top = tuple(placed(column, _PARSED) for column in schema)
-        return cls(schema, max_record_bytes, values, top, None if ignored is None else tuple(ignored))
+        return cls(schema, max_record_bytes, values, top, None if key_order is None else tuple(key_order))
 
     def layers(self) -> list[list[str]]:
         """From `value` and whatever else there is to all of this and CLEAN, never null; of a clean record `value_of`
@@ -107,8 +107,8 @@ class QuickRecords:
         kind = f"struct<{', '.join(_declared(place) for place in self.top)}, {bad}: string>"
         options = f"map({_STRICT}, 'columnNameOfCorruptRecord', '{bad}')"
         shape = ""
-        if self.ignored is not None:
-            shape = record_shape(self.schema.columns, _TEXTS | {"string"}, self.ignored)
+        if self.key_order is not None:
+            shape = record_shape(self.schema.columns, _TEXTS | {"string"}, self.key_order)
         shaped = f"value RLIKE {text_sql(shape)}" if shape else "false"
         usual = f"octet_length(value) <= {self.limit} AND (shaped OR plain OR {_NO_ODD_TEXT})"
         plain = f"value RLIKE {text_sql(_PLAIN if self._is_flat else _PLAIN_NESTED)} AND NOT contains(value, ' :')"

@@ -81,25 +81,25 @@ IGNORED_SLY = [
 WRAPS = {"{}": "{0}", "struct<m: {}, z: struct<w: {}>>": '{{"m": {0}, "z": {{"w": {0}}}}}', "array<{}>": "[{0}, {0}]"}
 
 
-def read(session, path, schema, *, quick, ignored=None):
+def read(session, path, schema, *, quick, key_order=None):
     rows = (
         session.spark.read.format("text").load(str(path)).where(IS_RECORD).selectExpr("value", "1L AS file", "1 AS k")
     )
-    records = RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick, ignored=ignored)
+    records = RecordLayers(parse_schema(schema), LIMITS.max_record_bytes, quick=quick, key_order=key_order)
     layers = records.layers(keep="k")
     return sorted(shown(row) for row in through(layers, rows).collect())
 
 
-def taken(session, path, schema, *, ignored=None):
+def taken(session, path, schema, *, key_order=None):
     """The lines that the quick way takes."""
-    quick = QuickRecords.of(parse_schema(schema), LIMITS.max_record_bytes, TaggedValues(), ignored)
+    quick = QuickRecords.of(parse_schema(schema), LIMITS.max_record_bytes, TaggedValues(), key_order)
     rows = through(quick.layers(), session.spark.read.format("text").load(str(path)))
     return [row["value"] for row in rows.where(CLEAN).collect()]
 
 
-def assert_same_both_ways(session, path, schema, lines, *, ignored=None):
+def assert_same_both_ways(session, path, schema, lines, *, key_order=None):
     path.write_text("\n".join(lines), encoding="utf-8", newline="")
-    quick, exact = (read(session, path, schema, quick=quick, ignored=ignored) for quick in (True, False))
+    quick, exact = (read(session, path, schema, quick=quick, key_order=key_order) for quick in (True, False))
     assert quick == exact
 
 
@@ -152,18 +152,18 @@ def test_random_and_damaged_records_come_out_the_same_both_ways(session, tmp_pat
     lines += [random_line(rng) for _ in range(400)]
     assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines)
     lines += [damaged(rng.choice([*IGNORED, *IGNORED_SLY])) for _ in range(1_500)]
-    assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines, ignored=ORDER)
+    assert_same_both_ways(session, tmp_path / "lines.jsonl", SCHEMA, lines, key_order=ORDER)
 
 
 def test_records_with_keys_that_are_ignored_are_taken_and_no_sly_one_is(session, tmp_path):
     path = tmp_path / "lines.jsonl"
     path.write_text("\n".join([*CLEAN_LINES, *SLY, *IGNORED, *IGNORED_SLY]), encoding="utf-8", newline="")
-    found = taken(session, path, SCHEMA, ignored=ORDER)
+    found = taken(session, path, SCHEMA, key_order=ORDER)
     assert {*CLEAN_LINES, *IGNORED} <= set(found)
     assert not set(IGNORED_SLY) & set(found)
     lines = [*CLEAN_LINES, *SLY, *IGNORED, *IGNORED_SLY, *FLAT, *FLAT_SLY, *ODD, *ODD_LINES]
     for schema in (SCHEMA, FLAT_SCHEMA):
-        assert_same_both_ways(session, path, schema, lines, ignored=ORDER)
+        assert_same_both_ways(session, path, schema, lines, key_order=ORDER)
 
 
 def test_records_in_an_order_of_their_own_are_taken_where_it_is_known(session, tmp_path):
@@ -171,10 +171,10 @@ def test_records_in_an_order_of_their_own_are_taken_where_it_is_known(session, t
     path = tmp_path / "lines.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
     schema = "id bigint, s string, d double"
-    assert taken(session, path, schema, ignored=["d", "zz", "s", "yy", "id"]) == lines
-    assert taken(session, path, schema, ignored=["id", "s", "d"]) == [lines[1], lines[3]]
+    assert taken(session, path, schema, key_order=["d", "zz", "s", "yy", "id"]) == lines
+    assert taken(session, path, schema, key_order=["id", "s", "d"]) == [lines[1], lines[3]]
     for order in (["d", "zz", "s", "yy", "id"], ["zz"], ["zz", "id", "id", "zz", "s"]):
-        assert_same_both_ways(session, path, schema, [*lines, *IGNORED, *IGNORED_SLY, *SLY], ignored=order)
+        assert_same_both_ways(session, path, schema, [*lines, *IGNORED, *IGNORED_SLY, *SLY], key_order=order)
 
 
 def test_a_record_of_many_keys_that_are_ignored_needs_no_deep_stack(session, tmp_path):
@@ -182,7 +182,7 @@ def test_a_record_of_many_keys_that_are_ignored_needs_no_deep_stack(session, tmp
     line = f'{{"id": 1, {many}, "s": "{"x" * 100_000}", "more": [{", ".join(map(str, range(20_000)))}]}}'
     path = tmp_path / "lines.jsonl"
     path.write_text(line)
-    assert taken(session, path, SCHEMA, ignored=ORDER) == [line]
+    assert taken(session, path, SCHEMA, key_order=ORDER) == [line]
 
 
 def test_blanks_without_end_are_not_tried_again_and_again(session, tmp_path):
@@ -192,7 +192,7 @@ def test_blanks_without_end_are_not_tried_again_and_again(session, tmp_path):
     ]  # fmt: skip
     path = tmp_path / "lines.jsonl"
     path.write_text("\n".join(lines))
-    assert taken(session, path, SCHEMA, ignored=ORDER) == []
+    assert taken(session, path, SCHEMA, key_order=ORDER) == []
 
 
 def test_an_expression_has_a_bound_however_many_keys_there_are():
@@ -213,8 +213,8 @@ def test_a_table_of_many_columns_is_read_without_an_expression_of_their_order(se
     monkeypatch.setattr("app.ingest.formats.spark.record_shape._MOST", 2)
     schema, path = "a int, b string, c int", tmp_path / "lines.jsonl"
     assert record_shape(parse_schema(schema).columns, frozenset({"string"}), ["a"]) == ""
-    assert_same_both_ways(session, path, schema, ['{"a":1}', '{"b":"x","more":3}'], ignored=["a"])
-    assert taken(session, path, schema, ignored=["a"]) == ['{"a":1}']
+    assert_same_both_ways(session, path, schema, ['{"a":1}', '{"b":"x","more":3}'], key_order=["a"])
+    assert taken(session, path, schema, key_order=["a"]) == ['{"a":1}']
 
 
 def test_a_schema_with_a_type_that_is_not_proved_goes_the_exact_way():
