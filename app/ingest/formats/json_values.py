@@ -5,7 +5,7 @@ A parsed value is text: of strings, dates, times and UUIDs the content, of every
 | column | takes |
 |---|---|
 | int, bigint | JSON numbers in range that are whole, however written (`1.0`, `1e3`) |
-| float, double | JSON numbers, as the nearest one there is, and the tokens NaN, Infinity and -Infinity |
+| float, double | JSON numbers, as the nearest one there is (`-0` is 0.0, `-0.0` is itself), NaN, Infinity, -Infinity |
 | decimal | JSON numbers, and strings holding one, with no more digits than the column has |
 | boolean | true, false |
 | string | strings; of any other value its JSON text, numbers exactly as written |
@@ -186,9 +186,10 @@ class Values:
                 return self._moment(parsed, kind)
 
     def _real(self, parsed: str, target: str) -> str:
-        """Infinity only where it is written: a number beyond the type does not fit."""
+        """Infinity only where it is written: a number beyond the type does not fit. The parser takes `-0` for 0."""
+        number = f"CASE {number_of(parsed)} WHEN '-0' THEN '0' ELSE {number_of(parsed)} END"
         marked = f"{self.bent} AND {_is_marked(parsed)}"
-        cast = f"TRY_CAST(CASE WHEN {marked} THEN {number_of(parsed)} ELSE {parsed} END AS {target})"
+        cast = f"TRY_CAST(CASE WHEN {marked} THEN {number} ELSE {parsed} END AS {target})"
         return f"CASE WHEN isinf({cast}) AND NOT contains({parsed}, 'Infinity') THEN NULL ELSE {cast} END"
 
     def _decimal(self, parsed: str, kind: DataType) -> str:

@@ -3,7 +3,8 @@
 Arrow reads most values as strictly as we do: it refuses what we refuse, and a little more, and what is refused is read
 by the exact SQL. Where it takes more, the finished values are looked at here, and None means: read this exactly.
 
-- A double may be NaN or infinite, from more spellings than ours: only finite ones are taken.
+- A double may be NaN or infinite, from more spellings than ours: only finite ones are taken. It may be -0.0, of `-0`,
+  which is 0.0 to us, or of `-0.0`: none of them is.
 - A moment may have hours without minutes, and lie in the year 0 or, moved by its offset, in 10000: both are looked for.
 - Types that it prints, rounds or reads otherwise (float, decimal, time, uuid, binary, map) are never given to it.
 """
@@ -70,13 +71,21 @@ def proved(values: pa.Array, kind: DataType) -> pa.Array | None:
         return _moments(values, kind.name)
     if kind.name == "double":
         total = pc.sum(values).as_py()  # finite only if all of them are; one too large by chance costs nothing but time
-        return values if total is None or math.isfinite(total) else None
+        finite = total is None or math.isfinite(total)
+        return values if finite and not _with_negative_zero(values) else None
     if kind.name == "struct":
         return _struct(values, kind.fields)
     if kind.name == "array" and kind.element:
         items = proved(values.values, kind.element.type)
         return None if items is None else pa.ListArray.from_arrays(values.offsets, items, mask=values.is_null())
     return values
+
+
+def _with_negative_zero(doubles: pa.Array) -> bool:
+    if not len(doubles):
+        return False
+    bits = np.frombuffer(doubles.buffers()[1], np.int64, len(doubles), doubles.offset * 8)
+    return bool((bits == np.iinfo(np.int64).min).any())
 
 
 def _struct(values: pa.Array, members: tuple[Column, ...]) -> pa.Array | None:

@@ -72,11 +72,13 @@ class TaggedValues:
     # --- numbers
 
     def _real(self, v: str, kind: DataType) -> str:
-        """Infinity only where it is written: a number beyond the type does not fit."""
+        """Infinity only where it is written: a number beyond the type does not fit. `-0` is an integer's zero."""
         name = self.variable()
         infinite = f"abs({name}) = {type_sql(kind)}('infinity') AND NOT endswith({v}, 'Infinity')"
         cast = bound(
-            f"try_cast({_content(v)} AS {type_sql(kind)})", name, f"CASE WHEN {infinite} THEN NULL ELSE {name} END"
+            f"try_cast(IF({v} = 'n-0', '0', {_content(v)}) AS {type_sql(kind)})",
+            name,
+            f"CASE WHEN {infinite} THEN NULL ELSE {name} END",
         )
         return f"CASE WHEN {_is(v, 'n')} THEN {cast} END"
 

@@ -90,6 +90,7 @@ _LINES: dict[str, File] = {
     "unknown.jsonl": '{"id": 4, "more": {"x": 1.0, "y": "z"}}\n{"id": 5, "id": 6, "ID": 7, "list": [1, null]}\n',
     "broken.jsonl": '{"id": 8}\n{"id": \n[1]\n{"id": 9} and more\n\n   \n{"id": 10}\n',
     "blank.jsonl": "\n \r\n",
+    "zeros.jsonl": '{"id": -0, "d": -0}\n{"d": -0.0}\n{"d":-0e1}\n',
     "mark.jsonl": '\ufeff{"id": 11}\r\n{"id": 12}',
     "latin.jsonl": b'{"id": 13, "s": "\xe9"}\n{"id": 14, "s": "\xc3\xa9"}\n',
 }
@@ -125,6 +126,7 @@ _TYPES: dict[str, File] = {
     "nested.jsonl": '{"o": {"x": 1, "y": "z"}, "l": [1, null, 3], "m": {"a": 1, "b": null}}\n',
     "nested-misfit.jsonl": '{"o": {"x": "one", "y": "z"}, "l": [1, "two"], "m": {"a": "b"}}\n{"o": 7, "l": {}}\n',
     "beyond.jsonl": '{"i": 2147483648, "n": 1e30, "p": 1.005, "f": 1e39}\n{"i": 1.0, "n": 1e3, "p": "1.25"}\n',
+    "zeros.jsonl": '{"f": -0, "d": -0}\n{"f": -0.0, "d": -0.0}\n{"f": -0e1, "d":-0E-1}\n{"d": -0, "i": -0}\n',
     "moments.jsonl": (
         '{"day": "2026-02-30", "at": "2026-01-31T12:00:00Z", "tz": "2026-01-31 12:00:00 CET"}\n'
         '{"tz": "2026-01-31T12:00Z"}\n'
@@ -235,6 +237,7 @@ _DOCUMENTS: dict[str, File] = {
     "misfit.json": '[{"id": "one", "s": {"a": [1.50, "😀"]}, "d": true}, {"id": 4.0, "id": 5, "more": [1, null]}]',
     "others.json": '[1, "x", null, [2], true, {"id": 5}]',
     "none.json": "[]",
+    "zeros.json": '[{"d": -0, "id": -0}, {"d": -0.0}]',
     "empty.json": " \n",
     "cut.json": '[{"id": 6}, {"id": 7',
     "behind.json": '[{"id": 8}] x',

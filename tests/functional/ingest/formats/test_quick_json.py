@@ -168,6 +168,13 @@ def test_clean_lines_are_read_quickly():
     assert both("d double, t timestamptz, s string", b'{"d":-0.5,"t":"2026-01-31T10:00:00Z","s":"\xc3\xa9"}') == 1
 
 
+@pytest.mark.parametrize("zero", ["-0", "-0.0", "-0e5"])
+def test_a_zero_with_a_sign_is_left_to_the_exact_way(zero):
+    assert both("d double, s string", f'{{"d":{zero},"s":"x"}}\n{{"d":1}}\n'.encode()) == 0
+    assert both("l array<double>", f'{{"l":[1.0,{zero}]}}\n'.encode()) == 0
+    assert both("d double, s string", b'{"d":0,"s":"-0"}\n{"d":0.0}\n{"d":null}\n') == 1
+
+
 def test_a_type_that_is_not_read_quickly_leaves_its_table_to_the_exact_way():
     for kind in ("float", "decimal(10,2)", "time", "uuid", "binary", "map<string, int>", "array<struct<m: float>>"):
         assert both(f"x {kind}, y int", b'{"y":1}\n{"y":2}') == 0
