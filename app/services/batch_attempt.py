@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from shlex import quote
 
 from app import failpoints
 from app.datatypes import Column
@@ -12,7 +13,7 @@ from app.ingest import commit
 from app.ingest.landing import ATTEMPT
 from app.ingest.ports import Engine
 from app.ingest.threshold import over_threshold
-from app.services.context import RunContext
+from app.services.context import IngestionInfo, RunContext
 from app.values import Batch, BatchFile, FileOutcome, FileState, Landing, WriteResult
 
 _REWRITES = 5  # a table whose columns change faster than we can write is somebody else's experiment
@@ -99,7 +100,8 @@ class BatchAttempt:
                     SchemaChangeRefused(
                         f"Files of {self.ctx.ingestion.name} bring columns the table lacks:"
                         f" {_shown(written.new_columns)}{path}.",
-                        hint="Add them to the table, or set on_new_columns to add_columns, rescue or ignore.",
+                        hint=f"Add them to the table, or say what becomes of them: {_load(self.ctx.ingestion)}"
+                        " --on-new-columns add_columns (or rescue, ignore).",
                     )
                 )
             self.ctx.lease.check()
@@ -147,6 +149,12 @@ def _failed(outcome: FileOutcome, allowed: str, named: str) -> FileOutcome:
     return FileOutcome(
         outcome.file_id, FileState.FAILED, rejected=outcome.rejected, reason="too-many-errors", error=sentence
     )
+
+
+def _load(ingestion: IngestionInfo) -> str:
+    """The command that changes the ingestion of this source and table, and runs it."""
+    table = ingestion.table_name.removeprefix("local.")
+    return f"autoloader load {quote(ingestion.shape.source.url)} {quote(table)}"
 
 
 def _shown(columns: Sequence[Column]) -> str:
