@@ -91,12 +91,6 @@ def read(session: Session, files: Sequence[BatchFile], reader: Any, columns: Seq
         return joined.selectExpr(*names, f"{_BY_SIZE if known.by_size else _BY_NAME} AS {FILE}", PATH)
 
 
-def unchecked(session: Session, files: Sequence[BatchFile], column: str, where: str) -> Any:
-    """A DataFrame of one column of the files' lines, where `where` is true of it: for a look that decides nothing."""
-    with spark_errors(session.endpoint):
-        return _loaded(session, files, session.spark.read.format("text")).selectExpr(column).where(where)
-
-
 def cut_whole(session: Session, files: Sequence[BatchFile]) -> None:
     """Have Spark cut no bzip2 file of these into parts smaller than its blocks, from now on.
 

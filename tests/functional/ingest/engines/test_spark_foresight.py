@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from gzip import compress as pack
@@ -11,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from app.datatypes import parse_schema
 from app.errors import SchemaChangeRefused, SparkError, SparkInterrupted, SparkSessionLost
 from app.ingest.engines import spark_glimpse, spark_lines
 from app.ingest.engines.spark import SparkEngine
 from app.ingest.engines.spark_glimpse import MOST_KEYS
 from app.ingest.engines.spark_publish import NothingStaged, SparkStaged
 from app.ingest.engines.spark_stage import Stage
+from app.ingest.formats.spark.json_records import RecordLayers
 from app.services import wiring
 from app.services.load_service import LoadService
 from app.values import BatchFile
@@ -53,12 +56,6 @@ def appended(monkeypatch) -> list[str]:
     return made
 
 
-@pytest.fixture
-def large(monkeypatch) -> None:
-    """No batch is so small that all of it is looked at."""
-    monkeypatch.setattr(spark_glimpse, "_WHOLE_BYTES", 0)
-
-
 def put(both: SparkLoader, name: str, *records: object) -> None:
     both.put(name, "".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in records))
 
@@ -85,7 +82,7 @@ def test_a_batch_with_a_rare_new_field_is_staged_once(both, appended):
 
 
 def test_a_field_that_each_record_brings_is_told_by_the_first_files_that_show_values_enough(
-    both, appended, large, monkeypatch
+    both, appended, monkeypatch
 ):
     monkeypatch.setattr(spark_lines, "_FIRST_BYTES", 1)
     for number in range(7):
@@ -102,7 +99,7 @@ def test_a_field_that_each_record_brings_is_told_by_the_first_files_that_show_va
     assert (appended, read) == (["1"], [4])  # 500 values decide, and four times as many are looked for
 
 
-def test_the_type_is_told_by_values_that_no_look_beforehand_saw(both, appended, large):
+def test_the_type_is_told_by_values_that_no_look_beforehand_saw(both, appended):
     put(both, "1.jsonl", *({"id": number, "new": number} for number in range(0, 3000, 10)))
     rest = [{"id": number, **({"new": 0.5} if number == 2_900 else {})} for number in range(3000)]
     put(both, "2.jsonl", *rest)
@@ -111,7 +108,7 @@ def test_the_type_is_told_by_values_that_no_look_beforehand_saw(both, appended, 
     assert appended == ["1"]
 
 
-def test_a_field_that_no_look_beforehand_saw_is_added_when_it_is_found(both, appended, large):
+def test_a_field_that_no_look_beforehand_saw_is_added_when_it_is_found(both, appended):
     put(both, "1.jsonl", {"id": 1, "seen": 1})
     put(both, "2.jsonl", {"id": 2, "hidden": "x"})
     for number in (3, 4, 5):
@@ -133,7 +130,7 @@ ODD = ["a b", "ä", "a.b", "o.z", 'quo"te', "back\\slash", "tab\there", "$x", "a
 
 
 @pytest.mark.parametrize("ascii_only", [True, False], ids=["escaped", "plain"])
-def test_keys_of_odd_characters_become_the_columns_that_they_would_have_been(both, appended, large, ascii_only):
+def test_keys_of_odd_characters_become_the_columns_that_they_would_have_been(both, appended, ascii_only):
     columns = "id bigint, o struct<x: bigint>"
     records: list[object] = [{"id": 1}, {"id": 2, "o": {"x": 1, "y": [1], "ü": 1}}]
     records += [{"id": number, key: number} for number, key in enumerate(ODD)]
@@ -142,7 +139,7 @@ def test_keys_of_odd_characters_become_the_columns_that_they_would_have_been(bot
     assert appended == ["1"]
 
 
-def test_a_key_that_is_written_with_escapes_elsewhere_counts_as_it_would_have(both, appended, large):
+def test_a_key_that_is_written_with_escapes_elsewhere_counts_as_it_would_have(both, appended):
     put(both, "1.jsonl", r'{"id": 1, "n\u0065w": 1.5}', r'{"id": 2}', r'{"id": 3}')
     put(both, "2.jsonl", {"id": 4, "new": 1})
     put(both, "3.jsonl", {"id": 6})
@@ -150,7 +147,7 @@ def test_a_key_that_is_written_with_escapes_elsewhere_counts_as_it_would_have(bo
     assert appended == ["1"]
 
 
-def test_of_names_that_differ_in_case_alone_the_records_are_counted_when_they_are_staged(both, appended, large):
+def test_of_names_that_differ_in_case_alone_the_records_are_counted_when_they_are_staged(both, appended):
     put(both, "1.jsonl", {"id": 1, "Other": 1})
     put(both, "2.jsonl", {"id": 2}, {"id": 5, "other": "x"}, {"id": 6, "other": "x"})
     put(both, "3.jsonl", {"id": 6})
@@ -158,7 +155,7 @@ def test_of_names_that_differ_in_case_alone_the_records_are_counted_when_they_ar
     assert appended == ["1", "1"]
 
 
-def test_a_name_that_fills_the_first_files_does_not_win_over_one_of_more_records(both, appended, large, monkeypatch):
+def test_a_name_that_fills_the_first_files_does_not_win_over_one_of_more_records(both, appended, monkeypatch):
     monkeypatch.setattr(spark_lines, "_enough", lambda _: 1)  # the first file shows values enough
     for number, name in enumerate(("Userid", "userId", "userId")):
         put(both, f"{number}.jsonl", *({"id": one, name: one} for one in range(600)))
@@ -166,7 +163,7 @@ def test_a_name_that_fills_the_first_files_does_not_win_over_one_of_more_records
     assert appended == ["1", "1"]
 
 
-def test_a_new_struct_takes_no_key_with_a_dot_for_its_member(both, large):
+def test_a_new_struct_takes_no_key_with_a_dot_for_its_member(both):
     put(both, "1.jsonl", {"id": 1, "o": {"x": 1}})
     put(both, "2.jsonl", {"id": 2, "o.z": 5})
     put(both, "3.jsonl", *({"id": number} for number in range(3, 10)))
@@ -175,7 +172,7 @@ def test_a_new_struct_takes_no_key_with_a_dot_for_its_member(both, large):
 
 
 @pytest.mark.parametrize(("encoding", "packed"), [("latin-1", False), ("utf-8", True)])
-def test_what_is_packed_or_in_another_encoding_is_foreseen_as_well(both, appended, large, encoding, packed):
+def test_what_is_packed_or_in_another_encoding_is_foreseen_as_well(both, appended, encoding, packed):
     content = '{"id": 1}\n{"id": 2, "größe": "ü"}\n'.encode(encoding)
     for number in range(4):
         both.put(f"{number}.jsonl{'.gz' * packed}", pack(content) if packed else content)
@@ -222,7 +219,7 @@ def test_what_a_server_said_that_lost_the_settings_between_two_looks_counts_for_
         assert engine.session.id not in lost
 
 
-def test_letters_that_are_lowered_by_what_stands_beside_them_are_found_in_any_line(both, appended, large):
+def test_letters_that_are_lowered_by_what_stands_beside_them_are_found_in_any_line(both, appended):
     put(both, "1.jsonl", {"id": 1, "ΑΣ.x": 1, "b": 1})
     put(both, "2.jsonl", {"id": 2, "ΑΣ.x": "text"})
     put(both, "3.jsonl", {"id": 3, "b": 1})
@@ -245,6 +242,37 @@ def test_of_many_unknown_keys_no_more_are_gathered_than_say_that_they_are_too_ma
     assert seen[0] == spark_glimpse.MOST_KEYS + 1
 
 
+def test_no_job_runs_for_a_look_beforehand(both):
+    """Spark answers it while it plans: the plan of what was asked holds the answer's rows and nothing else."""
+    schema = parse_schema("id bigint, s string, o struct<x double>, at timestamptz")
+    quick = RecordLayers(schema, 1 << 20).quick
+    lines = ['{"id": 1, "o": {"x": 1.5}}', '{"id": 1, "o": {"x": 1.5, "y": [1]}, "new": 2}', "no"]
+    asked: list[Any] = []
+    with opened(both, "planned") as (engine, _, _files):
+        session = engine.session
+        plans = session.spark.client.to_table
+
+        def noted(plan: Any, *rest: Any) -> Any:
+            asked.append(plan)
+            return plans(plan, *rest)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session.spark.client, "to_table", noted)
+            found = spark_glimpse.glimpse(session, lines, schema, quick, keys=True)
+        (plan,) = asked
+        told = session.spark.client.explain_string(plan, "simple")
+    assert found.keys == ("new", "o.y")
+    assert (round(found.clean, 2), round(found.strange, 2)) == (0.33, 0.33)
+    assert re.fullmatch(r"== Physical Plan ==\s+LocalTableScan \[[^\n]*\]\s*", told)
+
+
+def test_of_files_that_the_worker_cannot_read_nothing_is_foreseen_and_all_is_loaded(both, appended, monkeypatch):
+    monkeypatch.setattr(spark_lines, "first_lines", lambda *_: [[], []])
+    put(both, "1.jsonl", {"id": 1, "new": 1})
+    assert "new bigint" in alike(both, "unread")
+    assert appended == ["1", "1"]
+
+
 def test_keys_that_cannot_be_columns_cost_no_second_look(both, appended, monkeypatch):
     def never(*_: Any) -> Any:
         pytest.fail("looked for")
@@ -255,7 +283,7 @@ def test_keys_that_cannot_be_columns_cost_no_second_look(both, appended, monkeyp
     assert appended == ["1"]
 
 
-def test_rejected_records_and_files_that_are_left_out_tell_no_column(both, appended, large):
+def test_rejected_records_and_files_that_are_left_out_tell_no_column(both, appended):
     put(both, "1.jsonl", {"id": 1}, '{"id": 2, "broken": 1', {"id": 3, "new": 1})
     schema = alike(both, "rejected")
     assert "new bigint" in schema
@@ -264,7 +292,7 @@ def test_rejected_records_and_files_that_are_left_out_tell_no_column(both, appen
     assert "new" not in both.schema("skipped")
 
 
-def test_fail_names_all_that_the_batch_brings_also_what_no_look_beforehand_shows(both, large):
+def test_fail_names_all_that_the_batch_brings_also_what_no_look_beforehand_shows(both):
     put(both, "1.jsonl", {"id": 1})
     put(both, "2.jsonl", {"id": 2, "new": 1})
     put(both, "3.jsonl", *({"id": number, **({"late": 1} if number == 2_000 else {})} for number in range(2_001)))
