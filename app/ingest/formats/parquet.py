@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
-import pyarrow.parquet as pq
 
 from app.datatypes import Column, DataType, can_be_named, duckdb_name, duckdb_text, duckdb_type
 from app.errors import InvalidInput
@@ -32,9 +31,10 @@ from app.ingest.formats.base import (
     file_id_sql,
 )
 from app.ingest.formats.one_case import of_another_table
-from app.ingest.formats.parquet_cast import Misfit, fit, to_json
+from app.ingest.formats.parquet_cast import Misfit, as_json, fit, to_json
 from app.ingest.formats.parquet_footer import Footer, read_footer
 from app.ingest.formats.parquet_infer import infer_parquet
+from app.ingest.formats.parquet_names import roots
 from app.ingest.formats.parquet_types import SourceType, source_type
 from app.ingest.formats.rows_sql import nothing, rejects_of, rescued
 from app.ingest.formats.streams import BadFile, read_raw
@@ -108,20 +108,12 @@ def _describe(job: Job, file: ParseFile, path: str, footer: Footer) -> Layout:
         raise BadFile("too-large", sentence, "QUARANTINED")
     try:
         relation = job.connection.sql(f"SELECT * FROM {_read([path])}")
+        nodes = roots(job.connection, path)
     except duckdb.Error as exc:
         first = str(exc).splitlines()[0]
         raise BadFile("not-this-format", f"{file.path} cannot be read as Parquet: {first}") from exc
-    types = tuple(source_type(kind) for kind in relation.types)
-    return Layout(_own_names(path, len(types)), types)
-
-
-def _own_names(path: str, width: int) -> tuple[str, ...]:
-    """Names as the file has them: DuckDB renames those that differ only in case."""
-    schema = pq.read_metadata(path).schema
-    names = dict.fromkeys((schema.column(index).path.partition(".")[0], index) for index in range(len(schema)))
-    if len(dict.fromkeys(name for name, _ in names)) == width:
-        return tuple(dict.fromkeys(name for name, _ in names))
-    return tuple(pq.read_schema(path).names)
+    types = tuple(source_type(kind, node) for kind, node in zip(relation.types, nodes, strict=True))
+    return Layout(tuple(node.name for node in nodes), types)
 
 
 def _read(paths: Sequence[str], extra: str = "") -> str:
@@ -212,11 +204,11 @@ def _unknown_members(
         return  # what does not fit inside a list or map is rescued whole; its type is the table's to change
     known = {member.name: member for member in kind.fields}
     lowered = {member.name.lower() for member in kind.fields}
-    for name, inner in source.members if source.duck.startswith("STRUCT(") else ():
-        if name in known:
-            yield from _unknown_members(known[name].type, inner, (*path, name))
-        elif name.lower() not in lowered and inner.type and can_be_named(name):
-            yield (*path, name), inner.type
+    for one in source.members if source.duck.startswith("STRUCT(") else ():
+        if one.name in known:
+            yield from _unknown_members(known[one.name].type, one.kind, (*path, one.name))
+        elif one.name.lower() not in lowered and one.kind.type and can_be_named(one.name):
+            yield (*path, one.name), one.kind.type
 
 
 def _select(layout: Layout, paths: Sequence[str], job: ReadJob, *, located: bool = False) -> str:
@@ -252,7 +244,9 @@ def _select(layout: Layout, paths: Sequence[str], job: ReadJob, *, located: bool
     more = ", line, raw" if located else ""
     if located:
         shown = [index for index in range(len(layout.names)) if index in known or not job.ignores]
-        pairs = ", ".join(f"{duckdb_text(layout.names[index])}: c{index}" for index in shown)
-        values += ["rownumber + 1 AS line", f"left(CAST(to_json({{{pairs}}}) AS VARCHAR), {RAW_LIMIT // 4}) AS raw"]
+        pairs = ", ".join(
+            f"{duckdb_text(layout.names[index])}, {as_json(f'c{index}', layout.types[index])}" for index in shown
+        )
+        values += ["rownumber + 1 AS line", f"left(CAST(json_object({pairs}) AS VARCHAR), {RAW_LIMIT // 4}) AS raw"]
     inner = f"SELECT {', '.join(values)} FROM {_read(paths, extra)} AS t({names})"
     return f"SELECT {', '.join(out)}, {FILE}, {RESCUED}, {rejected} AS {REJECT}{more} FROM ({inner})"

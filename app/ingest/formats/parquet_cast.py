@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.datatypes import DataType, duckdb_name, duckdb_text, duckdb_type
-from app.ingest.formats.parquet_types import SourceType
+from app.ingest.formats.parquet_types import Member, SourceType
 from app.ingest.formats.text_cast import text_cast
 
 _NUMBERS = frozenset({"int", "bigint", "float", "double", "decimal"})
@@ -47,7 +47,7 @@ class Fitted:
 def fit(x: str, source: SourceType, target: DataType, path: Names, depth: int = 0) -> Fitted:
     """`x` (SQL, of type `source`) as `target`."""
     wanted = duckdb_type(target)
-    if source.duck == wanted:
+    if source.duck == wanted and not source.renamed:
         return Fitted(x)
     if source.duck == '"NULL"':
         return Fitted(f"CAST(NULL AS {wanted})")
@@ -103,7 +103,7 @@ def _text(x: str, source: SourceType, path: Names) -> Fitted:
     if source.duck == "BLOB":
         return _checked(x, f"TRY(decode({x}))", source, path)
     if source.members:
-        return Fitted(f"CAST(to_json({x}) AS VARCHAR)")
+        return Fitted(f"CAST({as_json(x, source)} AS VARCHAR)")
     return Fitted(f"CAST({x} AS VARCHAR)")
 
 
@@ -123,14 +123,29 @@ def to_json(x: str, source: SourceType) -> str:
         return (
             f"CASE WHEN isfinite({x}) THEN CAST(to_json({x}) AS VARCHAR) ELSE '\"' || CAST({x} AS VARCHAR) || '\"' END"
         )
-    text = f"CAST(to_json({x}) AS VARCHAR)"
+    text = f"CAST({as_json(x, source)} AS VARCHAR)"
     if source.members:  # DuckDB writes a nan inside as it stands, which is no JSON: then the whole is a text
         return f"CASE WHEN json_valid({text}) THEN {text} ELSE CAST(to_json({text}) AS VARCHAR) END"
     return text
 
 
-def _member(x: str, name: str) -> str:
-    return f"struct_extract({x}, {duckdb_text(name)})"
+def as_json(x: str, source: SourceType, depth: int = 0) -> str:
+    """SQL: the value as JSON, with the file's own names."""
+    if not source.renamed:
+        return f"to_json({x})"
+    item = f"j{depth}"
+    if source.duck.endswith("]"):
+        return f"to_json(list_transform({x}, lambda {item}: {as_json(item, source.members[0].kind, depth + 1)}))"
+    if source.duck.startswith("MAP("):
+        value = as_json(f"{item}.value", source.members[1].kind, depth + 1)
+        packed = f"struct_pack(key := {item}.key, value := {value})"
+        return f"to_json(map_from_entries(list_transform(map_entries({x}), lambda {item}: {packed})))"
+    pairs = ", ".join(f"{duckdb_text(one.name)}, {as_json(_member(x, one), one.kind, depth)}" for one in source.members)
+    return f"CASE WHEN {x} IS NOT NULL THEN json_object({pairs}) END"
+
+
+def _member(x: str, member: Member) -> str:
+    return f"struct_extract({x}, {duckdb_text(member.slot)})"
 
 
 def _struct(x: str, source: SourceType, target: DataType, path: Names, depth: int) -> Fitted:
@@ -141,14 +156,14 @@ def _struct(x: str, source: SourceType, target: DataType, path: Names, depth: in
         if inner is None:
             members.append(f"{duckdb_name(column.name)} := CAST(NULL AS {duckdb_type(column.type)})")
             continue
-        fitted = fit(_member(x, column.name), inner, column.type, (*path, column.name), depth)
+        fitted = fit(_member(x, inner), inner.kind, column.type, (*path, column.name), depth)
         members.append(f"{duckdb_name(column.name)} := {fitted.sql}")
         misfits += fitted.misfits
     known = {column.name for column in target.fields}
-    for name, inner in source.members:
-        if name not in known:
-            value = _member(x, name)
-            misfits.append(Misfit((*path, name), f"{value} IS NOT NULL", to_json(value, inner)))
+    for one in source.members:
+        if one.name not in known:
+            value = _member(x, one)
+            misfits.append(Misfit((*path, one.name), f"{value} IS NOT NULL", to_json(value, one.kind)))
     return Fitted(f"CASE WHEN {x} IS NOT NULL THEN struct_pack({', '.join(members)}) END", tuple(misfits))
 
 
@@ -156,8 +171,8 @@ def _list(x: str, source: SourceType, target: DataType, path: Names, depth: int)
     if target.element is None:
         return _nothing(x, source, target, path)
     item = f"e{depth}"
-    inner = fit(item, source.members[0][1], target.element.type, path, depth + 1)
-    items = f"CAST({x} AS {source.members[0][1].duck}[])" if not source.duck.endswith("[]") else x
+    inner = fit(item, source.members[0].kind, target.element.type, path, depth + 1)
+    items = f"CAST({x} AS {source.members[0].kind.duck}[])" if not source.duck.endswith("[]") else x
     return _whole(x, f"list_transform({items}, lambda {item}: {inner.sql})", items, item, inner, source, path)
 
 
@@ -165,8 +180,8 @@ def _map(x: str, source: SourceType, target: DataType, path: Names, depth: int) 
     if target.key is None or target.element is None:
         return _nothing(x, source, target, path)
     item = f"e{depth}"
-    key = fit(f"{item}.key", source.members[0][1], target.key.type, path, depth + 1)
-    value = fit(f"{item}.value", source.members[1][1], target.element.type, path, depth + 1)
+    key = fit(f"{item}.key", source.members[0].kind, target.key.type, path, depth + 1)
+    value = fit(f"{item}.value", source.members[1].kind, target.element.type, path, depth + 1)
     both = Fitted("", (*key.misfits, *value.misfits))
     packed = f"struct_pack(key := {key.sql}, value := {value.sql})"
     made = f"map_from_entries(list_transform(map_entries({x}), lambda {item}: {packed}))"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from app.datatypes import Column, DataType, array, can_be_named, decimal, mapping, primitive, struct
+from app.ingest.formats.parquet_names import Node, children, members_of, own_names
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
@@ -35,18 +37,33 @@ _NAMES = {
     "blob": "binary",
     "varchar": "string",
 }
+_HOLDERS = frozenset({"struct", "list", "array", "map"})
 _WHOLE = {"ubigint": 20, "hugeint": 38, "uhugeint": 38}  # digits: kept as decimals
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Of a struct, a list (one) or a map (key, value). `slot` is DuckDB's name of it, which may be another."""
+
+    name: str
+    kind: SourceType
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceType:
-    """One column's type in a file. `duck` is DuckDB's name of it; members are those of structs, lists (one) and
-    maps (key, value). `type` is what the table would call it; None when all its values are null.
+    """One column's type in a file. `duck` is DuckDB's name of it; members have the file's own names. `type` is what the
+    table would call it, one column of those that differ only in case; None when all its values are null.
     """
 
     duck: str
     type: DataType | None
-    members: tuple[tuple[str, SourceType], ...] = ()
+    members: tuple[Member, ...] = ()
+
+    @property
+    def renamed(self) -> bool:
+        """Whether DuckDB has another name for a member, at any depth."""
+        return any(member.name != member.slot or member.kind.renamed for member in self.members)
 
     def within(self, target: DataType) -> SourceType:
         """The type without the members of structs that `target` lacks, at any depth; `duck` stays as it is."""
@@ -56,9 +73,8 @@ class SourceType:
         inner |= {"element": target.element.type} if target.name == "array" and target.element else {}
         if target.name == "map" and target.key and target.element:
             inner = {"key": target.key.type, "value": target.element.type}
-        return replace(
-            self, members=tuple((name, kind.within(inner[name])) for name, kind in self.members if name in inner)
-        )
+        kept = (one for one in self.members if one.name in inner)
+        return replace(self, members=tuple(replace(one, kind=one.kind.within(inner[one.name])) for one in kept))
 
     def is_like(self, target: DataType) -> bool:
         """Whether both are structs, lists or maps."""
@@ -66,29 +82,39 @@ class SourceType:
             return target.name == "array"
         return target.name == {"STRUCT": "struct", "MAP": "map"}.get(self.duck.partition("(")[0])
 
-    def member(self, name: str) -> SourceType | None:
-        return next((kind for known, kind in self.members if known == name), None)
+    def member(self, name: str) -> Member | None:
+        return next((one for one in self.members if one.name == name), None)
 
 
-def source_type(kind: DuckDBPyType) -> SourceType:
-    """What `kind` is; a type that no table has is a string."""
+def source_type(kind: DuckDBPyType, node: Node | None = None) -> SourceType:
+    """What `kind` is; a type that no table has is a string. `node` is where the file has it."""
     duck = str(kind)
+    nodes = members_of(kind, node) if kind.id in _HOLDERS else ()
+    inner = (
+        [(slot, source_type(child, place)) for (slot, child), place in zip(children(kind), nodes, strict=True)]
+        if nodes
+        else []
+    )
     if kind.id == "struct":
-        members = tuple((name, source_type(member)) for name, member in _children(kind))
-        fields = tuple(Column(name, member.type) for name, member in members if member.type and can_be_named(name))
-        return SourceType(duck, struct(*fields) if fields else None, members)
+        names = own_names(kind, node)
+        members = tuple(Member(name, child, slot) for name, (slot, child) in zip(names, inner, strict=True))
+        return SourceType(duck, _struct(members), members)
     if kind.id in {"list", "array"}:
-        item = source_type(_children(kind)[0][1])
-        return SourceType(duck, array(item.type) if item.type else None, (("element", item),))
+        ((_, item),) = inner
+        return SourceType(duck, array(item.type) if item.type else None, (Member("element", item, "element"),))
     if kind.id == "map":
-        key, value = (source_type(child) for _, child in _children(kind))
+        (_, key), (_, value) = inner
         whole = mapping(key.type, value.type) if key.type and value.type else None
-        return SourceType(duck, whole, (("key", key), ("value", value)))
+        return SourceType(duck, whole, (Member("key", key, "key"), Member("value", value, "value")))
     return SourceType(duck, _plain(kind))
 
 
-def _children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
-    return cast("list[tuple[str, DuckDBPyType]]", kind.children)
+def _struct(members: Sequence[Member]) -> DataType | None:
+    fields: dict[str, Column] = {}
+    for one in members:
+        if one.kind.type and can_be_named(one.name):
+            fields.setdefault(one.name.lower(), Column(one.name, one.kind.type))
+    return struct(*fields.values()) if fields else None
 
 
 def _plain(kind: DuckDBPyType) -> DataType | None:

@@ -11,8 +11,8 @@ what is in a text column is a string. It does not look at commas and numbers, wh
   deeper than a few levels: each doubles the expression. They are written without an escape, so none of them is a known
   one in other letters.
 
-Java runs along a set of characters fastest when it is greedy; what follows begins otherwise, so that it never goes back
-for long. Groups are possessive: what they took is not given back, and needs no deeper stack where it is long.
+Java runs along a set of characters fastest when it is greedy; what follows begins otherwise, so that it never has to go
+back. Groups are possessive: what they took is not given back, and needs no deeper stack where it is long.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from collections.abc import Collection, Mapping, Sequence
 from app.datatypes import Column, DataType, can_be_named
 
 _CHARACTERS = r'[^"\\\ufffd]*'
-_STRING = rf'"{_CHARACTERS}(?:\\["\\/bfnrt]{_CHARACTERS})*+"'
+_TEXT = f"(?>{_CHARACTERS})"  # a text may be long, and what is wrong with it stand at its end
+_STRING = rf'"{_TEXT}(?:\\["\\/bfnrt]{_TEXT})*+"'
 # A number, true, false or null: which, the parser says. Sets that all are lists of characters Java runs twice as fast
 # as some with a range among them.
 _OTHER = r'[^",:\[\]{}\\\ufffd \t\r]+'
@@ -47,8 +48,9 @@ def record_shape(columns: Sequence[Column], texts: frozenset[str], order: Sequen
         return ""
     ordered = [known[name] for name in names if name in known]
     usual = [_usual(known, names, texts, levels) for levels in _LEVELS]
-    both = [f"(?>{one}|{_object(ordered, texts, levels)})" for one, levels in zip(usual, _LEVELS, strict=True)]
-    return next((rf"\A{shape}\z" for shape in [*both, *usual] if len(shape) <= _LONGEST), "")
+    loose = [_object(ordered, texts, levels) for levels in _LEVELS]
+    both = [f"(?>{one}|{other})" for one, other in zip(usual, loose, strict=True)]
+    return next((rf"\A{shape}\z" for shape in [*both, *usual, *loose] if len(shape) <= _LONGEST), "")
 
 
 def _usual(known: Mapping[str, Column], names: Collection[str], texts: frozenset[str], levels: int) -> str:

@@ -211,6 +211,8 @@ _PARQUET: dict[str, File] = {
     "text.parquet": parquet(id=["1"], s=["x"]),
     "exponent.parquet": parquet(s=["x"], id=[1e300]),
     "null.parquet": parquet(s=[None, "r"], id=[7, 8]),
+    "dotted.parquet": parquet(**{"id.x": [1], "s.x": ["a"], "s": ["q"]}),
+    "dotted-only.parquet": parquet(**{"s": ["q"], "d.x": [1.5]}),
 }
 _NOT_TAKEN = Difference(
     "a Parquet column of unsigned numbers, nanoseconds or a time; a text for a number, or the other way round;"
@@ -430,15 +432,20 @@ GROUPS: tuple[Group, ...] = (
             "objects.parquet": parquet(s=["q", "r"], o=[{"x": 1}, None], more=[1, 2]),
             "inside.parquet": parquet(
                 s=["q", "r"],
-                o=[{"more": 2, "x": 1, "X": 3}, None],
+                o=[{"more": 2, "X": 3, "x": 1}, None],
                 l=[[{"x": 1, "more": "a"}], None],
                 m=pa.array([[("a", {"x": 1, "more": 2})], None], pa.map_(pa.string(), _INNER)),
             ),
             "nulls.parquet": parquet(s=["q"], id=pa.nulls(1)),
+            "other.parquet": parquet(s=["q"], o=[{"more": 2}]),
             "only-nulls.parquet": parquet(id=pa.nulls(2)),
             "strange.parquet": parquet(s=["q"], at=pa.array([1], pa.timestamp("ns")), big=pa.array([1], pa.uint64())),
         },
-        {"text.parquet": _NOT_TAKEN, "exponent.parquet": _EXPONENT, "null.parquet": _RAW, "only-nulls.parquet": _RAW},
+        {
+            **dict.fromkeys(("text.parquet", "other.parquet"), _NOT_TAKEN),
+            **dict.fromkeys(("null.parquet", "only-nulls.parquet"), _RAW),
+            "exponent.parquet": _EXPONENT,
+        },
     ),
     Group(
         "documents_ignored",

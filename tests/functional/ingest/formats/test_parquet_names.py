@@ -1,0 +1,125 @@
+"""Names of a Parquet file are its own, at any depth: DuckDB renames some, and finds them in any case."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from app.ingest.formats.parquet_names import Node, roots
+from app.ingest.formats.parquet_types import source_type
+from tests.functional.ingest.parsing import infer, parse
+
+PAIR = pa.struct([("Amount", pa.int64()), ("amount", pa.int64())])
+ONE = {"Amount": 1, "amount": 5}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def run(data: dict[str, object], name: str = "a.parquet"):
+        pq.write_table(pa.table(data), tmp_path / name)
+        return tmp_path / name
+
+    return run
+
+
+@pytest.fixture
+def load(sandbox, tmp_path):
+    def run(*paths, schema: str, **changes: object):
+        return parse(sandbox, paths, schema, tmp_path, **{"format": "parquet", **changes})
+
+    return run
+
+
+@pytest.mark.parametrize(("member", "value"), [("amount", 5), ("Amount", 1)])
+@pytest.mark.parametrize("unknown", ["ignore", "rescue"])
+def test_of_members_that_differ_in_case_the_one_of_the_exact_name_is_loaded(load, write, member, value, unknown):
+    data = {
+        "id": [1],
+        "o": pa.array([ONE], PAIR),
+        "l": pa.array([[ONE, None]], pa.list_(PAIR)),
+        "m": pa.array([[("k", ONE)]], pa.map_(pa.string(), PAIR)),
+    }
+    kind = f"struct<{member} bigint>"
+    parsed = load(write(data), schema=f"id bigint, o {kind}, l array<{kind}>, m map<string, {kind}>", unknown=unknown)
+    (row,) = parsed.rows()
+    if unknown == "ignore":
+        assert row == (1, {member: value}, [{member: value}, None], {"k": {member: value}}, None)
+    else:
+        other = {"amount": "Amount", "Amount": "amount"}[member]
+        assert row[:2] == (1, {member: value})
+        assert json.loads(row[-1]) == {f"o.{other}": 6 - value, "l": [ONE, None], "m": {"k": ONE}}
+
+
+def test_members_that_differ_in_case_are_text_with_their_own_names(load, write):
+    data = {"o": pa.array([ONE, None], PAIR), "l": pa.array([[[ONE]], None], pa.list_(pa.list_(PAIR)))}
+    parsed = load(write(data), schema="o string, l string")
+    assert [tuple(json.loads(text) if text else text for text in row[:2]) for row in parsed.rows()] == [
+        (ONE, [[ONE]]),
+        (None, None),
+    ]
+
+
+def test_a_table_that_has_duckdbs_name_is_not_given_the_members_of_another(load, write):
+    data = {"o": pa.array([ONE], PAIR)}
+    parsed = load(write(data), schema="o struct<Amount bigint, amount_1 bigint>")
+    assert parsed.rows() == [({"Amount": 1, "amount_1": None}, '{"o.amount":5}')]
+
+
+def test_of_members_that_differ_in_case_a_first_load_makes_one_column(sandbox, load, write, tmp_path):
+    path = write({"o": pa.array([ONE], PAIR), "l": pa.array([[ONE]], pa.list_(PAIR))})
+    found = infer(sandbox, [path], tmp_path, format="parquet")
+    assert str(found.schema) == "o struct<Amount: bigint>, l array<struct<Amount: bigint>>"
+    assert json.loads(found.rows[0]["o"]) == ONE
+    parsed = load(path, schema="o struct<Amount: bigint>", unknown="add")
+    assert parsed.rows() == [({"Amount": 1}, '{"o.amount":5,"l":[{"Amount":1,"amount":5}]}')]
+    assert [str(new.column) for new in parsed.result.new_columns] == ["l array<struct<Amount: bigint>>"]
+
+
+def test_a_column_with_a_dot_in_its_name_is_no_other(load, write):
+    both = write({"id": [1], "user.name": ["x"], "user": ["y"]})
+    one = write({"id": [2], "user.name": ["z"]}, "b.parquet")
+    parsed = load(both, one, schema="id bigint, user string, `user.name` string")
+    assert parsed.rows() == [(1, "y", "x", None), (2, None, "z", None)]
+    assert load(one, schema="id bigint, user string").rows() == [(2, None, '{"user.name":"z"}')]
+
+
+def test_rejected_records_have_their_own_names(load, write):
+    path = write({"id": pa.array([None], pa.int64()), "a": [1], "A": [2], "o": pa.array([ONE], PAIR)})
+    parsed = load(path, schema="id bigint not null, a bigint")
+    ((raw,),) = parsed.rejects("raw")
+    assert json.loads(raw) == {"id": None, "a": 1, "A": 2, "o": ONE}
+
+
+def test_the_names_of_a_file_are_those_of_its_schema(tmp_path):
+    path = tmp_path / "x.parquet"
+    duckdb.sql(f"COPY (SELECT {{'X': 1}} AS o, [1] AS l, MAP {{'k': {{'x': 2}}}} AS m) TO '{path}' (FORMAT parquet)")
+    tops = roots(duckdb.connect(), str(path))
+    assert [(top.name, [child.name for child in top.children]) for top in tops] == [
+        ("o", ["X"]), ("l", ["list"]), ("m", ["key_value"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Node("l", (Node("list", (Node("element", (Node("X"), Node("x"))),)),)),
+        Node("l", (Node("array", (Node("X"), Node("x"))),)),
+        Node("l", (Node("X"), Node("x"))),
+    ],
+)
+def test_lists_of_every_layout_have_the_names_of_their_items(node):
+    kind = duckdb.sqltype("STRUCT(X BIGINT, x_1 BIGINT)[]")
+    (item,) = source_type(kind, node).members
+    assert [(one.name, one.slot) for one in item.kind.members] == [("X", "X"), ("x", "x_1")]
+
+
+@pytest.mark.parametrize("names", [None, "", "abc", "pq"])
+def test_where_the_files_schema_is_another_the_names_are_duckdbs(names):
+    node = None if names is None else Node("o", tuple(map(Node, names)))
+    found = source_type(duckdb.sqltype("STRUCT(X BIGINT, x_1 BIGINT)"), node)
+    assert [(one.name, one.slot) for one in found.members] == [("X", "X"), ("x_1", "x_1")]
+    assert not found.renamed
