@@ -64,7 +64,8 @@ def filled(held: Held, snapshot_id: int, columns: Collection[str]) -> bool:
     snapshot = _readable(held, snapshot_id)
     if snapshot is None:
         return False
-    keys = [held.metadata.schema().find_field(column).field_id for column in columns]
+    known = {field.name: field.field_id for field in held.metadata.schema().fields}
+    keys = [known[column] for column in columns if column in known]
     with reading(str(held.name)):
         return all(
             any((file.null_value_counts or {}).get(key) == 0 for key in keys)

@@ -66,6 +66,7 @@ def _receipt_row(file: BatchFile, outcome: FileOutcome) -> dict[str, object]:
         "rejected": outcome.rejected,
         "reason": outcome.reason,
         "error": outcome.error,
+        "blank": outcome.blank,
     }
 
 
@@ -107,6 +108,7 @@ def _outcome(row: Mapping[str, object]) -> FileOutcome:
         rejected=int(str(row["rejected"])),
         reason=str(row["reason"]),
         error=str(row["error"]),
+        blank=int(str(row.get("blank", 0))),  # not in those of versions that did not count it
     )
 
 

@@ -51,7 +51,6 @@ class BatchAttempt:
             summary = landing.snapshot.summary if landing.snapshot else {}
             if summary.get(ATTEMPT) == written.attempt:
                 self._note_reject(batch_files, written)
-                self.ctx.blank.add(batch_files, written.outcomes)
                 return landing, written.outcomes
             self._discard(written)
             return landing, None
@@ -100,8 +99,8 @@ class BatchAttempt:
                     SchemaChangeRefused(
                         f"Files of {self.ctx.ingestion.name} bring columns the table lacks:"
                         f" {_shown(written.new_columns)}{path}.",
-                        hint=f"Add them to the table, or say what becomes of them: {_load(self.ctx.ingestion)}"
-                        " --on-new-columns add_columns (or rescue, ignore).",
+                        hint="Add them to the table, or say what becomes of them (add_columns, rescue, ignore):"
+                        f" {_load(self.ctx.ingestion)} --on-new-columns add_columns",
                     )
                 )
             self.ctx.lease.check()

@@ -13,6 +13,7 @@ from app.errors import LandingIncomplete, NotFound
 from app.ingest import ledger, planning
 from app.models import Batch as BatchRow
 from app.repositories import batches, file_moves, files, ingestions
+from app.services import blank_rows
 from app.services.context import RunContext
 from app.values import Batch, BatchFile, BatchState, FileOutcome, FileState, Landing, TableState
 
@@ -128,6 +129,7 @@ class BatchLedger:
         now = self.ctx.clock.now()
         with self.ctx.lease.transaction() as session:
             final = self._final(session, batch, outcomes)
+            blank_rows.count(session, self.ctx.run_id, batch.id, outcomes)
             file_moves.settle(session, batch.id, final, snapshot_id, now)
             failpoints.hit("mid-settle")
             file_moves.settled_events(session, batch.id, self.ctx.run_id, now)

@@ -19,7 +19,6 @@ from app.ingest.ports import Clock, Engine, Progress
 from app.models import Ingestion
 from app.schemas.ingestion import IngestionShape
 from app.services import engine_said
-from app.services.blank_rows import BlankRows
 from app.services.engine_rule import Rule
 from app.services.lease_service import HeldLease
 from app.services.put_off import PutOff
@@ -100,7 +99,7 @@ class RunContext:
     `stops` are what somebody stops it with: no fault of the files it has in hand. `put_off` are batches that wait for
     a cluster, `suspects` those that may be what fails jobs there. `unsent` are batches whose first claim is this
     process's, and for which it sent no commit. `first_reject` is the first record that was rejected, with the path of
-    its file, whatever became of that. `blank` are rows that hold nothing.
+    its file, whatever became of that.
     """
 
     database: Database
@@ -118,7 +117,6 @@ class RunContext:
     suspects: Suspects = field(default_factory=Suspects)
     unsent: set[UUID] = field(default_factory=set)
     first_reject: tuple[str, RejectSample] | None = None
-    blank: BlankRows = field(default_factory=BlankRows)
     _engines: dict[str, Engine] = field(default_factory=dict, init=False)
 
     @property

@@ -14,6 +14,7 @@ from app.database import Session
 from app.ingest.ledger import RecordCounts
 from app.models import Run
 from app.repositories import batches, files, runs
+from app.services import blank_rows
 from app.services.context import RunContext
 from app.values import ListedPage, RunState
 
@@ -125,6 +126,7 @@ def of_run(session: Session, run: Run) -> dict[str, Any]:
         "quarantined_before": files.quarantined_count(session, run.ingestion_id) - total.quarantined,
         "seconds": run.metrics.get("seconds", {}),
         "notes": run.metrics.get("notes", []),
+        **blank_rows.kept(run.metrics),
     }
 
 

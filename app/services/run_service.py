@@ -19,6 +19,7 @@ from app.log import bound, get_logger
 from app.repositories import ingestions, runs
 from app.services import (
     all_rejected,
+    blank_rows,
     lease_service,
     metrics,
     rerun_service,
@@ -221,7 +222,6 @@ class RunService:
         as the next would not either. Without `upkeep` the table's history is left as it is.
         """
         ctx.progress.step("finish")
-        self._note_blank(ctx)
         if ctx.put_off.batches > 1:
             ctx.progress.note(ctx.put_off.sentence)
         if upkeep:
@@ -244,15 +244,10 @@ class RunService:
             if goes_on and stopped_early and summary.metrics["batches"]:
                 rerun_service.go_on(session, run.ingestion_id)
             rerun_service.settle(session, run, self.clock.now())
-        if rejected is not None:
-            ctx.progress.note(str(rejected))
+        for note in (blank_rows.note_of(summary.metrics), str(rejected or "")):
+            if note:
+                ctx.progress.note(note)
         return summary
-
-    def _note_blank(self, ctx: RunContext) -> None:
-        if blank := ctx.blank.sentence(ctx.ingestion.table_name):
-            ctx.progress.note(blank)
-            with ctx.lease.transaction() as session:
-                metrics.add_note(session, ctx.run_id, blank)
 
     # --- fail --------------------------------------------------------------------------------
 

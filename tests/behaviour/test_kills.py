@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -61,3 +62,27 @@ def test_killed_while_a_batch_that_kills_its_parser_is_broken_up(world: World, p
     states = {row["path"].rpartition("/")[2]: (row["state"], row["reason"]) for row in world.ledger()}
     assert states.pop("first-2.jsonl") == ("QUARANTINED", "parser-died")
     assert {state for state, _ in states.values()} == {"SUCCESS"}
+
+
+IGNORING = ("--schema", "id bigint", "--on-new-columns", "ignore")
+
+
+def test_the_run_that_heals_a_batch_says_how_many_of_its_rows_hold_nothing(folder: World) -> None:
+    folder.more_options = IGNORING
+    folder.put("1.jsonl", b'{"id": 1}\n{"q": 1}\n{"q": 2}\n')
+    assert folder.run("commit-landed=kill").code == -signal.SIGKILL
+    ran = folder.run()
+    assert [note.partition(" (")[0] for note in json.loads(ran.out)["metrics"]["notes"]] == ["2 rows hold nothing"]
+
+
+def test_a_run_that_fails_has_said_how_many_rows_of_its_earlier_batches_hold_nothing(folder: World) -> None:
+    folder.more_options = (*IGNORING, "--on-error", "fail")
+    for number in range(2):
+        folder.put(f"{number}.jsonl", b'{"id": 1}\n{"q": 1}\n')
+    folder.put("2.jsonl", b"no\n")
+    assert folder.run().code == 1
+    (run,) = json.loads(folder.cli("runs", "list").out)["runs"]
+    shown = json.loads(folder.cli("runs", "show", run["id"]).out)
+    assert shown["state"] == "FAILED"
+    (note,) = shown["metrics"]["notes"]
+    assert note.startswith(f"2 rows hold nothing (in 2 files, the first is {folder.source}/0.jsonl): ")

@@ -1,17 +1,17 @@
 """Rows that hold nothing: no column of the table has a value, nor that of rescued data. Where keys without a column are
 left out, a record may come to that.
 
-A CSV or Parquet file none of whose columns the table has is set aside by its header. JSON has no header: only its rows
-tell, and they are read again only where the statistics of the data files leave it open.
+A CSV file none of whose columns the table has is set aside by its header. What keys objects have, in JSON and inside
+Parquet, only the rows tell. They are read again only where the statistics of the data files leave it open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from app.datatypes import TableSchema, duckdb_name, duckdb_text
+from app.datatypes import DataType, TableSchema, duckdb_name, duckdb_text
 from app.ingest.formats.contract import RowColumns
 
 
@@ -22,14 +22,23 @@ def blank_rows(
     rescued data and of the file's id are among `added`. Raises duckdb.Error.
     """
     listed = f"[{', '.join(map(duckdb_text, data_files))}]"
-    if not data_files or not schema.columns or _none_by_statistics(connection, listed, schema):
+    if not data_files or _none_by_statistics(connection, listed, schema):
         return {}
     key = duckdb_name(added.file_id[0])
-    names = [*schema.names, added.rescued_data[0]] if added.rescued_data else schema.names
-    blank = " AND ".join(f"{duckdb_name(name)} IS NULL" for name in names)
+    leaves = [leaf for column in schema for leaf in _leaves(duckdb_name(column.name), column.type)]
+    leaves += [duckdb_name(added.rescued_data[0])] if added.rescued_data else []
+    blank = " AND ".join(f"{leaf} IS NULL" for leaf in leaves) or "true"
     rows = f"read_parquet({listed}, hive_partitioning=false)"
     found = connection.execute(f"SELECT {key}, count(*) FROM {rows} WHERE {blank} GROUP BY 1").fetchall()
     return dict(found)
+
+
+def _leaves(value: str, kind: DataType) -> Iterator[str]:
+    """SQL: the value, or those of a struct, at any depth; a struct of nulls holds nothing."""
+    if kind.name != "struct":
+        yield value
+    for member in kind.fields:
+        yield from _leaves(f"struct_extract({value}, {duckdb_text(member.name)})", member.type)
 
 
 def _none_by_statistics(connection: duckdb.DuckDBPyConnection, listed: str, schema: TableSchema) -> bool:

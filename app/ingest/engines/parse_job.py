@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+import duckdb
+
 from app.datatypes import TableSchema
 from app.errors import InvalidInput
 from app.ingest.engines.parse_blank import blank_rows
@@ -17,7 +19,7 @@ from app.ingest.engines.parse_session import session
 from app.ingest.formats.base import FILE, RESCUED, Format, InferJob, Job, NewColumn, Reading, ReadJob, Verifies
 from app.ingest.formats.contract import (
     READ_FROM_PACKS,
-    WITHOUT_HEADER,
+    WITH_OBJECTS,
     InferRequest,
     InferResult,
     ParsedFile,
@@ -166,9 +168,12 @@ class _Parse:
 
     def _blank_rows(self) -> dict[int, int]:
         request = self.request
-        if request.unknown != "ignore" or request.format not in WITHOUT_HEADER:
+        if request.unknown != "ignore" or request.format not in WITH_OBJECTS:
             return {}
-        return blank_rows(self.job.connection, self.output.data_files, request.schema, request.row_columns)
+        try:
+            return blank_rows(self.job.connection, self.output.data_files, request.schema, request.row_columns)
+        except duckdb.Error:  # nothing that is loaded rests on it
+            return {}
 
     def _with_rejects(self) -> list[ParseFile]:
         rejected = {file_id for file_id, count in self.counts.items() if count.rejected}

@@ -13,7 +13,7 @@ from app.values import Twin
 
 # Formats whose bytes we read ourselves; of the others DuckDB or Arrow opens the file by its path.
 READ_FROM_PACKS = frozenset({"jsonl", "json"})
-WITHOUT_HEADER = frozenset({"jsonl", "json"})  # what keys a file has, only its records tell
+WITH_OBJECTS = frozenset({"jsonl", "json", "parquet"})  # which keys a file has, only its records tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from app.catalog import added
+from app.errors import SparkJobFailed
 from app.ingest.engines.spark_stage import Stage
 from tests.functional.spark_loading import CLUSTER, FarLoader, SparkLoader
 
-COLUMNS = {"columns": "id bigint, s string", "on_new_columns": "ignore"}
+COLUMNS = {"columns": "id bigint, s string, o struct<x: int, y: struct<z: string>>", "on_new_columns": "ignore"}
 SOUND = '{"id": 1, "more": 2}\n{"s": "x"}\n'
-FOREIGN = '{"ID_": 1}\n{"more": {"id": 1}}\n{"id": "four"}\n5\n'
+FOREIGN = '{"ID_": 1}\n{"o": {"X": 1, "y": {"q": 1}}}\n{"id": "four"}\n5\n'
 
 
 @pytest.fixture
@@ -29,9 +31,8 @@ def test_a_run_says_how_many_rows_hold_nothing_and_where_they_came_from(both, en
     both.put("1.jsonl", SOUND)
     both.put("2.jsonl", FOREIGN)
     (said,) = notes(both, "some", engine)
-    table = both.server.table("some")
-    assert said.startswith(f"2 rows have no value in any column of {table} (in ")
-    assert "2.jsonl): on_new_columns is ignore" in said
+    assert said.startswith("2 rows hold nothing (in ")
+    assert said.endswith("2.jsonl): what their records have was left out, as on_new_columns is ignore, or is null.")
     assert [row[1:5] for row in both.files("some")] == [("SUCCESS", 2, 0, 0), ("SUCCESS", 3, 1, 1)]
 
 
@@ -62,4 +63,14 @@ def test_they_are_counted_where_the_cluster_alone_reaches_the_catalog(sqlite_dat
     far = FarLoader(sqlite_database, tmp_path, spark_server)
     far.put("1.jsonl", FOREIGN)
     (said,) = notes(far, "far_blank", CLUSTER)
-    assert said.startswith("2 rows have no value")
+    assert said.startswith("2 rows hold nothing")
+
+
+def test_a_count_that_fails_costs_no_batch(both, monkeypatch):
+    def broken(*_: Any) -> Any:
+        raise SparkJobFailed("The scan failed.")
+
+    monkeypatch.setattr(added, "filled", broken)
+    both.put("1.jsonl", FOREIGN)
+    assert notes(both, "uncounted", CLUSTER) == []
+    assert [row[1:5] for row in both.files("uncounted")] == [("SUCCESS", 3, 1, 1)]

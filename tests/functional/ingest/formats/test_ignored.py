@@ -78,10 +78,20 @@ def test_a_record_without_one_known_key_is_a_row_and_what_is_no_object_is_reject
     assert reasons == [(2, "not-an-object"), (3, "malformed"), (4, "not-an-object"), (5, "malformed")]
 
 
-MIXED = [{"more": 1}, {"id": None, "more": 2}, {}, {"id": "four"}, {"o": {"more": 1}}, {"id": 1}]
+MIXED = [
+    {"more": 1},
+    {"id": None, "more": 2},
+    {},
+    {"id": "four"},
+    {"o": {"more": 1}},
+    {"o": {"y": {"Z": 1}}},
+    {"id": 1},
+]
 
 
-@pytest.mark.parametrize(("schema", "count"), [(SCHEMA, 3), ("id bigint", 4), ("o struct<x int>, l array<int>", 5)])
+@pytest.mark.parametrize(
+    ("schema", "count"), [(SCHEMA, 5), ("id bigint", 5), ("o struct<x int>, l array<int>", 7), ("", 7)]
+)
 def test_rows_that_hold_nothing_are_counted_and_one_that_was_rescued_holds_something(load, schema, count):
     assert load("a.jsonl", "\n".join(map(json.dumps, MIXED)), schema).file().blank == count
     assert load("a.json", json.dumps(MIXED), schema).file().blank == count
@@ -91,6 +101,14 @@ def test_no_row_is_counted_where_a_column_has_a_value_in_each_nor_where_keys_are
     lines = '{"id": 1, "more": 1}\n{"id": 2}\n'
     assert load("a.jsonl", lines).file().blank == 0
     assert load("a.jsonl", '{"more": 1}\n', unknown="rescue").file().blank == 0
+
+
+def test_rows_of_parquet_that_hold_nothing_are_counted(sandbox, tmp_path):
+    pq.write_table(pa.table({"o": [{"x": 1, "q": 1}, {"x": None, "q": 2}, None]}), tmp_path / "a.parquet")
+    parsed = parse(
+        sandbox, tmp_path / "a.parquet", "id bigint, o struct<x int>", tmp_path, format="parquet", unknown="ignore"
+    )
+    assert (parsed.file().rows, parsed.file().blank) == (3, 2)
 
 
 def test_records_that_were_rejected_are_no_rows_that_hold_nothing(load):
