@@ -89,7 +89,8 @@ def page(results: dict[str, Result], order: list[str], scale: float) -> str:
 def _line(item: Result) -> str:
     ours, theirs = item.details.get("product_s"), item.details.get("baseline_s")
     verdict = "" if item.bar is None else ("met" if item.value <= item.bar else "**missed**")
-    shown = f"{item.value:.2f} {item.unit}" if item.unit in {"×", "s"} else f"{item.value:,.0f} {item.unit}"
+    digits = 4 if item.bar is not None and f"{item.value:.2f}" == f"{item.bar:.2f}" else 2  # a hair is to be seen
+    shown = f"{item.value:.{digits}f} {item.unit}" if item.unit in {"×", "s"} else f"{item.value:,.0f} {item.unit}"
     bar = "" if item.bar is None else (f"{item.bar:.3g} ×" if item.unit == "×" else f"{item.bar:,g} {item.unit}")
     return f"| {item.what} | {_seconds(ours)} | {_seconds(theirs)} | {shown} | {bar} | {verdict} |"
 

@@ -126,7 +126,7 @@ def _show(out: Output, view: IngestionView) -> None:
             ("engine", view.config.get("engine")),
             ("cluster", view.config.get("cluster")),
             ("columns", view.schema_text or "not known yet: the first run infers them"),
-            ("new keys", view.config.get("columns", {}).get("on_new_columns", "add_columns")),
+            ("new cols", view.config.get("columns", {}).get("on_new_columns", "add_columns")),
             ("schedule", _schedule(view.config.get("schedule"))),
             ("arrival", _arrival(view.config.get("arrival"))),
             ("files", files or "none yet"),

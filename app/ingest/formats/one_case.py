@@ -36,5 +36,5 @@ def of_another_table(path: str, names: Sequence[str], known: Sequence[str], wher
         return ""
     lowered = {name.lower(): name for name in known}
     alike = [f"{name} for {lowered[name.lower()]}" for name in names if name.lower() in lowered]
-    why = f" Names match with their case: it has {', '.join(alike[:_SHOWN])}." if alike else ""
+    why = f" Names match with their case: it has {', '.join(alike[:_SHOWN])[:_SHOWN_TEXT]}." if alike else ""
     return f"{path} has none of the table's columns; {where}: {', '.join(names[:_SHOWN])[:_SHOWN_TEXT]}.{why}"

@@ -130,15 +130,15 @@ class ParquetReading:
 
     @staticmethod
     def _known(job: ReadJob, layout: Layout) -> bool:
-        sentences = {
-            file: of_another_table(file.path, layout.names, job.schema.names, "it has")
-            for file in job.files
-            if file.file_id in layout.paths
-        }
-        for file, sentence in sentences.items():
-            if sentence:
-                job.fail(file, "not-this-format", sentence)
-        return not any(sentences.values())
+        def told(path: str) -> str:
+            return of_another_table(path, layout.names, job.schema.names, "it has")
+
+        if not told(""):
+            return True
+        for file in job.files:
+            if file.file_id in layout.paths:
+                job.fail(file, "not-this-format", told(file.path))
+        return False
 
     def rows(self, files: Sequence[ParseFile]) -> str:
         selects = [_select(layout, paths, self.job) for layout, paths in self._parts(files)]

@@ -392,7 +392,7 @@ def test_what_the_table_has_no_column_for_is_left_out_where_that_is_asked(cli, l
     assert ran.answer["metrics"]["rescued"] == 1
     assert sorted((row["id"] or 0, row["_rescued_data"]) for row in head) == [(0, '{"id":"two"}'), (1, None), (3, None)]
     assert not {"more", "late"} & head[0].keys()
-    assert re.search(r"new keys  ignore\n", cli("ingestions", "show", "shop.orders").out)
+    assert re.search(r"new cols  ignore\n", cli("ingestions", "show", "shop.orders").out)
 
 
 def test_a_column_that_a_few_values_made_a_string_is_told(cli, landing):

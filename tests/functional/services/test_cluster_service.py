@@ -170,7 +170,7 @@ def test_a_token_for_a_server_without_tls_is_told_as_that_with_all_that_the_clus
 
     assert list(wrong) == ["reach", "connect"]
     assert wrong["connect"][1].startswith(
-        f"Spark Connect service not reachable at {spark_server.url}: it does not speak TLS. A token asks for TLS by"
+        f"Spark Connect service not reachable at {spark_server.url}: it does not speak TLS. TLS is asked for, as a"
     )
     assert wrong["connect"][1].endswith(
         f" {spark_server.url} --replace --catalog lake -o user=etl --secret token -o tls=false"

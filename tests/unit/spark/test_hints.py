@@ -6,6 +6,7 @@ from app.spark import Endpoint
 from app.spark.hints import LOGIN, NEXT, NO_TLS, hint_for
 
 KEPT = (("--catalog", "lake"), ("-o", "conf.a=b c"), ("-o", "tls=true"), ("--secret", "header.x-key"))
+WITH_CA = (("-o", "ca_file=/etc/ca.pem"), ("-o", "tls=true"))
 BIG = Endpoint("spark", 15002, name="big", kept=KEPT)
 
 
@@ -29,3 +30,7 @@ def test_what_the_command_changes_is_not_said_twice():
     assert hint_for(BIG, NO_TLS).endswith(
         " --replace --catalog lake -o 'conf.a=b c' --secret header.x-key -o tls=false"
     )
+
+
+def test_without_tls_no_file_of_authorities_is_kept():
+    assert hint_for(Endpoint("spark", 15002, name="big", kept=WITH_CA), NO_TLS).endswith(" --replace -o tls=false")
