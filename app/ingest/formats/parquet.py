@@ -108,7 +108,7 @@ def _describe(job: Job, file: ParseFile, path: str, footer: Footer) -> Layout:
         raise BadFile("too-large", sentence, "QUARANTINED")
     try:
         relation = job.connection.sql(f"SELECT * FROM {_read([path])}")
-        nodes = roots(job.connection, path)
+        nodes = roots(job.connection, path, relation.columns)
     except duckdb.Error as exc:
         first = str(exc).splitlines()[0]
         raise BadFile("not-this-format", f"{file.path} cannot be read as Parquet: {first}") from exc

@@ -6,7 +6,7 @@ is `amount_1`), and finds them in any case. So a value is asked for by DuckDB's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -26,11 +26,14 @@ class Node:
     children: tuple[Node, ...] = ()
 
 
-def roots(connection: duckdb.DuckDBPyConnection, path: str) -> tuple[Node, ...]:
-    """The file's top-level columns. Raises duckdb.Error."""
+def roots(connection: duckdb.DuckDBPyConnection, path: str, told: Sequence[str]) -> tuple[Node, ...]:
+    """The file's top-level columns; by their names alone, as DuckDB has `told` them, where it makes other columns of
+    the schema than there are. Raises duckdb.Error.
+    """
     rows = connection.execute(f"SELECT name, num_children FROM parquet_schema([{duckdb_text(path)}])").fetchall()
     left = iter(rows)
-    return _group(left, next(left)[1])
+    found = _group(left, next(left)[1])
+    return found if len(found) == len(told) else tuple(map(Node, told))
 
 
 def _group(rows: Iterator[tuple[str, int | None]], count: int | None) -> tuple[Node, ...]:
