@@ -3,7 +3,7 @@
 Readers such as Spark do not tell `id` from `ID`. So a new column whose name equals another's but for case is never
 added; its values stay in the rescued data. Of new ones that differ only in case, the one that most records have is
 added: a slip in one record must not cost the others their column. Names of the added row columns count as others, and
-above the limit of columns nothing is added.
+above the limit of columns nothing is added; nor is `user.name` beside a struct `user` with a member `name`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from app.datatypes import Column, DataType, TableSchema
+from app.datatypes import Column, DataType, TableSchema, without_clashes
 from app.ingest.formats.contract import NewColumn
 from app.ingest.formats.widest import plain, widest
 from app.values import Twin
@@ -53,7 +53,7 @@ def merge_new_columns(
         elif is_usable(name) and name.lower() not in taken and len(columns) + len(fresh) < max_columns:
             taken[name.lower()] = name
             fresh[name] = Column(name, plain(new.column.type))
-    return (*changed.values(), *fresh.values())
+    return without_clashes(table_schema, (*changed.values(), *fresh.values()))
 
 
 def twins_of(new_columns: Iterable[NewColumn]) -> tuple[Twin, ...]:

@@ -236,10 +236,13 @@ def _checked(
 
 
 def _kept(catalog: str | None, options: Mapping[str, str], secret_names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """What `clusters add` was told, for a command that tells it again."""
+    """What `clusters add` was told, for a command that tells it again. What a header says may well be a secret, though
+    it was given as none.
+    """
     named = [("--catalog", catalog)] if catalog else []
-    given = [("-o", f"{key}={value}") for key, value in sorted(options.items())]
-    return (*named, *given, *(("--secret", name) for name in sorted(secret_names)))
+    headers = {key for key in options if key.startswith("header.")}
+    given = [("-o", f"{key}={value}") for key, value in sorted(options.items()) if key not in headers]
+    return (*named, *given, *(("--secret", name) for name in sorted({*secret_names, *headers})))
 
 
 def _refuse_catalogs(session: Session, tenant_id: str, cluster: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.catalog.names import REJECTS_SUFFIX
-from app.datatypes import TableSchema, parse_schema
+from app.datatypes import TableSchema, clash, parse_schema
 from app.errors import InvalidInput
 from app.ingest.discovery import DiscoveryRules
 from app.ingest.engines.embedded_input import format_options, row_schema
@@ -105,6 +105,13 @@ def _columns(shape: IngestionShape) -> Iterator[Problem]:
             ("columns", "columns"),
             f"The column {twins[1]} is named as {twins[0]} is, but for its case: no engine loads a table with both.",
             "Leave one of them out, or give it another name.",
+        )
+        return
+    if name := clash(own):
+        yield Problem(
+            ("columns", "columns"),
+            f"{name} is the full name of a column, and of what is inside another: Iceberg has no such table.",
+            "Leave one of them out: its values are kept as rescued data.",
         )
         return
     taken = [column.name for column in own if column.name.lower() in added]

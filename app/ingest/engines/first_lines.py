@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bz2
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -43,10 +44,20 @@ def _lines(store: Store, file: BatchFile, encoding: str) -> list[str]:
 def _unpacked(data: bytes, most: int) -> bytes:
     """At most so many bytes of what is packed in `data`, which may be cut anywhere."""
     if data.startswith(_GZIP):
-        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, most)
+        return _joined(data, most, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16))
     if data.startswith(_BZIP2):
-        return bz2.BZ2Decompressor().decompress(data, most)
+        return _joined(data, most, bz2.BZ2Decompressor)
     if data.startswith(_ZSTD):
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
             return bytes(stream.read(most))
     return data
+
+
+def _joined(data: bytes, most: int, begin: Callable[[], Any]) -> bytes:
+    """Of a file that may be several streams, one behind the other."""
+    found, rest = b"", data
+    while rest and len(found) < most:
+        stream = begin()
+        found += stream.decompress(rest, most - len(found))
+        rest = stream.unused_data if stream.eof else b""
+    return found

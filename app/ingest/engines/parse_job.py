@@ -10,7 +10,7 @@ from typing import cast
 
 import duckdb
 
-from app.datatypes import TableSchema
+from app.datatypes import TableSchema, without_clashes
 from app.errors import InvalidInput
 from app.ingest.engines.parse_blank import blank_rows
 from app.ingest.engines.parse_isolation import copy_isolated
@@ -93,7 +93,15 @@ def infer(request: InferRequest) -> InferResult:
         job.files = _present(job)
         result = chosen.infer(job)
     shutil.rmtree(folder, ignore_errors=True)
-    return replace(result, problems=tuple(job.failures.values()))
+    columns = without_clashes((), result.schema)
+    names = {column.name for column in columns}
+    return replace(
+        result,
+        schema=TableSchema(columns),
+        evidence=tuple(one for one in result.evidence if one.column in names),
+        outliers=tuple(one for one in result.outliers if one.column in names),
+        problems=tuple(job.failures.values()),
+    )
 
 
 def _sources(request: ParseRequest | InferRequest) -> tuple[ParseFile, ...]:

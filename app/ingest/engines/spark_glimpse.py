@@ -5,15 +5,21 @@ The records are sent along with the question, and Spark answers it while it plan
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.datatypes import TableSchema
+from app.errors import AutoloaderError, SparkInterrupted, SparkSessionLost, SparkUnavailable
 from app.ingest.engines.spark_frames import through
 from app.ingest.formats.spark.quick_records import CLEAN, QuickRecords
 from app.ingest.formats.spark.strange_keys import strange_keys
 from app.spark import Session, spark_errors
 
+log = logging.getLogger(__name__)
+
+_MOST_BYTES = 2 * 1024 * 1024
 MOST_KEYS = 32  # with more of them, unknown keys are data, or hardly any of them is in every sample
 
 
@@ -33,9 +39,30 @@ class Glimpse:
 def glimpse(
     session: Session, lines: Sequence[str], schema: TableSchema, quick: QuickRecords | None, *, keys: bool
 ) -> Glimpse:
-    """Of these lines; without `keys` none is looked for. Of no lines nothing is known: none is clean."""
-    if not lines or not (quick or keys):
+    """Of the first of these lines; without `keys` none is looked for. Of none nothing is known, nor where Spark cannot
+    answer: none is clean. Raises SparkInterrupted, SparkSessionLost, SparkUnavailable.
+    """
+    some = _first(lines)
+    if not some or not (quick or keys):
         return Glimpse()
+    try:
+        return _asked(session, some, schema, quick, keys=keys)
+    except (SparkInterrupted, SparkSessionLost, SparkUnavailable):
+        raise
+    except AutoloaderError as error:  # it decides nothing but how fast the rest is read
+        log.info("The first records were not looked at: %s", error)
+        return Glimpse()
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    """So many that a proxy with gRPC's usual limit of 4 MiB lets them through."""
+    sizes = itertools.accumulate(len(line.encode()) for line in lines)
+    return [line for line, size in zip(lines, sizes, strict=True) if size <= _MOST_BYTES]
+
+
+def _asked(
+    session: Session, lines: Sequence[str], schema: TableSchema, quick: QuickRecords | None, *, keys: bool
+) -> Glimpse:
     clean, strange = CLEAN if quick else "false", "CAST(array() AS ARRAY<STRING>)"
     if keys:  # a record may have thousands
         found = f"slice({strange_keys(schema.columns)}, 1, {MOST_KEYS + 1})"

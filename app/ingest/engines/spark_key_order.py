@@ -34,7 +34,7 @@ def _keys(lines: Sequence[str]) -> Iterator[list[str]]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict):
+        if isinstance(record, dict) and len(record) <= _MOST:
             yield [key for key in record if len(key) <= _LONGEST and can_be_named(key)]
 
 

@@ -41,6 +41,7 @@ from app.ingest.formats.streams import BadFile, read_raw
 
 _OPTIONS = frozenset({"type", "compression"})
 MAX_COLUMNS = 10_000
+_ROW_NUMBER = "file_row_number"  # an option of DuckDB's, and the column that it adds: a file may have one of that name
 
 
 @dataclass(slots=True)
@@ -239,14 +240,16 @@ def _select(layout: Layout, paths: Sequence[str], job: ReadJob, *, located: bool
     values += [f"{file_id_sql('filepath')} AS {FILE}", f"{rescued(entries)} AS {RESCUED}"]
     rejected = f"CASE {' '.join(reject)} END" if reject else "CAST(NULL AS VARCHAR)"
     columns = [f"c{index}" for index in range(len(layout.names))]
-    extra = f", filename='__autoloader_path_{TOKEN}'" + (", file_row_number=true" if located else "")
-    names = ", ".join([*columns, *(["rownumber"] if located else []), "filepath"])
+    numbered = located and _ROW_NUMBER not in {name.lower() for name in layout.names}
+    extra = f", filename='__autoloader_path_{TOKEN}'" + (f", {_ROW_NUMBER}=true" if numbered else "")
+    names = ", ".join([*columns, *(["rownumber"] if numbered else []), "filepath"])
     more = ", line, raw" if located else ""
     if located:
         shown = [index for index in range(len(layout.names)) if index in known or not job.ignores]
         pairs = ", ".join(
             f"{duckdb_text(layout.names[index])}, {as_json(f'c{index}', layout.types[index])}" for index in shown
         )
-        values += ["rownumber + 1 AS line", f"left(CAST(json_object({pairs}) AS VARCHAR), {RAW_LIMIT // 4}) AS raw"]
+        line = "rownumber + 1" if numbered else "CAST(NULL AS BIGINT)"
+        values += [f"{line} AS line", f"left(CAST(json_object({pairs}) AS VARCHAR), {RAW_LIMIT // 4}) AS raw"]
     inner = f"SELECT {', '.join(values)} FROM {_read(paths, extra)} AS t({names})"
     return f"SELECT {', '.join(out)}, {FILE}, {RESCUED}, {rejected} AS {REJECT}{more} FROM ({inner})"

@@ -119,33 +119,29 @@ def to_json(x: str, source: SourceType) -> str:
     """SQL for the JSON text of a value: bytes as base64, nan and infinity as text."""
     if source.duck == "BLOB":
         return f"'\"' || base64({x}) || '\"'"
-    if source.duck in {"FLOAT", "DOUBLE"}:
-        return (
-            f"CASE WHEN isfinite({x}) THEN CAST(to_json({x}) AS VARCHAR) ELSE '\"' || CAST({x} AS VARCHAR) || '\"' END"
-        )
-    text = f"CAST({as_json(x, source)} AS VARCHAR)"
-    if source.members:  # DuckDB writes a nan inside as it stands, which is no JSON: then the whole is a text
-        return f"CASE WHEN json_valid({text}) THEN {text} ELSE CAST(to_json({text}) AS VARCHAR) END"
-    return text
+    return f"CAST({as_json(x, source)} AS VARCHAR)"
 
 
 def as_json(x: str, source: SourceType, depth: int = 0) -> str:
-    """SQL: the value as JSON, with the file's own names."""
-    if not source.renamed:
-        return f"to_json({x})"
+    """SQL: the value as JSON, with the file's own names; what of it is no number in JSON is text."""
     item = f"j{depth}"
+    if not source.renamed and not source.real:
+        return f"to_json({x})"
+    if source.duck in {"FLOAT", "DOUBLE"}:
+        return f"CASE WHEN isfinite({x}) THEN to_json({x}) ELSE to_json(CAST({x} AS VARCHAR)) END"
     if source.duck.endswith("]"):
         return f"to_json(list_transform({x}, lambda {item}: {as_json(item, source.members[0].kind, depth + 1)}))"
     if source.duck.startswith("MAP("):
-        value = as_json(f"{item}.value", source.members[1].kind, depth + 1)
-        packed = f"struct_pack(key := {item}.key, value := {value})"
+        key, value = (as_json(f"{item}.{one.slot}", one.kind, depth + 1) for one in source.members)
+        key = f"CAST({key} AS VARCHAR)" if source.members[0].kind.renamed else f"{item}.key"
+        packed = f"struct_pack(key := {key}, value := {value})"
         return f"to_json(map_from_entries(list_transform(map_entries({x}), lambda {item}: {packed})))"
     pairs = ", ".join(f"{duckdb_text(one.name)}, {as_json(_member(x, one), one.kind, depth)}" for one in source.members)
     return f"CASE WHEN {x} IS NOT NULL THEN json_object({pairs}) END"
 
 
 def _member(x: str, member: Member) -> str:
-    return f"struct_extract({x}, {duckdb_text(member.slot)})"
+    return f"struct_extract_at({x}, {member.place})"
 
 
 def _struct(x: str, source: SourceType, target: DataType, path: Names, depth: int) -> Fitted:

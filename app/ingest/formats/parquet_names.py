@@ -47,9 +47,12 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
 
 
 def own_names(kind: DuckDBPyType, node: Node | None) -> tuple[str, ...]:
-    """The names of a struct's members; DuckDB's where `node` is not it."""
+    """The names of a struct's members; DuckDB's where `node` is not it, and of all but the first of one name."""
     told = tuple(name for name, _ in children(kind))
-    return tuple(child.name for child in node.children) if node and _is(node, kind) else told
+    if not node or not _is(node, kind):
+        return told
+    own = [child.name for child in node.children]
+    return tuple(name if name not in own[:at] else told[at] for at, name in enumerate(own))
 
 
 def members_of(kind: DuckDBPyType, node: Node | None) -> tuple[Node | None, ...]:
@@ -63,7 +66,8 @@ def members_of(kind: DuckDBPyType, node: Node | None) -> tuple[Node | None, ...]
     if kind.id == "map":
         return repeated.children if len(repeated.children) == len(inner) else (None,) * len(inner)
     # A list of today has its items in a group of one inside a group of one; older ones lack one of these, or both.
-    return (next((one for one in (*repeated.children[:1], repeated, node) if _is(one, inner[0])), None),)
+    item = repeated.children if len(repeated.children) == 1 else ()
+    return (next((one for one in (*item, repeated, node) if _is(one, inner[0])), None),)
 
 
 def _is(node: Node, kind: DuckDBPyType) -> bool:

@@ -43,11 +43,14 @@ _WHOLE = {"ubigint": 20, "hugeint": 38, "uhugeint": 38}  # digits: kept as decim
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Of a struct, a list (one) or a map (key, value). `slot` is DuckDB's name of it, which may be another."""
+    """Of a struct, a list (one) or a map (key, value). `slot` is DuckDB's name of it, which may be another; `place`
+    counts from 1.
+    """
 
     name: str
     kind: SourceType
     slot: str
+    place: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ class SourceType:
     def renamed(self) -> bool:
         """Whether DuckDB has another name for a member, at any depth."""
         return any(member.name != member.slot or member.kind.renamed for member in self.members)
+
+    @property
+    def real(self) -> bool:
+        """Whether it is one of floating point, or holds one."""
+        return self.duck in {"FLOAT", "DOUBLE"} or any(member.kind.real for member in self.members)
 
     def within(self, target: DataType) -> SourceType:
         """The type without the members of structs that `target` lacks, at any depth; `duck` stays as it is."""
@@ -97,7 +105,8 @@ def source_type(kind: DuckDBPyType, node: Node | None = None) -> SourceType:
     )
     if kind.id == "struct":
         names = own_names(kind, node)
-        members = tuple(Member(name, child, slot) for name, (slot, child) in zip(names, inner, strict=True))
+        pairs = enumerate(zip(names, inner, strict=True), start=1)
+        members = tuple(Member(name, child, slot, place) for place, (name, (slot, child)) in pairs)
         return SourceType(duck, _struct(members), members)
     if kind.id in {"list", "array"}:
         ((_, item),) = inner

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 from uuid import uuid4
+
+import pytest
 
 from app.catalog.open import local_options, open_catalog
 from app.config import get_settings
@@ -572,3 +575,26 @@ def test_a_first_load_that_fails_for_a_while_says_that_the_same_command_goes_on(
 
 def _unavailable(*_: object, **__: object) -> None:
     raise SourceUnavailable("The store does not answer.", hint="Try again.")
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_key_with_a_dot_beside_a_struct_that_has_its_full_name_is_rescued(cli, tmp_path, later):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    clash = '{"id": 2, "user": {"name": "a"}, "user.name": "b"}\n'
+    (folder / "1.jsonl").write_text('{"id": 1, "user": {"name": "x"}}\n' if later else clash)
+    assert cli("load", str(folder), "shop.people").code == 0
+    if later:
+        (folder / "2.jsonl").write_text(clash)
+        assert cli("load", str(folder), "shop.people").code == 0
+    query = "SELECT user.name, _rescued_data FROM people WHERE id = 2"
+    assert json.loads(cli("table", "sql", "shop.people", query, "--json").out)["rows"] == [
+        {"name": "a", "_rescued_data": '{"user.name":"b"}'}
+    ]
+
+
+def test_declared_columns_with_one_full_name_are_refused(cli, tmp_path):
+    (tmp_path / "1.jsonl").write_text('{"id": 1}\n')
+    ran = cli("load", str(tmp_path), "shop.people", "--schema", "`user.name` string, user struct<name: string>")
+    assert ran.code == 1
+    assert "user.name is the full name of a column, and of what is inside another" in ran.err

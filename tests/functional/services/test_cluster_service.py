@@ -166,14 +166,14 @@ def test_a_token_that_is_asked_for_is_told_right_and_wrong(tried, spark_server):
 def test_a_token_for_a_server_without_tls_is_told_as_that_with_all_that_the_cluster_was_stored_with(
     tried, spark_server
 ):
-    wrong = tried(spark_server.url, "lake", options={"user": "etl"}, token=CANARY)
+    wrong = tried(spark_server.url, "lake", options={"user": "etl", "header.cookie": "session=1"}, token=CANARY)
 
     assert list(wrong) == ["reach", "connect"]
     assert wrong["connect"][1].startswith(
         f"Spark Connect service not reachable at {spark_server.url}: it does not speak TLS. TLS is asked for, as a"
     )
     assert wrong["connect"][1].endswith(
-        f" {spark_server.url} --replace --catalog lake -o user=etl --secret token -o tls=false"
+        f" {spark_server.url} --replace --catalog lake -o user=etl --secret header.cookie --secret token -o tls=false"
     )
 
 

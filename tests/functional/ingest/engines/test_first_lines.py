@@ -56,6 +56,7 @@ PACKS = {
 def test_of_long_files_the_first_lines_are_given_however_they_are_packed(begins, pack):
     assert begins(pack(LONG)) == [LINES[:500]]
     assert begins(pack(b"1\n2")) == [["1", "2"]]
+    assert begins(b"".join(pack(b"%d\n" % number) for number in range(3))) == [["0", "1", "2"]]
 
 
 def test_of_long_lines_more_is_read_and_of_very_long_ones_nothing_is_told(begins, monkeypatch):

@@ -266,6 +266,21 @@ def test_no_job_runs_for_a_look_beforehand(both):
     assert re.fullmatch(r"== Physical Plan ==\s+LocalTableScan \[[^\n]*\]\s*", told)
 
 
+def test_a_look_that_fails_costs_no_load(both, appended, monkeypatch):
+    def broken(*_: Any, **__: Any) -> Any:
+        raise SparkError("The message is too long.")
+
+    monkeypatch.setattr(spark_glimpse, "_asked", broken)
+    put(both, "1.jsonl", {"id": 1, "new": 1})
+    assert "new bigint" in alike(both, "blind")
+    assert appended == ["1", "1"]
+
+
+def test_no_more_lines_are_sent_than_a_message_may_hold(monkeypatch):
+    monkeypatch.setattr(spark_glimpse, "_MOST_BYTES", 5)
+    assert spark_glimpse._first(["1", "é", "3", "45"]) == ["1", "é", "3"]
+
+
 def test_of_files_that_the_worker_cannot_read_nothing_is_foreseen_and_all_is_loaded(both, appended, monkeypatch):
     monkeypatch.setattr(spark_lines, "first_lines", lambda *_: [[], []])
     put(both, "1.jsonl", {"id": 1, "new": 1})

@@ -129,3 +129,66 @@ def test_where_the_files_schema_is_another_the_names_are_duckdbs(names):
     found = source_type(duckdb.sqltype("STRUCT(X BIGINT, x_1 BIGINT)"), node)
     assert [(one.name, one.slot) for one in found.members] == [("X", "X"), ("x_1", "x_1")]
     assert not found.renamed
+
+
+def test_members_of_the_very_same_name_are_all_kept(load, write):
+    twins = pa.struct([pa.field("a", pa.int64()), pa.field("a", pa.int64())])
+    pair = pa.StructArray.from_arrays([pa.array([None], pa.int64()), pa.array([2])], fields=list(twins))
+    lists = pa.ListArray.from_arrays(pa.array([0, 1]), pair)
+    path = write({"o": pair, "l": lists})
+    parsed = load(path, schema="o struct<a bigint>, l array<struct<a bigint>>")
+    assert parsed.rows() == [({"a": None}, None, '{"o.a_1":2,"l":[{"a":null,"a_1":2}]}')]
+
+
+def test_a_member_without_a_name_is_kept_and_costs_no_other(load, write):
+    kind = pa.struct([("", pa.int64()), ("x", pa.int64())])
+    parsed = load(write({"o": pa.array([{"": 1, "x": 2}], kind)}), schema="o struct<x int>")
+    assert parsed.rows() == [({"x": 2}, '{"o.":1}')]
+
+
+def test_a_column_that_is_called_like_the_row_number_costs_no_rejected_record(load, write):
+    path = write({"id": pa.array([1, None], pa.int64()), "File_Row_Number": [7, 8]})
+    parsed = load(path, schema="id bigint not null, File_Row_Number bigint")
+    assert parsed.rows() == [(1, 7, None)]
+    assert parsed.rejects("line, raw") == [(None, '{"id":null,"File_Row_Number":8}')]
+
+
+def strict(text: str) -> object:
+    """What JSON alone takes."""
+    return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+def test_what_is_no_number_in_json_is_text_at_any_depth(load, write):
+    inner = pa.struct([("x", pa.float64()), ("y", pa.float32())])
+    value = {"x": float("nan"), "y": float("-inf")}
+    told = {"x": "nan", "y": "-inf"}
+    data = {
+        "id": pa.array([1, None], pa.int64()),
+        "l": pa.array([[value, None, {"x": 1.5, "y": None}], None], pa.list_(inner)),
+        "m": pa.array([[("k", value)], []], pa.map_(pa.string(), inner)),
+        "s": pa.array([value, None], inner),
+    }
+    path = write(data)
+    rows = load(path, schema="id bigint, s string").rows("s, _rescued_data")
+    items = [told, None, {"x": 1.5, "y": None}]
+    assert [tuple(strict(text) if text else text for text in row) for row in rows] == [
+        (told, {"l": items, "m": {"k": told}}),
+        (None, {"m": {}}),
+    ]
+    ((raw,),) = load(path, schema="id bigint not null").rejects("raw")
+    assert strict(raw) == {"id": None, "l": None, "m": {}, "s": None}
+
+
+def test_keys_of_maps_have_their_own_names(load, write):
+    kind = pa.map_(pa.struct([("X", pa.int64()), ("x", pa.int64())]), pa.string())
+    parsed = load(write({"m": pa.array([[({"X": 1, "x": 2}, "p")]], kind)}), schema="m string")
+    (((text), _),) = parsed.rows()
+    assert json.loads(text) == {'{"X":1,"x":2}': "p"}
+
+
+def test_an_old_list_whose_first_member_looks_like_its_item_has_the_names_of_its_item():
+    kind = duckdb.sqltype("STRUCT(X STRUCT(X BIGINT, x_1 BIGINT), x_1 BIGINT)[]")
+    node = Node("l", (Node("array", (Node("X", (Node("X"), Node("x"))), Node("x"))),))
+    (item,) = source_type(kind, node).members
+    first, second = item.kind.members
+    assert (first.name, [one.name for one in first.kind.members], second.name) == ("X", ["X", "x"], "x")
