@@ -78,7 +78,7 @@ class ClusterService:
             if clusters.by_name(session, self.tenant_id, name):
                 raise Conflict(
                     f"There is a cluster {name!r} already.",
-                    hint="Choose another name, or change that one: --replace, with its secrets again.",
+                    hint="Choose another name, or change that one, with all its options and secrets again: --replace.",
                 )
             row = Cluster(id=uuid4(), tenant_id=self.tenant_id, name=name, url=url, created_at=now, updated_at=now)
             row.catalog, row.options, row.secret = catalog, dict(options), self._encrypt(row.id, hidden)

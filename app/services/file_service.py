@@ -23,7 +23,7 @@ from app.services import file_names, lease_service
 from app.services.file_view import FileView, history_of, view_of
 from app.values import BatchState, FileState
 
-_MOST_MATCHES = 20
+_MOST_MATCHES, _SHOWN_MATCHES = 20, 5
 _SHOWN = 100  # files that a move of a whole state answers
 _HIGHEST_ID = 2**63 - 1
 _LONGEST_ID = len(str(_HIGHEST_ID))
@@ -177,7 +177,8 @@ class FileService:
         """The one file that the name means; of several versions the newest that is not loaded."""
         rows = self._matching(session, name, scope)
         if not rows:
-            raise unknown(name)
+            known = name.isprintable() and ingestions.by_name(session, self.tenant_id, name) is not None
+            raise unknown(name, is_ingestion=known)
         if len({(row.ingestion_id, row.path) for row in rows}) > 1:
             raise _ambiguous(name, self._views(session, rows))
         open_ones = [row for row in rows if row.state != FileState.SUCCESS]
@@ -204,10 +205,11 @@ class FileService:
         ]
 
 
-def unknown(name: str) -> NotFound:
-    return NotFound(
-        f"The ledger knows no file {name!r}.", hint=f"Ask why it is not loaded: autoloader files show {name}"
-    )
+def unknown(name: str, *, is_ingestion: bool = False) -> NotFound:
+    hint = f"Ask why it is not loaded: autoloader files show {name}"
+    if is_ingestion:
+        hint = f"It is the name of an ingestion. Its files: autoloader files list {name}"
+    return NotFound(f"The ledger knows no file {name!r}.", hint=hint)
 
 
 def _ambiguous(name: str, views: Sequence[FileView]) -> InvalidInput:
@@ -215,11 +217,13 @@ def _ambiguous(name: str, views: Sequence[FileView]) -> InvalidInput:
     owners = {view.ingestion for view in views}
     shown = "; ".join(
         f"{view.id} {view.path} (of {view.ingestion}{', deleted' if view.ingestion_deleted_at else ''})"
-        for view in views[:5]
+        for view in views[:_SHOWN_MATCHES]
     )
+    rest = len(views) - _SHOWN_MATCHES
+    more = f"; and {rest} more" if 0 < rest < _MOST_MATCHES - _SHOWN_MATCHES else "; and others" * (rest > 0)
     path = " or the full path" if len({view.path for view in views}) == len(views) else ""
     of = ", or the ingestion: --ingestion NAME" if len(owners) > 1 else "."
-    return InvalidInput(f"{name!r} names several files: {shown}.", hint=f"Give the id{path} of one{of}")
+    return InvalidInput(f"{name!r} names several files: {shown}{more}.", hint=f"Give the id{path} of one{of}")
 
 
 def require_retriable(states: Sequence[str]) -> list[FileState]:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.datatypes import DataType, duckdb_name, duckdb_text, duckdb_type
@@ -169,28 +170,36 @@ def _list(x: str, source: SourceType, target: DataType, path: Names, depth: int)
     item = f"e{depth}"
     inner = fit(item, source.members[0].kind, target.element.type, path, depth + 1)
     items = f"CAST({x} AS {source.members[0].kind.duck}[])" if not source.duck.endswith("[]") else x
-    return _whole(x, f"list_transform({items}, lambda {item}: {inner.sql})", items, item, inner, source, path)
+    made = f"list_transform({items}, lambda {item}: {inner.sql})"
+    return _whole(x, made, _misfit(items, item, inner.misfits), source, path)
 
 
 def _map(x: str, source: SourceType, target: DataType, path: Names, depth: int) -> Fitted:
     if target.key is None or target.element is None:
         return _nothing(x, source, target, path)
-    item = f"e{depth}"
+    item, items = f"e{depth}", f"map_entries({x})"
     key = fit(f"{item}.key", source.members[0].kind, target.key.type, path, depth + 1)
     value = fit(f"{item}.value", source.members[1].kind, target.element.type, path, depth + 1)
-    both = Fitted("", (*key.misfits, *value.misfits))
     packed = f"struct_pack(key := {key.sql}, value := {value.sql})"
-    made = f"map_from_entries(list_transform(map_entries({x}), lambda {item}: {packed}))"
-    return _whole(x, made, f"map_entries({x})", item, both, source, path)
+    made = f"map_from_entries(list_transform({items}, lambda {item}: {packed}))"
+    wrong = _misfit(items, item, (*key.misfits, *value.misfits))
+    if key.sql != f"{item}.key":  # two keys may come to one, and no map holds both
+        keys = f"list_transform({items}, lambda {item}: {key.sql})"
+        wrong.append(f"coalesce(len(list_distinct({keys})) < len({keys}), false)")
+    return _whole(x, made, wrong, source, path)
 
 
-def _whole(  # noqa: PLR0917 — pieces of one statement
-    x: str, made: str, items: str, item: str, inner: Fitted, source: SourceType, path: Names
-) -> Fitted:
-    """`made`, or, when an item of `items` does not fit, null and the whole value rescued."""
-    if not inner.misfits:
+def _misfit(items: str, item: str, misfits: Sequence[Misfit]) -> list[str]:
+    """SQL, if there is any: an item of `items` does not fit. With coalesce: an unknown condition is none."""
+    if not misfits:
+        return []
+    wrong = " OR ".join(f"({misfit.condition})" for misfit in misfits)
+    return [f"coalesce(len(list_filter({items}, lambda {item}: coalesce({wrong}, false))) > 0, false)"]
+
+
+def _whole(x: str, made: str, wrong: Sequence[str], source: SourceType, path: Names) -> Fitted:
+    """`made`, or, when one of `wrong` is true, null and the whole value rescued."""
+    if not wrong:
         return Fitted(made)
-    wrong = " OR ".join(f"({misfit.condition})" for misfit in inner.misfits)
-    # With coalesce: an unknown condition is none.
-    some = f"coalesce(len(list_filter({items}, lambda {item}: coalesce({wrong}, false))) > 0, false)"
+    some = f"({' OR '.join(wrong)})"
     return Fitted(f"CASE WHEN NOT {some} THEN {made} END", (Misfit(path, some, to_json(x, source)),))

@@ -41,7 +41,7 @@ def test_a_name_that_is_taken_needs_replace(cli):
 
     assert cli("clusters", "add", "big", URL).err == (
         "Error: There is a cluster 'big' already.\n"
-        "Next: Choose another name, or change that one: --replace, with its secrets again.\n"
+        "Next: Choose another name, or change that one, with all its options and secrets again: --replace.\n"
     )
     assert cli("clusters", "add", "big", "sc://other:1", "--replace").code == 0
     seen = cli("clusters", "show", "big", "--json").answer

@@ -249,6 +249,23 @@ def test_a_name_that_fits_several_files_is_refused(cli, landing):
 
     assert ran.err.startswith("Error: 'a.jsonl.gz' names several files: ")
     assert ran.err.endswith("Next: Give the id or the full path of one.\n")
+    assert "more" not in ran.err
+
+
+def test_of_a_name_that_fits_many_files_the_first_are_named_and_the_others_counted(cli, landing):
+    for number in range(8):
+        put(landing, f"{number}/a.jsonl.gz", b"x")
+    cli("load", "landing", "shop.orders", "--format", "jsonl")
+    said = cli("files", "retry", "a.jsonl.gz").err
+    assert said.count("/a.jsonl.gz (of shop.orders)") == 5
+    assert "; and 3 more.\n" in said
+
+
+def test_the_name_of_an_ingestion_where_a_file_is_wanted_leads_to_its_files(cli, loaded):
+    assert cli("files", "retry", "shop.orders").err == (
+        "Error: The ledger knows no file 'shop.orders'.\n"
+        "Next: It is the name of an ingestion. Its files: autoloader files list shop.orders\n"
+    )
 
 
 def test_a_changed_file_can_be_loaded_by_hand_beside_its_old_version(cli, loaded):

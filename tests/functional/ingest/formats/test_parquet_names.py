@@ -192,3 +192,9 @@ def test_an_old_list_whose_first_member_looks_like_its_item_has_the_names_of_its
     (item,) = source_type(kind, node).members
     first, second = item.kind.members
     assert (first.name, [one.name for one in first.kind.members], second.name) == ("X", ["X", "x"], "x")
+
+
+def test_a_map_two_of_whose_keys_come_to_one_is_rescued_whole(load, write):
+    maps = pa.array([[("1", "a"), ("01", "b")], [("2", "c")], None], pa.map_(pa.string(), pa.string()))
+    parsed = load(write({"id": [1, 2, 3], "m": maps}), schema="id bigint, m map<int, string>")
+    assert parsed.rows() == [(1, None, '{"m":{"1":"a","01":"b"}}'), (2, {2: "c"}, None), (3, None, None)]
