@@ -30,6 +30,10 @@ Watch = Annotated[
     bool,
     typer.Option("--watch", help="Go on until Ctrl-C, and poll sources too: what the API does in the background."),
 ]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a server that does not answer yet."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done, and why; write nothing.")]
 Rollback = Annotated[bool, typer.Option("--rollback", help="Remove the deployments that the migration made.")]
 Only = Annotated[
@@ -53,17 +57,18 @@ def _settings(command: str) -> Settings:
 
 
 @app.command()
-def setup(as_json: Json = False) -> None:
+def setup(wait: Wait = 0.0, as_json: Json = False) -> None:
     """Make the work pool and its queues where they are missing. May be repeated; what is there stays as it is.
 
-    Example: autoloader prefect setup
+    Beside a server that is only starting, let it wait. One that refuses the password is not waited for.
+
+    Example: autoloader prefect setup --wait 120
     """
     from app.services.prefect_service import PrefectService
 
     out, settings = Output(as_json), _settings("prefect setup")
     with PrefectService(settings) as prefect:
-        prefect.ensure_pool()
-        health = prefect.health()
+        health = prefect.set_up(wait)
     queues = (settings.prefect_default_work_queue, settings.prefect_high_memory_work_queue)
     out.answer({"prefect": health, "work_queues": queues}, lambda: _show_server(out, health, queues))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from app.errors import PrefectUnavailable
 from app.services.prefect_client import PrefectConnection
 
 PAGE = 200  # the most that a server answers at once, unless it is told otherwise
 POOL_TYPE = "autoloader"  # of the warm worker
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,20 @@ class PrefectHealth:
 
 class PoolCalls(PrefectConnection):
     """Part of PrefectService."""
+
+    def set_up(self, wait_seconds: float = 0.0) -> PrefectHealth:
+        """Make what is missing, and say how the server is. One that does not answer, or not yet, is asked again until
+        `wait_seconds` are over; then PrefectUnavailable is raised. One that refuses us is asked once: PrefectRefused.
+        """
+        until = time.monotonic() + wait_seconds
+        while True:
+            try:
+                self.ensure_pool()
+                return self.health()
+            except PrefectUnavailable:
+                if time.monotonic() + _PAUSE_SECONDS > until:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
 
     def ensure_pool(self) -> None:
         """Make the work pool and both queues unless they are there. A pool of another type is left as it is."""

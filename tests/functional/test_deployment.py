@@ -52,7 +52,7 @@ class Machine:
         return self.running[name]
 
     def once(self, name: str) -> None:
-        assert self.start(name).wait(120) == 0, self.log(name).read_text(encoding="utf-8")
+        assert self.start(name).wait(240) == 0, self.log(name).read_text(encoding="utf-8")
 
     def stop(self, name: str) -> float:
         """Seconds that it took to stop after SIGTERM."""
@@ -91,7 +91,7 @@ def machine(tmp_path, postgres, prefect_server, s3):
         "AUTOLOADER_API_KEY": KEY,
         "PREFECT_API_AUTH_STRING": prefect_server.auth_string,
     }
-    more = {"PREFECT_WORK_POOL": prefect_server.work_pool, "AUTOLOADER_API_PORT": str(api_port)}
+    more = {**prefect_server.environment, "AUTOLOADER_API_PORT": str(api_port)}
     made = Machine(tmp_path, hosts, secrets, more)
     yield made
     for process in made.running.values():

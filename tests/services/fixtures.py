@@ -42,6 +42,7 @@ class PrefectServer:
             "PREFECT_API_URL": self.api_url,
             "PREFECT_API_AUTH_STRING": self.auth_string,
             "PREFECT_WORK_POOL": self.work_pool,
+            "PREFECT_REQUEST_TIMEOUT_SECONDS": "180",  # all tests of all workers share it
         }
 
 

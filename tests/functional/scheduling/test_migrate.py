@@ -251,7 +251,6 @@ def command(product, *arguments, failpoints=""):
         "DATABASE_URL": product.database.url,
         "AUTOLOADER_HOME": str(product.settings.home),
         "AUTOLOADER_FAILPOINTS": failpoints,
-        "PREFECT_REQUEST_TIMEOUT_SECONDS": "180",
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
     return subprocess.Popen(

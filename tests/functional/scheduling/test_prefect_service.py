@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
 from app.config import Settings
-from app.errors import InvalidInput, PrefectRefused
+from app.errors import InvalidInput, PrefectRefused, PrefectUnavailable
 from app.models import Ingestion
 from app.services import deployment_spec
 from app.services.prefect_service import PrefectService
 from app.values import Trigger
 from tests.fakes.ledger import NOON, shape
+from tests.services.spark.wire import wire
 
 LEDGER = uuid4()
 SCHEDULES = {
@@ -198,6 +201,26 @@ def test_health_says_what_is_missing(prefect, prefect_settings):
 
     assert (before.pool_type, before.workers_online) == (None, 0)
     assert prefect.health().pool_type == "autoloader"
+
+
+def test_a_server_that_only_starts_is_waited_for_and_set_up(prefect_settings, until):
+    with wire(urlsplit(prefect_settings.prefect_api_url).port) as between:
+        between.refuse()
+        late = prefect_settings.model_copy(update={"prefect_api_url": f"http://127.0.0.1:{between.port}/api"})
+        with PrefectService(late) as service:
+            with pytest.raises(PrefectUnavailable):
+                service.set_up()
+            refused = between.accepted
+            begins = threading.Thread(target=lambda: (until(lambda: between.accepted > refused), between.heal()))
+            begins.start()
+            assert service.set_up(wait_seconds=60).pool_type == "autoloader"
+            begins.join()
+
+
+def test_a_server_that_never_comes_is_given_up_when_the_wait_is_over(prefect_settings):
+    away = prefect_settings.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
+    with PrefectService(away) as service, pytest.raises(PrefectUnavailable, match="does not answer"):
+        service.set_up(wait_seconds=1.5)
 
 
 def test_a_wrong_password_is_refused_with_the_setting_to_mend(prefect_settings):
