@@ -29,18 +29,18 @@ def test_each_test_has_a_database_of_its_own(postgres):
 def test_a_server_ends_with_its_test_run_and_leaves_no_files(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as run:
-        serve = [sys.executable, "-c", "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"]
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as run:
+        serve = [sys.executable, "-c", "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"]
         command = [sys.executable, keeper.__file__, str(run.pid), str(folder), "SIGKILL", "--", *serve]
         with subprocess.Popen(command) as keeping:
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while not (folder / "pid").exists() or not (folder / "pid").read_text():
                 assert time.monotonic() < until
                 time.sleep(0.02)
             server = int((folder / "pid").read_text())
             assert keeper.started_at(server)
             run.kill()
-            keeping.wait(20)
+            keeping.wait(60)
     assert not keeper.started_at(server)
     assert not folder.exists()
 

@@ -19,7 +19,7 @@ from tests.services.shared import free_ports
 
 def seeded(bucket: Bucket, count: int) -> tuple[Store, list[BatchFile]]:
     """A store and `count` files of it, file n holding n."""
-    store = open_store(bucket.url, bucket.options, timeout_seconds=10, retries=1)
+    store = open_store(bucket.url, bucket.options, timeout_seconds=60, retries=1)
     infos = [store.stat(bucket.put(f"{n:03d} %", b"%d" % n)) for n in range(count)]
     return store, [BatchFile(1000 + n, info.path, info.version, info.size) for n, info in enumerate(infos)]
 
@@ -75,7 +75,7 @@ def copies(answers):
 @pytest.mark.parametrize("service", ["s3", "azurite", "gcs"])
 def test_small_files_share_one_and_a_fault_among_them_is_its_own(service, request, tmp_path):
     bucket = request.getfixturevalue(service)
-    store = open_store(bucket.url, bucket.options, timeout_seconds=10, retries=1)
+    store = open_store(bucket.url, bucket.options, timeout_seconds=60, retries=1)
     large = os.urandom(300 * 1024)
     data = [b"aaa", large, b"bbb", b"ccc", b"ddd", b"eee"]
     infos = [store.stat(bucket.put(f"{n} %", part)) for n, part in enumerate(data)]

@@ -77,7 +77,7 @@ def s3_client(endpoint: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    config = Config(retries={"max_attempts": 2}, connect_timeout=5, read_timeout=20)
+    config = Config(retries={"max_attempts": 2}, connect_timeout=20, read_timeout=60)
     keys = {"aws_access_key_id": S3_ADMIN[0], "aws_secret_access_key": S3_ADMIN[1]}
     return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=config, **keys)
 
@@ -88,7 +88,7 @@ def http(method: str, url: str, body: bytes | None = None, headers: dict[str, st
     request = urllib.request.Request(  # noqa: S310
         url, data=body, method=method, headers=headers or {}
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         return bytes(answer.read())
 
 

@@ -66,7 +66,7 @@ def test_a_transaction_that_only_reads_takes_the_write_lock_too(numbers):
     reading = threading.Event()
 
     def write():
-        reading.wait(20)
+        reading.wait(60)
         with numbers.session_scope() as session:
             session.execute(text("INSERT INTO numbers VALUES (1, NULL)"))
             order.append("second in")

@@ -78,7 +78,7 @@ def test_a_second_signal_kills_at_once(home, landing, tmp_path):
         process.send_signal(signal.SIGINT)
         until(lambda: handled_as_usual(process.pid))
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=10)
+        process.wait(timeout=20)
 
     assert process.returncode == -signal.SIGINT
 

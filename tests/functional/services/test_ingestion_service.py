@@ -131,7 +131,7 @@ def test_two_that_overlap_and_are_made_at_the_same_moment_are_not_both_made(serv
     barrier, ends = threading.Barrier(2), []
 
     def create(number: int) -> None:
-        barrier.wait(20)
+        barrier.wait(60)
         try:
             service.create(loads(f"n{number}", f"/data/orders/{'x' * number}"))
             ends.append("made")

@@ -151,7 +151,7 @@ def test_of_many_that_want_it_at_once_exactly_one_gets_it(database, ingestion_id
     barrier, over, ends = threading.Barrier(4), threading.Event(), []
 
     def want():
-        barrier.wait(20)
+        barrier.wait(60)
         try:
             with lease_service.hold(database, LONG, ingestion_id, uuid4(), SILENT) as lease:
                 ends.append(lease.epoch)
@@ -376,7 +376,7 @@ def test_a_successor_waits_for_the_transaction_that_the_fence_let_in(database, i
     order, inside = [], threading.Event()
 
     def succeed():
-        inside.wait(20)
+        inside.wait(60)
         with database.session_scope() as session:
             seen = leases.read(session, ingestion_id)
             leases.take(session, seen, other, uuid4(), 300, though_alive=True)

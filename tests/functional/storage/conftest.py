@@ -42,6 +42,6 @@ def opened(place):
 
     def open_below(prefix: str = "", **arguments):
         url = f"{place.url}/{prefix}" if prefix else place.url
-        return open_store(url, place.options, timeout_seconds=10, retries=1, **arguments)
+        return open_store(url, place.options, timeout_seconds=60, retries=1, **arguments)
 
     return open_below
