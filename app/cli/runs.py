@@ -17,6 +17,7 @@ from app.cli.progress import Watcher
 from app.cli.run_states import shown_state
 from app.cli.text import listed, moment, number, plural, safe, seconds, shell, size
 from app.errors import NotFound
+from app.values import RunState
 
 if TYPE_CHECKING:
     from app.services.run_view_service import RunView
@@ -26,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="Runs: list, show one with its batc
 Ingestion = Annotated[
     str | None, typer.Argument(metavar="[INGESTION]", help="Only runs of this ingestion.", autocompletion=ingestions)
 ]
+States = Annotated[list[RunState] | None, typer.Option("--state", help="Only runs in this state; may be repeated.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most runs shown, the newest first.")]
 RunId = Annotated[
     str | None, typer.Argument(metavar="[RUN]", help="Id of the run, or its beginning; without it, the newest run.")
@@ -41,18 +43,23 @@ Quarantined = Annotated[
 
 
 @app.command("list")
-def list_(ingestion: Ingestion = None, limit: Limit = 20, as_json: Json = False) -> None:
+def list_(ingestion: Ingestion = None, state: States = None, limit: Limit = 20, as_json: Json = False) -> None:
     """List runs, the newest first.
 
-    Example: autoloader runs list shop.orders --limit 5
+    A run whose process died stands as LOST here until the next one ends it: it is stored as RUNNING.
+
+    Example: autoloader runs list shop.orders --state FAILED --state PARTIAL --limit 5
     """
-    out = Output(as_json)
+    out, states = Output(as_json), [one.value for one in state or []]
     with backend() as at:
-        views = at.runs.listed(ingestion, limit)
-    out.answer({"runs": views}, lambda: _list(out, views))
+        views = at.runs.listed(ingestion, limit, states)
+    out.answer({"runs": views}, lambda: _list(out, views, states))
 
 
-def _list(out: Output, views: list[RunView]) -> None:
+def _list(out: Output, views: list[RunView], states: list[str]) -> None:
+    if states and not views:
+        out.line(f"No run is {' or '.join(states)}. All: autoloader runs list")
+        return
     if not views:
         out.line("There is no run yet. Begin: autoloader load SOURCE TABLE")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +25,11 @@ class RemoteRuns:
         self.server = server
         self.ingestions = RemoteIngestions(server)
 
-    def listed(self, ingestion: str | None = None, limit: int = 20) -> list[RunView]:
-        """The newest first. Raises NotFound for the ingestion."""
+    def listed(self, ingestion: str | None = None, limit: int = 20, states: Sequence[str] = ()) -> list[RunView]:
+        """The newest first; only those in one of `states`, where any is given. Raises NotFound for the ingestion."""
         owner = self.ingestions.id_of(ingestion)
-        found = self.server.items("/v1/runs", {"ingestion_id": str(owner) if owner else None}, limit)
+        asked = {"ingestion_id": str(owner) if owner else None, "state": list(states) or None}
+        found = self.server.items("/v1/runs", asked, limit)
         return [self.view(item) for item in found]
 
     def newest(self) -> RunView | None:

@@ -42,11 +42,15 @@ def by_key(session: Session, external_key: str) -> Run | None:
     return session.scalars(select(Run).where(Run.external_key == external_key)).one_or_none()
 
 
-def listed(session: Session, tenant_id: str, ingestion_id: UUID | None, limit: int) -> Sequence[Run]:
-    """The newest first."""
+def listed(
+    session: Session, tenant_id: str, ingestion_id: UUID | None, limit: int, states: Sequence[str] = ()
+) -> Sequence[Run]:
+    """The newest first; only those in one of `states`, where any is given."""
     query = select(Run).where(Run.tenant_id == tenant_id)
     if ingestion_id is not None:
         query = query.where(Run.ingestion_id == ingestion_id)
+    if states:
+        query = query.where(Run.state.in_(states))
     return session.scalars(query.order_by(Run.started_at.desc(), Run.id.desc()).limit(limit)).all()
 
 

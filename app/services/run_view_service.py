@@ -91,8 +91,8 @@ class RunViewService:
         self.database = database
         self.tenant_id = tenant_id
 
-    def listed(self, ingestion: str | None = None, limit: int = 20) -> list[RunView]:
-        """The newest first. Raises NotFound for the ingestion."""
+    def listed(self, ingestion: str | None = None, limit: int = 20, states: Sequence[str] = ()) -> list[RunView]:
+        """The newest first; only those in one of `states`, where any is given. Raises NotFound for the ingestion."""
         with self.database.read_scope() as session:
             ingestion_id = None
             if ingestion is not None:
@@ -100,7 +100,7 @@ class RunViewService:
                 if row is None:
                     raise NotFound(f"There is no ingestion {ingestion!r}.", hint="See: autoloader ingestions list")
                 ingestion_id = row.id
-            return [_view(session, run) for run in runs.listed(session, self.tenant_id, ingestion_id, limit)]
+            return [_view(session, run) for run in runs.listed(session, self.tenant_id, ingestion_id, limit, states)]
 
     def newest(self) -> RunView | None:
         """The last run; a person's decision about a batch is none."""

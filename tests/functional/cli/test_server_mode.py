@@ -93,8 +93,11 @@ def test_ingestions_are_listed_shown_and_exported_alike(both, loaded):
 def test_runs_are_listed_and_shown_alike(cli, both, loaded):
     runs = both_forms(both, "runs", "list")["runs"]
     both("runs", "list", "shop.orders", "--limit", "1")
+    partial = both_forms(both, "runs", "list", "--state", "PARTIAL", "--state", "FAILED")["runs"]
+    assert both("runs", "list", "--state", "FAILED").out == "No run is FAILED. All: autoloader runs list\n"
 
     assert [run["state"] for run in runs] == ["SUCCESS", "PARTIAL", "SUCCESS"]
+    assert partial == runs[1:2]
     for run in runs:
         both_forms(both, "runs", "show", run["id"])
         assert both("runs", "show", run["id"][:13].upper(), "--json").answer["id"] == run["id"]

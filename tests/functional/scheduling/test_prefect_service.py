@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -211,10 +211,15 @@ def test_a_server_that_only_starts_is_waited_for_and_set_up(prefect_settings, un
             with pytest.raises(PrefectUnavailable):
                 service.set_up()
             refused = between.accepted
-            begins = threading.Thread(target=lambda: (until(lambda: between.accepted > refused), between.heal()))
-            begins.start()
-            assert service.set_up(wait_seconds=60).pool_type == "autoloader"
-            begins.join()
+
+            def begin() -> None:
+                until(lambda: between.accepted > refused)
+                between.heal()
+
+            with ThreadPoolExecutor() as other:
+                begun = other.submit(begin)
+                assert service.set_up(wait_seconds=60).pool_type == "autoloader"
+                begun.result()
 
 
 def test_a_server_that_never_comes_is_given_up_when_the_wait_is_over(prefect_settings):
