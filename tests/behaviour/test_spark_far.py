@@ -11,7 +11,7 @@ import pytest
 from pyiceberg.table import Table
 
 from tests.behaviour.spark_world import AT_CLUSTER, deliver, spark_world
-from tests.behaviour.workers import heal_with_a_third_file, kill_at, overtake
+from tests.behaviour.workers import collide, heal_with_a_third_file, kill_at, overtake
 from tests.behaviour.world import World
 from tests.services.spark.server import SparkServer, far_table
 
@@ -46,6 +46,11 @@ def killed_and_healed(world: World, *points: str) -> None:
 
 def test_killed_between_staging_and_publishing_all_is_there_once(world: FarWorld) -> None:
     killed_and_healed(world, "before-commit")
+
+
+def test_two_clients_that_both_hold_the_batch_for_theirs_publish_it_once(world: FarWorld, tmp_path: Path) -> None:
+    deliver(world)
+    collide(world, "before-commit", tmp_path / "gate")
 
 
 @pytest.mark.soak

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.behaviour.spark_world import AT_CLUSTER, EMBEDDED, data_files, spark_world, until
-from tests.behaviour.workers import race, run_when_the_lease_has_run_out, wait_until_stopped, wake
+from tests.behaviour.workers import collide, race, run_when_the_lease_has_run_out, wait_until_stopped, wake
 from tests.behaviour.world import World, assert_all_there_once
 from tests.behaviour.zygote import Forked
 from tests.services.spark.killable import KillableSpark
@@ -131,6 +131,19 @@ def test_clients_at_a_barrier_load_each_file_once_in_any_round(zygote, tmp_path:
         race(world, tmp_path / f"gate-{number}")
     assert world.run().code == 0
     assert_all_there_once(world)
+
+
+@pytest.mark.parametrize("successor", [AT_CLUSTER, EMBEDDED])
+@pytest.mark.parametrize("point", ["half-written", "written", "before-commit"])
+def test_clients_that_both_hold_a_batch_for_theirs_publish_it_once_in_any_round(
+    zygote, tmp_path: Path, spark_server, point, successor
+) -> None:
+    world = spark_world(zygote, tmp_path, spark_server)
+    for number in range(ROUNDS):
+        for part in range(2):
+            world.deliver(f"round-{number:04d}-{part}.jsonl", ROWS, bad=part)
+        world.more_options = AT_CLUSTER
+        collide(world, point, tmp_path / f"gate-{number}", *successor)
 
 
 def test_ten_ingestions_at_once_on_one_cluster_that_is_started_anew_in_the_midst(

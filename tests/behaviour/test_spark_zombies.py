@@ -16,12 +16,13 @@ from tests.behaviour.spark_world import (
     at_work,
     batch_column,
     data_files,
+    deliver,
     move_cluster,
     spark_world,
     staged,
     until,
 )
-from tests.behaviour.workers import run_when_the_lease_has_run_out, wait_until_stopped, wake
+from tests.behaviour.workers import collide, run_when_the_lease_has_run_out, wait_until_stopped, wake
 from tests.behaviour.world import World, assert_all_there_once
 from tests.services.spark.killable import KillableSpark
 from tests.services.spark.server import SparkServer
@@ -94,6 +95,15 @@ def test_a_job_that_ends_after_its_batch_was_loaded_or_split_by_others(zygote, t
             assert_all_there_once(world)
     finally:
         slow.kill()
+
+
+@pytest.mark.parametrize("other", [AT_CLUSTER, EMBEDDED], ids=["spark", "embedded"])
+def test_two_clients_that_both_hold_the_batch_for_theirs_publish_it_once(
+    zygote, tmp_path: Path, spark_server, other
+) -> None:
+    world = spark_world(zygote, tmp_path, spark_server)
+    deliver(world)
+    collide(world, "before-commit", tmp_path / "gate", *other)
 
 
 def test_a_client_that_wakes_after_its_batch_was_split_publishes_nothing(zygote, tmp_path: Path, spark_server) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.workers import overtake, race, run_when_the_lease_has_run_out, wait_until_stopped, wake
+from tests.behaviour.workers import collide, overtake, race, run_when_the_lease_has_run_out, wait_until_stopped, wake
 from tests.behaviour.world import World, assert_all_there_once
 
 pytestmark = pytest.mark.kill
@@ -26,6 +26,15 @@ def test_a_worker_stopped_past_its_lease_changes_nothing_when_it_wakes(world: Wo
     for number in range(4):
         world.deliver(f"file-{number}.jsonl", 20, bad=1)
     overtake(world, point)
+
+
+@pytest.mark.parametrize("point", [pytest.param("written", marks=pytest.mark.soak), "before-commit"])
+def test_two_that_both_hold_the_batch_for_theirs_go_on_at_one_moment(world: World, tmp_path: Path, point: str) -> None:
+    for number in range(4):
+        world.deliver(f"file-{number}.jsonl", 20, bad=1)
+    collide(world, point, tmp_path / "gate")
+    assert world.run().code == 0
+    assert_all_there_once(world)
 
 
 @pytest.mark.parametrize("point", ["written", "before-commit"])

@@ -77,3 +77,32 @@ def overtake(world: World, point: str, *options: str) -> None:
     assert woken.code == 1, woken.err
     assert "lease-lost" in woken.out
     assert_all_there_once(world)
+
+
+def collide(world: World, point: str, gate: Path, *options: str) -> None:
+    """A worker loses its lease without knowing, another (with `options`) takes its batch up, and both go on from the
+    point at one moment: all is there once, and only the second one says that it loaded it.
+    """
+    reached = gate.with_name(f"{gate.name}.reached")
+
+    def come(worker: Forked) -> bool:
+        deadline = time.monotonic() + 60
+        while not reached.exists() and not worker.ended:
+            assert time.monotonic() < deadline, "the worker never reached its point"
+            time.sleep(0.02)
+        return reached.exists()
+
+    first = world.start(f"{point}=wait:{gate};heartbeat=error")
+    assert come(first), first.result().err
+    reached.unlink()
+    world.more_options = options or world.more_options
+    deadline = time.monotonic() + 60
+    while not come(second := world.start(f"{point}=wait:{gate}")):
+        assert second.result().code == 4, second.result().out
+        assert time.monotonic() < deadline, "the lease never ran out"
+    gate.touch()
+    ended, late = second.result(), first.result()
+    assert ended.code == 0, (ended.out, ended.err)
+    assert late.code == 1, (late.out, late.err)
+    assert "lease-lost" in late.out
+    assert_all_there_once(world)
