@@ -13,9 +13,9 @@ from app.config import Settings
 from app.database import Database
 from app.ingest import discovery, ledger, planning
 from app.ingest.ports import Clock, SystemClock
-from app.models import DEFAULT_TENANT, Run
+from app.models import DEFAULT_TENANT
 from app.repositories import batches, files, run_queries
-from app.services import sources
+from app.services import run_speed, sources
 from app.services.context import IngestionInfo
 from app.services.deployment_spec import work_queue
 from app.services.engine_rule import Choice, Rule
@@ -98,6 +98,7 @@ class EstimateService:
         files_waiting = waiting.files + sum(batch.files for batch in planned)
         bytes_waiting = waiting.bytes + sum(batch.size for batch in planned)
         total = bytes_waiting + listing.counts.new_bytes
+        count = sum(share.batches for share in engines)
         return Estimate(
             complete=complete,
             listed=listing.listed,
@@ -108,8 +109,8 @@ class EstimateService:
             waiting_bytes=bytes_waiting,
             files=files_waiting + listing.counts.new,
             bytes=total,
-            batches=sum(share.batches for share in engines),
-            seconds=_duration(list(past), listing.listed, total),
+            batches=count,
+            seconds=run_speed.duration((run.metrics for run in past), listed=listing.listed, batches=count, size=total),
             past_runs=len(past),
             left_out=dict(sorted(listing.left_out.items())),
             engines=engines,
@@ -188,20 +189,3 @@ def _shares(rule: Rule, cuts: Iterable[planning.Cut]) -> tuple[EngineShare, ...]
             choice.engine, choice.why, known.batches + 1, known.files + cut.files, known.bytes + cut.size
         )
     return tuple(shares.values())
-
-
-def _duration(past: list[Run], listed: int, size: int) -> float | None:
-    """By what a listed object and a loaded byte took in past runs."""
-    objects = loaded = 0
-    listing = loading = 0.0
-    for run in past:
-        seconds: dict[str, float] = run.metrics.get("seconds", {})
-        objects += int(run.metrics.get("discovered", {}).get("listed", 0))
-        listing += seconds.get("discover", 0.0)
-        count = int(run.metrics.get("loaded_bytes", 0))
-        if count:  # the others say nothing of loading
-            loaded += count
-            loading += seconds.get("load", 0.0)
-    if not loaded:
-        return None
-    return round(listing / max(1, objects) * listed + loading / loaded * size, 3)
