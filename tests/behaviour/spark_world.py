@@ -17,7 +17,7 @@ from tests.services.spark.server import SparkServer
 CLUSTER = "big"
 AT_CLUSTER = ("--engine", CLUSTER)
 EMBEDDED = ("--engine", "embedded")
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 180.0
 
 
 def spark_world(zygote: Zygote, folder: Path, server: SparkServer, name: str = "rows", url: str = "") -> World:

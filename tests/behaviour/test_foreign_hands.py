@@ -24,7 +24,7 @@ class Gate:
 
     def wait(self, process: Forked) -> None:
         reached = self.path.with_name(f"{self.path.name}.reached")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not reached.exists():
             assert not process.ended, process.result().err
             assert time.monotonic() < deadline, "the run never reached the gate"

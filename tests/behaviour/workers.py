@@ -12,7 +12,7 @@ from tests.behaviour.zygote import Forked, Ran
 
 
 def wait_until_stopped(process: Forked) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         state = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
         if state.rpartition(")")[2].split()[0] == "T":
@@ -24,7 +24,7 @@ def wait_until_stopped(process: Forked) -> None:
 
 def run_when_the_lease_has_run_out(world: World, failpoints: str = "") -> Ran:
     """The second worker: told that a run is active (exit code 4) until the lease of the first is over."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while (ended := world.run(failpoints)).code == 4:
         assert time.monotonic() < deadline, "the lease never ran out"
     return ended
@@ -38,7 +38,7 @@ def wake(process: Forked) -> Ran:
 def race(world: World, gate: Path) -> None:
     """Three workers start at once. Whoever gets the lease stands at the gate until the others were refused."""
     workers = [world.start(f"planned=wait:{gate}") for _ in range(3)]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while sum(worker.ended for worker in workers) < 2:
         assert time.monotonic() < deadline, "the workers that were refused never ended"
         time.sleep(0.02)
@@ -86,7 +86,7 @@ def collide(world: World, point: str, gate: Path, *options: str) -> None:
     reached = gate.with_name(f"{gate.name}.reached")
 
     def come(worker: Forked) -> bool:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not reached.exists() and not worker.ended:
             assert time.monotonic() < deadline, "the worker never reached its point"
             time.sleep(0.02)
@@ -96,7 +96,7 @@ def collide(world: World, point: str, gate: Path, *options: str) -> None:
     assert come(first), first.result().err
     reached.unlink()
     world.more_options = options or world.more_options
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not come(second := world.start(f"{point}=wait:{gate}")):
         assert second.result().code == 4, second.result().out
         assert time.monotonic() < deadline, "the lease never ran out"

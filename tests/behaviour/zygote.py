@@ -78,7 +78,7 @@ class Zygote:
 
     def __exit__(self, *exc: object) -> None:
         with suppress(BrokenPipeError):
-            self.process.communicate(timeout=30)
+            self.process.communicate(timeout=180)
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Forked:
         """Run `autoloader` with these arguments."""

@@ -58,7 +58,7 @@ class Machine:
         """Seconds that it took to stop after SIGTERM."""
         begun, process = time.monotonic(), self.running.pop(name)
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(180)
         return time.monotonic() - begun
 
     def log(self, name: str) -> Path:
@@ -102,7 +102,7 @@ def machine(tmp_path, postgres, prefect_server, s3):
         admin.execute(f'DROP DATABASE "{postgres.name}_catalog" WITH (FORCE)')
 
 
-def until(look, seconds=90.0):
+def until(look, seconds=180.0):
     """What `look` answers as soon as it answers something; it may fail to reach its server."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -124,7 +124,7 @@ def test_the_compose_file_sets_up_loads_and_stops(machine, s3):
     for name in ("api", "reconciler", "worker-default"):
         machine.start(name)
     address = f"http://127.0.0.1:{machine.more['AUTOLOADER_API_PORT']}"
-    with httpx.Client(base_url=address, timeout=60, headers={"Authorization": f"Bearer {KEY}"}) as api:
+    with httpx.Client(base_url=address, timeout=180, headers={"Authorization": f"Bearer {KEY}"}) as api:
         until(lambda: api.get("/health/ready").status_code == httpx.codes.OK)
         assert httpx.get(f"{address}/v1/ingestions").status_code == httpx.codes.UNAUTHORIZED
         shape = {

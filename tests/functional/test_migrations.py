@@ -163,7 +163,7 @@ def test_a_deadlock_is_unavailable_for_one_and_the_other_goes_on(server):
     with server.session_scope() as session:
         session.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)"))
         session.execute(text("INSERT INTO numbers VALUES (1), (2)"))
-    meet = threading.Barrier(2, timeout=30)
+    meet = threading.Barrier(2, timeout=180)
     ends = []
 
     def work(first, second):

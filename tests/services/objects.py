@@ -88,7 +88,7 @@ def http(method: str, url: str, body: bytes | None = None, headers: dict[str, st
     request = urllib.request.Request(  # noqa: S310
         url, data=body, method=method, headers=headers or {}
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=180) as answer:  # noqa: S310
         return bytes(answer.read())
 
 

@@ -33,7 +33,7 @@ def refusing(
                 self._answer(status, {"Content-Type": "application/xml"}, _REFUSAL.format(code).encode())
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            upstream = HTTPConnection(urlsplit(endpoint).netloc, timeout=60)
+            upstream = HTTPConnection(urlsplit(endpoint).netloc, timeout=180)
             try:
                 upstream.request(self.command, self.path, body or None, dict(self.headers.items()))
                 answer = upstream.getresponse()

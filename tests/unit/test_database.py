@@ -66,7 +66,7 @@ def test_a_transaction_that_only_reads_takes_the_write_lock_too(numbers):
     reading = threading.Event()
 
     def write():
-        reading.wait(60)
+        reading.wait(180)
         with numbers.session_scope() as session:
             session.execute(text("INSERT INTO numbers VALUES (1, NULL)"))
             order.append("second in")
@@ -79,7 +79,7 @@ def test_a_transaction_that_only_reads_takes_the_write_lock_too(numbers):
         thread.join(0.3)
         session.execute(text("INSERT INTO numbers VALUES (2, NULL)"))  # would fail, had the other one written
         order.append("first out")
-    thread.join(20)
+    thread.join(180)
 
     assert order == ["first out", "second in"]
     assert count(numbers) == 2

@@ -96,7 +96,7 @@ def test_processes_that_begin_at_once_agree_on_one_key(key_file):
     )
     command = [sys.executable, "-c", code, str(key_file)]
     processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    tokens = [process.communicate("x", timeout=60)[0].strip() for process in processes]
+    tokens = [process.communicate("x", timeout=180)[0].strip() for process in processes]
 
     vault = Vault(secret_key="", key_file=key_file)
     assert [vault.decrypt(token, owner="a") for token in tokens] == ["s"] * 4

@@ -59,7 +59,7 @@ def serving(settings: Settings) -> Iterator[Served]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 180
     while not server.started:
         assert thread.is_alive()
         assert time.monotonic() < until
@@ -68,11 +68,11 @@ def serving(settings: Settings) -> Iterator[Served]:
     url = f"http://127.0.0.1:{port}"
     database = Database(settings.database_address)
     try:
-        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        with httpx.Client(base_url=url, timeout=180, trust_env=False) as client:
             yield Served(url, settings, database, client, app)
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(180)
         database.close()
 
 

@@ -35,7 +35,7 @@ def test_of_many_at_the_same_moment_one_has_an_effect_and_all_have_its_answer(an
     barrier, answers = threading.Barrier(8), []
 
     def run():
-        barrier.wait(60)
+        barrier.wait(180)
         answers.append(any_api.post(f"/v1/ingestions/{made['id']}/run", headers=headers))
 
     threads = [threading.Thread(target=run) for _ in range(8)]

@@ -286,7 +286,7 @@ def test_patches_of_different_fields_at_the_same_moment_are_all_kept(any_api, sh
     barrier, answers = threading.Barrier(len(patches)), []
 
     def change(patch):
-        barrier.wait(60)
+        barrier.wait(180)
         answers.append(any_api.client.patch(path, json=patch).status_code)
 
     threads = [threading.Thread(target=change, args=(patch,)) for patch in patches]

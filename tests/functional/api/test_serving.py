@@ -41,7 +41,7 @@ def start(tmp_path):
         process.communicate()
 
 
-def answered(url, seconds=60.0):
+def answered(url, seconds=180.0):
     until = time.monotonic() + seconds
     while True:
         try:
@@ -61,12 +61,12 @@ def test_it_makes_its_database_serves_and_stops_in_order(start):
     assert "server" not in httpx.get(f"{url}/version", trust_env=False).headers
 
     second = start("--port", str(port))
-    out, told = second.communicate(timeout=60)
+    out, told = second.communicate(timeout=180)
     assert (second.returncode, out) == (1, "")
     assert f"cannot listen on 127.0.0.1, port {port}" in told
 
     process.send_signal(signal.SIGTERM)
-    out, told = process.communicate(timeout=30)
+    out, told = process.communicate(timeout=180)
     assert (process.returncode, out) == (0, "")
     assert '"path": "/v1/ingestions", "status": 200' in told
     assert "search" not in told
@@ -75,7 +75,7 @@ def test_it_makes_its_database_serves_and_stops_in_order(start):
 
 def test_where_others_reach_it_it_refuses_to_start_without_a_key(start):
     process = start("--host", "0.0.0.0", "--port", str(free_ports(1)[0]))  # noqa: S104 - what must be refused
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "without a key" in told
     assert "AUTOLOADER_API_KEY" in told

@@ -20,7 +20,7 @@ from app.vault import Vault
 from tests.functional.cli.conftest import put, rows, start
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=180.0):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
@@ -36,7 +36,7 @@ def test_a_stopped_run_ends_cancelled_and_the_next_one_goes_on(cli, landing, tmp
     process = start("load", "landing", "shop.orders", AUTOLOADER_FAILPOINTS=f"written=wait:{gate}")
     until((tmp_path / "gate.reached").exists)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
 
     assert process.returncode == code
     assert out == ""
@@ -97,7 +97,7 @@ def test_watching_loads_files_as_they_arrive_and_ctrl_c_is_its_regular_end(home,
     put(landing, "b.jsonl", rows(5, 2))
     second = json.loads(process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
 
     assert (first["metrics"]["rows"], second["metrics"]["rows"]) == (5, 2)
     assert (process.returncode, out) == (0, ""), err
@@ -148,7 +148,7 @@ def test_debug_shows_where_an_error_came_from_and_no_key_of_an_address(cli, land
     cli("connections", "add", "far", "catalog", "-o", "type=rest", "-o", "uri=http://127.0.0.1:9/?token=canary")
 
     process = start("load", "landing", "far.shop.orders", "--debug")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     tested = cli("connections", "test", "far")
 
     assert process.returncode == 1
@@ -160,7 +160,7 @@ def test_without_a_terminal_there_is_no_bar(home, landing):
     put(landing, "a.jsonl", rows(0, 5))
 
     process = start("load", "landing", "shop.orders")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
 
     assert process.returncode == 0
     assert "\x1b" not in out + err
@@ -201,7 +201,7 @@ def ended(before: str, then: str) -> subprocess.CompletedProcess[bytes]:
     code = f"import atexit, gc, sys, threading, time; {before}; from app.cli import main; {then}; main.script()"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.run(
-        [sys.executable, "-c", code], check=False, env=environment, stdout=subprocess.PIPE, timeout=60
+        [sys.executable, "-c", code], check=False, env=environment, stdout=subprocess.PIPE, timeout=180
     )
 
 
@@ -230,7 +230,7 @@ def test_an_answer_that_a_full_disk_does_not_take_is_told_as_such_and_not_as_a_f
     command = [sys.executable, "-m", "app.cli.main", *words.split()]
     with Path("/dev/full").open("wb") as full:
         found = subprocess.run(
-            command, check=False, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            command, check=False, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=180
         )
     assert found.stderr == (
         "Error: Standard output could not be written: No space left on device.\n"
@@ -245,7 +245,7 @@ def test_of_a_load_whose_summary_met_a_full_disk_nothing_is_said_to_be_left_to_d
     command = [sys.executable, "-m", "app.cli.main", "load", str(landing), "shop.orders"]
     with Path("/dev/full").open("wb") as full:
         found = subprocess.run(
-            command, check=False, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            command, check=False, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=180
         )
     assert "Error: Standard output could not be written" in found.stderr
     assert "is kept" not in found.stderr
@@ -255,5 +255,5 @@ def test_a_process_without_standard_output_ends_as_well():
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-m", "app.cli.main", "--version"]
     shell = f"exec {' '.join(command)} >&-"
-    found = subprocess.run(["/bin/sh", "-c", shell], check=False, env=environment, stderr=subprocess.PIPE, timeout=60)
+    found = subprocess.run(["/bin/sh", "-c", shell], check=False, env=environment, stderr=subprocess.PIPE, timeout=180)
     assert (found.stderr, found.returncode) == (b"", 0)

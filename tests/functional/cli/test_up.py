@@ -62,7 +62,7 @@ class Up:
     def command(self, *arguments, **environment):
         """The command to its end: code, output, errors."""
         process = self.begin(arguments, environment, subprocess.PIPE, subprocess.PIPE)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
         return process.returncode, out, err
 
     def begin(self, arguments, environment, out, err):

@@ -149,7 +149,7 @@ def test_a_worker_that_is_stopped_hands_its_run_to_the_next_one(place, held, tmp
         triggered = deploy(place, "stopped-pool", environment).trigger()
         in_hand(gate)
         worker.process.terminate()
-        code = worker.process.wait(60)
+        code = worker.process.wait(180)
         stopped = worker.text()
     waiting = flow_run(triggered.id)
     gate.touch()

@@ -75,7 +75,7 @@ def test_ids_given_at_the_same_time_are_different(database):
     given_out: list[int] = []
 
     def take():
-        barrier.wait(60)
+        barrier.wait(180)
         for _ in range(10):
             with database.session_scope() as session:
                 ids = list(files.allocate_ids(session, 7))
@@ -290,7 +290,7 @@ def test_two_ingestions_that_record_at_once_both_get_through(database):
             leases.create(session, pipeline.ingestion_id)
             seen = leases.read(session, pipeline.ingestion_id)
             epoch = leases.take(session, seen, holder, pipeline.run_id, 60)
-        barrier.wait(60)
+        barrier.wait(180)
         try:
             for page in range(8):
                 listed = [found(f"/data/{page:02d}/{n:04d}", f"v{version}") for n in range(200) for version in (1, 2)]

@@ -46,7 +46,7 @@ class World:
         self.supervisor = Supervisor(specs, self.told.append, lambda *line: self.said.append(line), pace)
         return self.supervisor
 
-    def until(self, condition, seconds=30.0):
+    def until(self, condition, seconds=180.0):
         end = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < end, (self.told, self.said)
@@ -72,7 +72,7 @@ def world():
         made.supervisor.stop()
 
 
-def part(name, code, *, ready=None, alive=None, seconds=60.0):
+def part(name, code, *, ready=None, alive=None, seconds=180.0):
     return ChildSpec(
         name=name,
         command=(sys.executable, "-u", "-c", code),
@@ -88,7 +88,7 @@ def is_gone(pid):
     return not started_at(pid)
 
 
-def wait_until_gone(*pids, seconds=60.0):
+def wait_until_gone(*pids, seconds=180.0):
     end = time.monotonic() + seconds
     while not all(map(is_gone, pids)):
         assert time.monotonic() < end, [pid for pid in pids if not is_gone(pid)]

@@ -17,7 +17,7 @@ from tests.services.fixtures import PrefectServer
 from tests.services.killable import IN_MEMORY, KillablePrefect
 
 Until = Callable[[Callable[[], bool]], None]
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_two_that_overlap_and_are_made_at_the_same_moment_are_not_both_made(serv
     barrier, ends = threading.Barrier(2), []
 
     def create(number: int) -> None:
-        barrier.wait(60)
+        barrier.wait(180)
         try:
             service.create(loads(f"n{number}", f"/data/orders/{'x' * number}"))
             ends.append("made")
@@ -304,7 +304,7 @@ def test_a_pause_at_the_moment_of_a_change_undoes_nothing_of_it_and_is_not_undon
         pause.join(0.5)  # it has read the ingestion, or waits for us
         row.config = loads("one", "/data/orders/*.gz").model_dump(mode="json", exclude={"paused"})
         row.revision += 1
-    pause.join(30)
+    pause.join(180)
     found = service.find("one")
     assert (found.shape.source.url, found.paused) == ("/data/orders/*.gz", True)
     with database.session_scope() as session:
@@ -351,7 +351,7 @@ def test_an_ingestion_deleted_at_the_moment_of_a_pause_is_gone(service, database
         thread.start()
         thread.join(0.5)
         row.deleted_at = NOON
-    thread.join(30)
+    thread.join(180)
     assert ended
 
 

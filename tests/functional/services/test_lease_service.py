@@ -58,7 +58,7 @@ def owner(database, ingestion_id):
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
         time.sleep(0.01)
@@ -151,11 +151,11 @@ def test_of_many_that_want_it_at_once_exactly_one_gets_it(database, ingestion_id
     barrier, over, ends = threading.Barrier(4), threading.Event(), []
 
     def want():
-        barrier.wait(60)
+        barrier.wait(180)
         try:
             with lease_service.hold(database, LONG, ingestion_id, uuid4(), SILENT) as lease:
                 ends.append(lease.epoch)
-                over.wait(60)
+                over.wait(180)
         except LeaseHeld:
             ends.append("refused")
             if ends.count("refused") == 3:
@@ -324,7 +324,7 @@ def test_a_heartbeat_that_finds_another_owner_stops_the_run_at_its_next_check(da
             seen = leases.read(session, ingestion_id)
             other = Holder("other", "there", "boot", 1, "1")
             leases.take(session, seen, other, uuid4(), 300, though_alive=True)
-        assert lease.lost.wait(30)
+        assert lease.lost.wait(180)
         with pytest.raises(LeaseLost, match=str(ingestion_id)):
             lease.check()
     assert read(database, ingestion_id).holder == other
@@ -376,7 +376,7 @@ def test_a_successor_waits_for_the_transaction_that_the_fence_let_in(database, i
     order, inside = [], threading.Event()
 
     def succeed():
-        inside.wait(60)
+        inside.wait(180)
         with database.session_scope() as session:
             seen = leases.read(session, ingestion_id)
             leases.take(session, seen, other, uuid4(), 300, though_alive=True)
@@ -390,7 +390,7 @@ def test_a_successor_waits_for_the_transaction_that_the_fence_let_in(database, i
             thread.join(0.3)
             session.execute(text("UPDATE ingestions SET revision = revision + 1"))
             order.append("owner")
-        thread.join(30)
+        thread.join(180)
         assert order == ["owner", "successor"]
         with pytest.raises(LeaseLost), lease.transaction():
             pass

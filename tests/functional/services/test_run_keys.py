@@ -163,7 +163,7 @@ def test_of_two_that_start_one_key_at_once_one_run_comes(steps):
     barrier, ends = threading.Barrier(2), []
 
     def start() -> None:
-        barrier.wait(60)
+        barrier.wait(180)
         try:
             ends.append(str(run(steps, ingestion_id, "k")))
         except Conflict as error:

@@ -56,7 +56,7 @@ def test_loads_and_runs_are_told_as_without_a_server(place, api, cli, monkeypatc
     waiting = start(*there, *load)
     until(lambda: [one for one in place.triggers() if one.delivered_at], _SECONDS, "the wish for a run")
     waiting.send_signal(signal.SIGINT)
-    _, told = waiting.communicate(timeout=60)
+    _, told = waiting.communicate(timeout=180)
     assert waiting.returncode == 130
     assert re.search(
         "The run is asked for all the same|A run may have been asked for", told

@@ -67,7 +67,7 @@ class _Face(BaseHTTPRequestHandler):
     def _asked(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         request = urllib.request.Request(f"{self.blobs}{path}", method=method, headers=headers)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own server
+            with urllib.request.urlopen(request, timeout=180) as answer:  # noqa: S310 - our own server
                 return answer.status, _lowered(answer.headers), answer.read()
         except urllib.error.HTTPError as error:
             with error:

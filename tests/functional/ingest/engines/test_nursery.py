@@ -43,7 +43,7 @@ def inherited(nursery):
     use_starter(None)
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=180.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition never came true"
