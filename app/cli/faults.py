@@ -46,7 +46,8 @@ def _usage(error: typer.TyperException, as_json: bool) -> Exit:
 
 
 def _tell(code: str, message: str, hint: str, as_json: bool, exit_code: Exit) -> Exit:
-    message, hint = told(message), repeated(safe(hint))  # a hint is the program's own sentence
+    # A hint is the program's own sentence; the message of a run of a server ends with the one of that run.
+    message, hint = repeated(told(message)), repeated(safe(hint))
     if as_json:
         document = json.dumps({"error": code, "message": message, "hint": hint}, ensure_ascii=False)
         try:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.cli import place
+from app.cli.faults import report
+from app.errors import AutoloaderError
 
 URL = "http://far:4280"
 TEXT = "Run it: autoloader ingestions run shop.orders; the page: autoloader docs up"
@@ -70,3 +72,14 @@ def test_an_address_that_a_shell_would_part_is_quoted():
     place.chosen("")
 
     assert place.repeated("autoloader runs list") == "autoloader --server 'http://far:4280/a b' runs list"
+
+
+def test_the_way_on_that_a_run_of_a_server_ended_with_goes_to_the_server_too(capsys):
+    place.choose(URL)
+    place.chosen("")
+    report(
+        AutoloaderError("It is gone. Test it: autoloader clusters test big", hint="See: autoloader runs show 1"),
+        as_json=False,
+    )
+
+    assert f"Test it: autoloader --server {URL} clusters test big" in capsys.readouterr().err
