@@ -21,14 +21,19 @@ def full_names(column: Column, above: str = "") -> Iterator[str]:
             yield from full_names(inner, f"{name}.")
 
 
+def _lowered(column: Column) -> list[str]:
+    """Many readers find names in any case."""
+    return [name.lower() for name in full_names(column)]
+
+
 def clash(columns: Iterable[Column]) -> str:
-    """The first full name that stands for two; empty where there is none."""
+    """The first full name that stands for two, in whatever case; empty where there is none."""
     seen: set[str] = set()
     for column in columns:
         for name in full_names(column):
-            if name in seen:
+            if name.lower() in seen:
                 return name
-            seen.add(name)
+            seen.add(name.lower())
     return ""
 
 
@@ -36,14 +41,14 @@ def without_clashes(known: Iterable[Column], more: Iterable[Column]) -> tuple[Co
     """Those of `more`, in their order, that can stand beside `known` and the others. One of a name that is known takes
     its place, or is left out.
     """
-    there = {column.name: frozenset(full_names(column)) for column in known}
+    there = {column.name: frozenset(_lowered(column)) for column in known}
     taken = {name for names in there.values() for name in names}
     kept = []
     for column in more:
-        mine = list(full_names(column))
-        others = taken - there.get(column.name, frozenset()) if column.name in there else taken
-        if len(set(mine)) == len(mine) and others.isdisjoint(mine):
+        mine, old = _lowered(column), there.get(column.name, frozenset())
+        if len(set(mine)) == len(mine) and not any(name in taken and name not in old for name in mine):
             there[column.name] = frozenset(mine)
-            taken = others | set(mine)
+            taken -= old
+            taken.update(mine)
             kept.append(column)
     return tuple(kept)

@@ -44,7 +44,8 @@ def merge_new_columns(
         if new.parent:
             top = changed.get(new.parent[0]) or columns.get(new.parent[0])
             grown = _with_member(top.type, new.parent[1:], new.column) if top else None
-            if top and grown and grown != top.type:
+            # Each for itself: a name that cannot be costs no other member of its struct.
+            if top and grown and grown != top.type and _can_stand(replace(top, type=grown), columns):
                 changed[top.name] = replace(top, type=grown)
             continue
         name = new.column.name
@@ -54,6 +55,10 @@ def merge_new_columns(
             taken[name.lower()] = name
             fresh[name] = Column(name, plain(new.column.type))
     return without_clashes(table_schema, (*changed.values(), *fresh.values()))
+
+
+def _can_stand(column: Column, known: dict[str, Column]) -> bool:
+    return bool(without_clashes(known.values(), (column,)))
 
 
 def twins_of(new_columns: Iterable[NewColumn]) -> tuple[Twin, ...]:

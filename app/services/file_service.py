@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from shlex import quote
 from uuid import UUID, uuid4
 
 from app.config import Settings
@@ -77,7 +78,7 @@ class FileService:
             scope = self._scope(session, ingestion)
             for name in names:
                 if not self._matching(session, name, scope):
-                    raise unknown(name)
+                    raise self._unknown(session, name)
 
     # --- by hand -----------------------------------------------------------------------------
 
@@ -177,12 +178,15 @@ class FileService:
         """The one file that the name means; of several versions the newest that is not loaded."""
         rows = self._matching(session, name, scope)
         if not rows:
-            known = name.isprintable() and ingestions.by_name(session, self.tenant_id, name) is not None
-            raise unknown(name, is_ingestion=known)
+            raise self._unknown(session, name)
         if len({(row.ingestion_id, row.path) for row in rows}) > 1:
             raise _ambiguous(name, self._views(session, rows))
         open_ones = [row for row in rows if row.state != FileState.SUCCESS]
         return (open_ones or list(rows))[-1]
+
+    def _unknown(self, session: Session, name: str) -> NotFound:
+        known = name.isprintable() and ingestions.by_name(session, self.tenant_id, name) is not None
+        return unknown(name, is_ingestion=known)
 
     def _views(self, session: Session, rows: Sequence[ProcessedFile], *, history: bool = False) -> list[FileView]:
         owners: dict[UUID, Ingestion | None] = {}
@@ -206,9 +210,9 @@ class FileService:
 
 
 def unknown(name: str, *, is_ingestion: bool = False) -> NotFound:
-    hint = f"Ask why it is not loaded: autoloader files show {name}"
+    hint = f"Ask why it is not loaded: autoloader files show {quote(name)}"
     if is_ingestion:
-        hint = f"It is the name of an ingestion. Its files: autoloader files list {name}"
+        hint = f"It is the name of an ingestion. Its files: autoloader files list {quote(name)}"
     return NotFound(f"The ledger knows no file {name!r}.", hint=hint)
 
 

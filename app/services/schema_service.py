@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 from app.config import Settings
 from app.database import Database
-from app.datatypes import TableSchema
 from app.errors import InvalidInput
 from app.ingest.engines.embedded_input import format_options, parse_limits
 from app.ingest.engines.sandbox import Sandbox
@@ -17,6 +16,7 @@ from app.repositories import files, ingestions
 from app.schemas.ingestion import FormatShape
 from app.services import sources
 from app.services.context import IngestionInfo, RunContext
+from app.services.shape_checks import without_row_columns
 from app.storage import Store
 from app.values import BatchFile
 
@@ -44,7 +44,7 @@ class SchemaService:
             _refuse_doubtful(result, ctx.ingestion.shape.format)
         for sentence in _sentences(result):
             ctx.progress.note(sentence)
-        schema = self._without_row_columns(result.schema, ctx.ingestion)
+        schema = without_row_columns(ctx.ingestion.shape, result.schema)
         if not schema.columns:
             return ctx.ingestion
         with ctx.lease.transaction() as session:
@@ -72,11 +72,6 @@ class SchemaService:
                 output_dir=str(folder / "parsed"),
             )
             return sandbox.infer(request)
-
-    def _without_row_columns(self, schema: TableSchema, ingestion: IngestionInfo) -> TableSchema:
-        """A source column named like one of ours cannot be a column of the table: its values are rescued."""
-        ours = {name.lower() for name in ingestion.shape.row_columns.model_dump().values() if name}
-        return TableSchema(tuple(column for column in schema if column.name.lower() not in ours))
 
 
 def _sentences(result: InferResult) -> Iterator[str]:

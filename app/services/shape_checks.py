@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.catalog.names import REJECTS_SUFFIX
-from app.datatypes import TableSchema, clash, parse_schema
+from app.datatypes import TableSchema, clash, parse_schema, without_clashes
 from app.errors import InvalidInput
 from app.ingest.discovery import DiscoveryRules
 from app.ingest.engines.embedded_input import format_options, row_schema
@@ -43,9 +43,14 @@ def declared(shape: IngestionShape) -> TableSchema | None:
 
 def with_row_columns(shape: IngestionShape, schema: TableSchema) -> TableSchema:
     """The columns of a new table for these ones of the source."""
+    return TableSchema((*without_row_columns(shape, schema), *row_schema(shape.row_columns)))
+
+
+def without_row_columns(shape: IngestionShape, schema: TableSchema) -> TableSchema:
+    """What is named like a column that each row gets, in full too, cannot be one itself: its values are rescued."""
     added = row_schema(shape.row_columns)
     taken = {column.name.lower() for column in added}
-    return TableSchema((*(column for column in schema if column.name.lower() not in taken), *added.columns))
+    return TableSchema(without_clashes(added, (column for column in schema if column.name.lower() not in taken)))
 
 
 def require_name(name: str) -> None:
@@ -94,7 +99,8 @@ def _destination(shape: DestinationShape) -> Iterator[Problem]:
 
 
 def _columns(shape: IngestionShape) -> Iterator[Problem]:
-    added = [column.name.lower() for column in row_schema(shape.row_columns)]
+    row_columns = row_schema(shape.row_columns)
+    added = [column.name.lower() for column in row_columns]
     twice = [name for name, count in Counter(added).items() if count > 1]
     if twice:
         yield Problem(("row_columns",), f"Two of them have the name {twice[0]!r}.", "Give each its own name.")
@@ -120,6 +126,13 @@ def _columns(shape: IngestionShape) -> Iterator[Problem]:
             ("columns", "columns"),
             f"{', '.join(taken)} is the name of a row column.",
             "Leave it out, or give the row column another name: row_columns, --row-column.",
+        )
+        return
+    if name := clash((*own, *row_columns)):
+        yield Problem(
+            ("row_columns",),
+            f"{name} is the full name of a row column, and of what is inside another: Iceberg has no such table.",
+            "Give the row column another name: row_columns, --row-column.",
         )
         return
     yield from _partitions(shape)

@@ -15,6 +15,7 @@ from app.values import BatchFile
 
 _BYTES, _LONG_BYTES = 256 * 1024, 4 * 1024 * 1024  # of each file; the second where no line ends in the first
 _LINES = 500
+_STREAMS = 200  # one behind the other; what is left is copied for each
 _GZIP, _BZIP2, _ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
 
 
@@ -56,8 +57,15 @@ def _unpacked(data: bytes, most: int) -> bytes:
 def _joined(data: bytes, most: int, begin: Callable[[], Any]) -> bytes:
     """Of a file that may be several streams, one behind the other."""
     found, rest = b"", data
-    while rest and len(found) < most:
+    for _ in range(_STREAMS):
         stream = begin()
-        found += stream.decompress(rest, most - len(found))
+        try:
+            found += stream.decompress(rest, most - len(found))
+        except (OSError, zlib.error):
+            if found:  # what stands behind a stream is none: the file's reader says what comes of that
+                break
+            raise
         rest = stream.unused_data if stream.eof else b""
+        if not rest or len(found) >= most:
+            break
     return found

@@ -87,6 +87,8 @@ class ParquetOnSpark:
     def _judged(self, file: BatchFile, columns: Sequence[Column], rows: int) -> FileOutcome | None:
         if len({column.name for column in columns}) < len(columns):
             return refused(file, "two of its columns have one name")
+        if unlike := next(filter(None, map(parquet.unlike_members, columns)), ""):
+            return refused(file, unlike)
         pair = parquet.unknown_pair(self.schema, columns)
         if pair:
             return refused(file, f"Spark does not take its column {pair}")

@@ -31,7 +31,7 @@ from app.ingest.formats.base import (
     file_id_sql,
 )
 from app.ingest.formats.one_case import of_another_table
-from app.ingest.formats.parquet_cast import Misfit, as_json, fit, to_json
+from app.ingest.formats.parquet_cast import Misfit, as_json, fit, json_text, to_json
 from app.ingest.formats.parquet_footer import Footer, read_footer
 from app.ingest.formats.parquet_infer import infer_parquet
 from app.ingest.formats.parquet_names import roots
@@ -205,7 +205,7 @@ def _unknown_members(
         return  # what does not fit inside a list or map is rescued whole; its type is the table's to change
     known = {member.name: member for member in kind.fields}
     lowered = {member.name.lower() for member in kind.fields}
-    for one in source.members if source.duck.startswith("STRUCT(") else ():
+    for one in source.members if source.is_like(kind) else ():
         if one.name in known:
             yield from _unknown_members(known[one.name].type, one.kind, (*path, one.name))
         elif one.name.lower() not in lowered and one.kind.type and can_be_named(one.name):
@@ -249,7 +249,9 @@ def _select(layout: Layout, paths: Sequence[str], job: ReadJob, *, located: bool
         pairs = ", ".join(
             f"{duckdb_text(layout.names[index])}, {as_json(f'c{index}', layout.types[index])}" for index in shown
         )
+        raw = json_text(f"json_object({pairs})", odd=any(layout.types[index].odd for index in shown))
         line = "rownumber + 1" if numbered else "CAST(NULL AS BIGINT)"
-        values += [f"{line} AS line", f"left(CAST(json_object({pairs}) AS VARCHAR), {RAW_LIMIT // 4}) AS raw"]
+        values += [f"{line} AS line", f"left({raw}, {RAW_LIMIT // 4}) AS raw"]
     inner = f"SELECT {', '.join(values)} FROM {_read(paths, extra)} AS t({names})"
-    return f"SELECT {', '.join(out)}, {FILE}, {RESCUED}, {rejected} AS {REJECT}{more} FROM ({inner})"
+    told = ", ".join([*out, FILE, RESCUED, f"{rejected} AS {REJECT}"])
+    return f"SELECT {told}{more} FROM ({inner})"

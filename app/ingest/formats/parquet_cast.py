@@ -25,6 +25,8 @@ from app.ingest.formats.text_cast import text_cast
 
 _NUMBERS = frozenset({"int", "bigint", "float", "double", "decimal"})
 _MOMENTS = frozenset({"date", "timestamp", "timestamptz"})
+_MOST_RENAMED = 200  # types in one that is told with the file's own names; beyond, its SQL is too long to plan
+_T, _W = "json_text", "json_word"  # names in lambdas
 Names = tuple[str, ...]
 
 
@@ -104,7 +106,7 @@ def _text(x: str, source: SourceType, path: Names) -> Fitted:
     if source.duck == "BLOB":
         return _checked(x, f"TRY(decode({x}))", source, path)
     if source.members:
-        return Fitted(f"CAST({as_json(x, source)} AS VARCHAR)")
+        return Fitted(to_json(x, source))
     return Fitted(f"CAST({x} AS VARCHAR)")
 
 
@@ -117,26 +119,45 @@ def _nothing(x: str, source: SourceType, target: DataType, path: Names) -> Fitte
 
 
 def to_json(x: str, source: SourceType) -> str:
-    """SQL for the JSON text of a value: bytes as base64, nan and infinity as text."""
+    """SQL for the JSON text of a value: bytes as base64, inside others as DuckDB escapes them; what of it is no number
+    in JSON, such as NaN, is text.
+    """
     if source.duck == "BLOB":
         return f"'\"' || base64({x}) || '\"'"
-    return f"CAST({as_json(x, source)} AS VARCHAR)"
+    return json_text(as_json(x, source), odd=source.odd)
+
+
+def json_text(made: str, *, odd: bool) -> str:
+    """SQL: what DuckDB `made` as JSON, as text. `odd`: it may hold what no other reader takes.
+
+    That is done to the text, token by token: an expression for each leaf would carry the type of the whole each time.
+    """
+    text = f"CAST({made} AS VARCHAR)"
+    if not odd:
+        return text
+    quoted = rf"""regexp_replace({_W}, '(-?(?:NaN|Infinity))', '"\1"', 'g')"""
+    mended = rf"regexp_replace({quoted}, '(^|[-:,\[])\.', '\10.', 'g')"
+    tokens = rf"""regexp_extract_all({_T}, '(?s)"(?:[^"\\]|\\.)*"|[^"]+')"""
+    words = f"""list_transform({tokens}, lambda {_W}: CASE WHEN {_W}[1] = '"' THEN {_W} ELSE {mended} END)"""
+    strange = rf"regexp_matches({_T}, 'NaN|Infinity|(^|[-:,\[])\.')"
+    whole = f"array_to_string({words}, '')"
+    return f"list_transform([{text}], lambda {_T}: CASE WHEN {strange} THEN {whole} ELSE {_T} END)[1]"
 
 
 def as_json(x: str, source: SourceType, depth: int = 0) -> str:
-    """SQL: the value as JSON, with the file's own names; what of it is no number in JSON is text."""
+    """SQL: the value as DuckDB's JSON, with the file's own names; `json_text` makes it everybody's."""
     item = f"j{depth}"
-    if not source.renamed and not source.real:
+    if not source.renamed or source.size > _MOST_RENAMED:
         return f"to_json({x})"
-    if source.duck in {"FLOAT", "DOUBLE"}:
-        return f"CASE WHEN isfinite({x}) THEN to_json({x}) ELSE to_json(CAST({x} AS VARCHAR)) END"
     if source.duck.endswith("]"):
         return f"to_json(list_transform({x}, lambda {item}: {as_json(item, source.members[0].kind, depth + 1)}))"
     if source.duck.startswith("MAP("):
         key, value = (as_json(f"{item}.{one.slot}", one.kind, depth + 1) for one in source.members)
         key = f"CAST({key} AS VARCHAR)" if source.members[0].kind.renamed else f"{item}.key"
-        packed = f"struct_pack(key := {key}, value := {value})"
-        return f"to_json(map_from_entries(list_transform(map_entries({x}), lambda {item}: {packed})))"
+        entries = f"list_transform(map_entries({x}), lambda {item}: struct_pack(key := {key}, value := {value}))"
+        keys = f"list_transform({entries}, lambda {item}: {item}.key)"
+        alike = f"len(list_distinct({keys})) < len({keys})"  # which a file may have, and no map of DuckDB's making
+        return f"CASE WHEN {alike} THEN to_json({entries}) ELSE to_json(map_from_entries({entries})) END"
     pairs = ", ".join(f"{duckdb_text(one.name)}, {as_json(_member(x, one), one.kind, depth)}" for one in source.members)
     return f"CASE WHEN {x} IS NOT NULL THEN json_object({pairs}) END"
 
@@ -183,9 +204,9 @@ def _map(x: str, source: SourceType, target: DataType, path: Names, depth: int) 
     packed = f"struct_pack(key := {key.sql}, value := {value.sql})"
     made = f"map_from_entries(list_transform({items}, lambda {item}: {packed}))"
     wrong = _misfit(items, item, (*key.misfits, *value.misfits))
-    if key.sql != f"{item}.key":  # two keys may come to one, and no map holds both
-        keys = f"list_transform({items}, lambda {item}: {key.sql})"
-        wrong.append(f"coalesce(len(list_distinct({keys})) < len({keys}), false)")
+    # Two keys may come to one, or be one in the file: nothing that is made here holds both.
+    keys = f"list_transform({items}, lambda {item}: {key.sql})"
+    wrong.append(f"coalesce(len(list_distinct({keys})) < len({keys}), false)")
     return _whole(x, made, wrong, source, path)
 
 

@@ -12,7 +12,7 @@ from app.datatypes import Column, DataType, TableSchema, duckdb_text, primitive
 from app.ingest.formats.base import InferJob, InferResult, ParseFile
 from app.ingest.formats.contract import Evidence
 from app.ingest.formats.one_case import one_case_each
-from app.ingest.formats.parquet_cast import as_json
+from app.ingest.formats.parquet_cast import to_json
 from app.ingest.formats.streams import BadFile
 from app.ingest.formats.widest import plain, widest
 
@@ -62,7 +62,7 @@ def _sample(job: InferJob, file: ParseFile, layout: _Layout, path: str) -> list[
     """The first rows as text, nested values as JSON."""
     columns = ", ".join(f"c{index}" for index in range(len(layout.names)))
     texts = ", ".join(
-        f"CAST({as_json(f'c{i}', source) if source.members else f'c{i}'} AS VARCHAR)"
+        to_json(f"c{i}", source) if source.members else f"CAST(c{i} AS VARCHAR)"
         for i, source in enumerate(layout.types)
     )
     query = (

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
 
+STRUCTS = frozenset({"struct", "tuple"})  # DuckDB's tuple is a struct whose only member has no name
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A column or group of the file's schema."""
@@ -47,12 +50,21 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
 
 
 def own_names(kind: DuckDBPyType, node: Node | None) -> tuple[str, ...]:
-    """The names of a struct's members; DuckDB's where `node` is not it, and of all but the first of one name."""
+    """The names of a struct's members, no two alike; DuckDB's where `node` is not it. Of several of one name all but
+    the first have DuckDB's, or, where another one has that, one that goes on from it.
+    """
     told = tuple(name for name, _ in children(kind))
     if not node or not _is(node, kind):
         return told
-    own = [child.name for child in node.children]
-    return tuple(name if name not in own[:at] else told[at] for at, name in enumerate(own))
+    own, given = {child.name for child in node.children}, dict[str, None]()
+    for child, stand_in in zip(node.children, told, strict=True):
+        name = child.name
+        if name in given:
+            name = stand_in
+            while name in own or name in given:
+                name += "_1"
+        given[name] = None
+    return tuple(given)
 
 
 def members_of(kind: DuckDBPyType, node: Node | None) -> tuple[Node | None, ...]:
@@ -60,7 +72,7 @@ def members_of(kind: DuckDBPyType, node: Node | None) -> tuple[Node | None, ...]
     inner = [child for _, child in children(kind)]
     if node is None:
         return (None,) * len(inner)
-    if kind.id == "struct":
+    if kind.id in STRUCTS:
         return node.children if _is(node, kind) else (None,) * len(inner)
     repeated = node.children[0] if node.children else node
     if kind.id == "map":
@@ -72,7 +84,7 @@ def members_of(kind: DuckDBPyType, node: Node | None) -> tuple[Node | None, ...]
 
 def _is(node: Node, kind: DuckDBPyType) -> bool:
     """Whether the type may be what DuckDB made of the node."""
-    if kind.id != "struct":
+    if kind.id not in STRUCTS:
         return bool(node.children) == (kind.id in {"list", "array", "map"})
     told = children(kind)
     return len(told) == len(node.children) and all(

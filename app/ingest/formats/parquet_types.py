@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.datatypes import Column, DataType, array, can_be_named, decimal, mapping, primitive, struct
-from app.ingest.formats.parquet_names import Node, children, members_of, own_names
+from app.ingest.formats.parquet_names import STRUCTS, Node, children, members_of, own_names
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
@@ -37,7 +37,8 @@ _NAMES = {
     "blob": "binary",
     "varchar": "string",
 }
-_HOLDERS = frozenset({"struct", "list", "array", "map"})
+_HOLDERS = STRUCTS | {"list", "array", "map"}
+_NAMELESS = "TUPLE("
 _WHOLE = {"ubigint": 20, "hugeint": 38, "uhugeint": 38}  # digits: kept as decimals
 
 
@@ -65,13 +66,23 @@ class SourceType:
 
     @property
     def renamed(self) -> bool:
-        """Whether DuckDB has another name for a member, at any depth."""
-        return any(member.name != member.slot or member.kind.renamed for member in self.members)
+        """Whether DuckDB has another name for a member, at any depth, or tells members without their names."""
+        return self.duck.startswith(_NAMELESS) or any(
+            member.name != member.slot or member.kind.renamed for member in self.members
+        )
 
     @property
-    def real(self) -> bool:
-        """Whether it is one of floating point, or holds one."""
-        return self.duck in {"FLOAT", "DOUBLE"} or any(member.kind.real for member in self.members)
+    def odd(self) -> bool:
+        """Whether DuckDB may write a number of it as JSON that is none: `NaN`, or a decimal as `.5`."""
+        if self.duck.startswith("DECIMAL(") and not self.members:
+            digits, scale = self.duck.removeprefix("DECIMAL(").rstrip(")").split(",")
+            return int(digits) == int(scale)
+        return self.duck in {"FLOAT", "DOUBLE"} or any(member.kind.odd for member in self.members)
+
+    @property
+    def size(self) -> int:
+        """How many types there are in it."""
+        return 1 + sum(member.kind.size for member in self.members)
 
     def within(self, target: DataType) -> SourceType:
         """The type without the members of structs that `target` lacks, at any depth; `duck` stays as it is."""
@@ -88,7 +99,7 @@ class SourceType:
         """Whether both are structs, lists or maps."""
         if self.duck.endswith("]"):
             return target.name == "array"
-        return target.name == {"STRUCT": "struct", "MAP": "map"}.get(self.duck.partition("(")[0])
+        return target.name == {"STRUCT": "struct", "TUPLE": "struct", "MAP": "map"}.get(self.duck.partition("(")[0])
 
     def member(self, name: str) -> Member | None:
         return next((one for one in self.members if one.name == name), None)
@@ -103,7 +114,7 @@ def source_type(kind: DuckDBPyType, node: Node | None = None) -> SourceType:
         if nodes
         else []
     )
-    if kind.id == "struct":
+    if kind.id in STRUCTS:
         names = own_names(kind, node)
         pairs = enumerate(zip(names, inner, strict=True), start=1)
         members = tuple(Member(name, child, slot, place) for place, (name, (slot, child)) in pairs)

@@ -230,7 +230,7 @@ def test_the_run_is_partial_and_nothing_of_it_waits(runs, kind):
         ("csv", "nul-bytes.csv", [(1, "a\0b", None), (2, "b", None)]),
         ("csv", "doubled-names.csv", [(1, "a", '{"id_2":"2","ID":"3"}')]),
         ("parquet", "nul-name.parquet", [(6, None, '{"x\\u0000y":7}')]),
-        ("parquet", "nan.parquet", [(None, None, '{"id":"nan"}'), (5, None, None)]),
+        ("parquet", "nan.parquet", [(None, None, '{"id":"NaN"}'), (5, None, None)]),
     ],
 )
 def test_a_value_that_is_odd_is_kept_whole(runs, kind, name, rows):

@@ -262,6 +262,9 @@ def test_of_a_name_that_fits_many_files_the_first_are_named_and_the_others_count
 
 
 def test_the_name_of_an_ingestion_where_a_file_is_wanted_leads_to_its_files(cli, loaded):
+    assert cli("files", "show", "a file.csv").err.endswith("ingestions list\n")
+    assert cli("files", "retry", "a file.csv").err.endswith("autoloader files show 'a file.csv'\n")
+    assert "autoloader files list shop.orders" in cli("files", "forget", "shop.orders", "--yes").err
     assert cli("files", "retry", "shop.orders").err == (
         "Error: The ledger knows no file 'shop.orders'.\n"
         "Next: It is the name of an ingestion. Its files: autoloader files list shop.orders\n"

@@ -593,6 +593,20 @@ def test_a_key_with_a_dot_beside_a_struct_that_has_its_full_name_is_rescued(cli,
     ]
 
 
+@pytest.mark.parametrize("declared", [(), ("--schema", "id int, user struct<name: string>")])
+def test_a_row_column_with_the_full_name_of_a_member_is_no_fault_of_the_program(cli, tmp_path, declared):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.jsonl").write_text('{"id": 1, "user": {"name": "x"}}\n')
+    ran = cli("load", str(tmp_path / "in"), "shop.people", "--row-column", "source_file=user.name", *declared)
+    if declared:
+        assert ran.code == 1
+        assert "user.name is the full name of a row column, and of what is inside another" in ran.err
+    else:
+        assert ran.code == 0
+        rows = json.loads(cli("table", "head", "shop.people", "--json").out)["rows"]
+        assert [row["_rescued_data"] for row in rows] == ['{"user":{"name":"x"}}']
+
+
 def test_declared_columns_with_one_full_name_are_refused(cli, tmp_path):
     (tmp_path / "1.jsonl").write_text('{"id": 1}\n')
     ran = cli("load", str(tmp_path), "shop.people", "--schema", "`user.name` string, user struct<name: string>")

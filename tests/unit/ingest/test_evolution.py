@@ -75,6 +75,9 @@ def test_a_column_is_not_added_whose_full_name_something_has():
     table = parse_schema("id int, user struct<name: string>, `home.city` string, home struct<zip: string>")
     found = [new("`user.name` string"), new("city string", parent=("home",)), new("`user.age` int"), new("fine int")]
     assert text(merge_new_columns(table, found)) == "`user.age` int, fine int"
+    found.append(new("street string", parent=("home",)))
+    grown = "home struct<zip: string, street: string>"
+    assert text(merge_new_columns(table, found)) == f"{grown}, `user.age` int, fine int"
 
 
 def test_of_names_that_differ_only_in_case_the_one_of_most_records_is_added_whichever_file_brought_it():

@@ -16,6 +16,15 @@ from app.ingest.formats.spark.tagged import quoted
 from app.ingest.formats.spark.text import joined, text_sql, type_sql
 from app.ingest.formats.spark.words import FILE, RAW, REJECT, RESCUED
 
+# Spark's own ways leave out what is null, and all of a moment behind its milliseconds.
+_JSON = ", ".join(
+    text_sql(word)
+    for word in (
+        *("ignoreNullFields", "false"),
+        *("timestampFormat", "yyyy-MM-dd HH:mm:ss.SSSSSSx"),
+        *("timestampNTZFormat", "yyyy-MM-dd HH:mm:ss.SSSSSS"),
+    )
+)
 _NUMBERS = frozenset({"int", "bigint", "float", "double", "decimal"})
 _DAYS = frozenset({"date", "timestamp", "timestamptz"})
 
@@ -27,6 +36,18 @@ def unknown_pair(schema: TableSchema, columns: Sequence[Column]) -> str:
         if wanted and not _is_known(column.type, wanted.type):
             return f"{column.name}: {column.type} for {wanted.type}"
     return ""
+
+
+def unlike_members(column: Column) -> str:
+    """Why Spark cannot tell the members of the column's structs apart; empty where it can."""
+    names = [member.name for member in column.type.fields]
+    if not all(names):
+        return f"a member of its column {column.name} has no name"
+    if len({name.lower() for name in names}) < len(names):
+        return f"members of its column {column.name} have one name, or names that differ only in case"
+    inner = (*column.type.fields, column.type.key, column.type.element)
+    told = (unlike_members(replace(one, name=column.name)) for one in inner if one is not None)
+    return next(filter(None, told), "")
 
 
 def _is_known(have: DataType, want: DataType) -> bool:
@@ -118,10 +139,10 @@ def json_text(x: str, kind: DataType) -> str:
             return f"concat('\"', regexp_replace(base64({x}), '[\\\\r\\\\n]', ''), '\"')"
         case "float" | "double":
             odd = f"isnan({x}) OR abs({x}) = {kind.name}('infinity')"
-            return f"CASE WHEN {odd} THEN {quoted(f'lower(CAST({x} AS STRING))')} ELSE CAST({x} AS STRING) END"
+            return f"CASE WHEN {odd} THEN {quoted(f'CAST({x} AS STRING)')} ELSE CAST({x} AS STRING) END"
         case "date" | "timestamp":
             return quoted(f"CAST({x} AS STRING)")
         case "timestamptz":
             return quoted(f"concat(CAST({x} AS STRING), '+00')")
         case _:
-            return f"to_json({x})" if kind.nested else f"CAST({x} AS STRING)"
+            return f"to_json({x}, map({_JSON}))" if kind.nested else f"CAST({x} AS STRING)"

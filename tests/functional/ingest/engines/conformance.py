@@ -13,6 +13,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -53,6 +54,12 @@ def parquet(**columns: Any) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink)
     return sink.getvalue()
+
+
+def alike(*names: str) -> pa.StructArray:
+    """One struct, with members of these names."""
+    members = [pa.array([number]) for number, _ in enumerate(names)]
+    return pa.StructArray.from_arrays(members, fields=[pa.field(name, pa.int64()) for name in names])
 
 
 def packed(text: str, codec: str) -> bytes:
@@ -214,6 +221,54 @@ _PARQUET: dict[str, File] = {
     "dotted.parquet": parquet(**{"id.x": [1], "s.x": ["a"], "s": ["q"]}),
     "dotted-only.parquet": parquet(**{"s": ["q"], "d.x": [1.5]}),
 }
+_ALL = pa.struct(
+    [
+        *(("none", pa.int64()), ("bool", pa.bool_()), ("text", pa.string()), ("day", pa.date32())),
+        *(("at", pa.timestamp("us")), ("zoned", pa.timestamp("us", "UTC")), ("part", pa.decimal128(18, 18))),
+        *(("nan", pa.float64()), ("inf", pa.float32()), ("list", pa.list_(pa.int32()))),
+    ]
+)
+_EACH = {
+    "none": None,
+    "bool": True,
+    "text": 'é "',
+    "day": _NOON.date(),
+    "at": _NOON.replace(tzinfo=None),
+    "zoned": _NOON,
+    "part": Decimal("-0.123456789012345678"),
+    "nan": float("nan"),
+    "inf": -float("inf"),
+    "list": [1, None],
+}
+_SHORT = pa.struct([("at", pa.timestamp("us")), ("price", pa.decimal128(9, 2)), ("bytes", pa.binary())])
+_NESTED: dict[str, File] = {
+    "all.parquet": parquet(
+        s=["q", "r"],
+        o=pa.array([_EACH, None], _ALL),
+        l=pa.array([[_EACH, None], []], pa.list_(_ALL)),
+        m=pa.array([[("k", _EACH)], None], pa.map_(pa.string(), _ALL)),
+    ),
+    "numbers.parquet": parquet(s=["q", "r"], d=[float("nan"), -float("inf")], id=[float("inf"), 1.0]),
+    "keys.parquet": parquet(s=["q"], m=pa.array([[("k", 1.5), ("k", 2.5)]], pa.map_(pa.string(), pa.float64()))),
+    "short.parquet": parquet(
+        s=["q"],
+        o=pa.array(
+            [{"at": _NOON.replace(tzinfo=None, microsecond=0), "price": Decimal("1.20"), "bytes": b"\xff"}], _SHORT
+        ),
+    ),
+    "case.parquet": parquet(s=["q"], o=[{"A": 1, "a": 2}]),
+    "same.parquet": parquet(s=["q"], o=alike("a", "a")),
+    "nameless.parquet": parquet(s=["q"], o=alike("", "x")),
+}
+_MEMBERS = Difference(
+    "a Parquet struct, at any depth, with a member without a name, or with two of one name or that differ only in case",
+    "`FAILED` as `not-on-spark`, with the column's name",
+)
+_WRITTEN = Difference(
+    "in `_rescued_data`, of a nested Parquet value: moments; decimals and `float`; binary",
+    "have always six digits behind the second; are written in full (`1.20`), and as short as they can be (`0.1`);"
+    " is base64",
+)
 _NOT_TAKEN = Difference(
     "a Parquet column of unsigned numbers, nanoseconds or a time; a text for a number, or the other way round;"
     " another nested type",
@@ -416,6 +471,18 @@ GROUPS: tuple[Group, ...] = (
         },
         _PARQUET,
         {"nano.parquet": _NOT_TAKEN, "text.parquet": _NOT_TAKEN, "exponent.parquet": _EXPONENT, "null.parquet": _RAW},
+    ),
+    Group(
+        "parquet_nested",
+        {
+            "format": {"type": "parquet"},
+            "columns": {"columns": "id bigint, d double, s string not null", "on_new_columns": "rescue"},
+        },
+        _NESTED,
+        {
+            **dict.fromkeys(("case.parquet", "same.parquet", "nameless.parquet"), _MEMBERS),
+            "short.parquet": _WRITTEN,
+        },
     ),
     Group(
         "parquet_ignored",

@@ -1,0 +1,135 @@
+"""What is told of a Parquet file as JSON is JSON that everybody takes, whatever the file holds."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.functional.ingest.parsing import infer, parse
+
+
+@pytest.fixture
+def write(tmp_path):
+    def run(data: dict[str, object], name: str = "a.parquet"):
+        """With a column `id`, so that it is no file of another table."""
+        made = pa.table(data)
+        made = made if "id" in data else made.append_column("id", pa.array(range(len(made))))
+        pq.write_table(made, tmp_path / name)
+        return tmp_path / name
+
+    return run
+
+
+@pytest.fixture
+def load(sandbox, tmp_path):
+    def run(*paths, schema: str, **changes: object):
+        return parse(sandbox, paths, schema, tmp_path, **{"format": "parquet", **changes})
+
+    return run
+
+
+def strict(text: str) -> object:
+    """What JSON alone takes."""
+    return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+def test_what_is_no_number_in_json_is_text_at_any_depth(load, write):
+    inner = pa.struct([("x", pa.float64()), ("y", pa.float32())])
+    value = {"x": float("nan"), "y": float("-inf")}
+    told = {"x": "NaN", "y": "-Infinity"}
+    data = {
+        "id": pa.array([1, None], pa.int64()),
+        "l": pa.array([[value, None, {"x": 1.5, "y": None}], None], pa.list_(inner)),
+        "m": pa.array([[("k", value)], []], pa.map_(pa.string(), inner)),
+        "s": pa.array([value, None], inner),
+    }
+    path = write(data)
+    rows = load(path, schema="id bigint, s string").rows("s, _rescued_data")
+    items = [told, None, {"x": 1.5, "y": None}]
+    assert [tuple(strict(text) if text else text for text in row) for row in rows] == [
+        (told, {"l": items, "m": {"k": told}}),
+        (None, {"m": {}}),
+    ]
+    ((raw,),) = load(path, schema="id bigint not null").rejects("raw")
+    assert strict(raw) == {"id": None, "l": None, "m": {}, "s": None}
+
+
+def test_a_decimal_below_one_has_its_zero(load, write):
+    kind = pa.decimal128(18, 18)
+    small, below = Decimal("0.000000000000000001"), Decimal("-0.5")
+    data = {
+        "d": pa.array([small, below], kind),
+        "s": pa.array([{"x": below, "t": "a:.5,-.5 NaN"}, None], pa.struct([("x", kind), ("t", pa.string())])),
+        "l": pa.array([[small, below], []], pa.list_(kind)),
+    }
+    rows = sorted(load(write(data), schema="id int").rows("id, _rescued_data"))
+    told = [json.loads(text, parse_float=Decimal) for _, text in rows]
+    assert told == [
+        {"d": small, "s": {"x": below, "t": "a:.5,-.5 NaN"}, "l": [small, below]},
+        {"d": below, "l": []},
+    ]
+    ((text, _),) = load(write({"s": data["s"][:1]}), schema="s string").rows()
+    assert json.loads(text, parse_float=Decimal) == told[0]["s"]
+
+
+def test_texts_that_look_like_such_numbers_stay_as_they_are(load, write):
+    kind = pa.struct([("NaN", pa.float64()), ("t", pa.string())])
+    texts = ["NaN", '":NaN,', "\\", '\\":.5', "[-Infinity]", "a\nb.5\u2028", "", '"']
+    values = [{"NaN": float("nan"), "t": text} for text in texts]
+    rows = load(write({"s": pa.array(values, kind)}), schema="id int").rows("_rescued_data")
+    told = [json.loads(text)["s"] for (text,) in rows]
+    assert sorted(one["t"] for one in told) == sorted(texts)
+    assert {one["NaN"] for one in told} == {"NaN"}
+
+
+@pytest.mark.parametrize("kind", ["id int", "m map<string, float>", "m map<string, decimal(20, 2)>"])
+@pytest.mark.parametrize("values", [pa.float64(), pa.int32()])
+def test_a_map_that_holds_a_key_twice_is_told_as_it_is(load, write, kind, values):
+    path = write({"m": pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), values))})
+    ((value, text),) = load(path, schema=kind).rows(f"{kind.split()[0]}, _rescued_data")
+    pairs = json.loads(text, object_pairs_hook=list)
+    assert (value or None, dict(pairs)["m"]) == (None, [("a", 1), ("a", 2)])
+
+
+def test_a_map_of_renamed_members_that_holds_a_key_twice_is_told_as_its_entries(load, write):
+    pair = pa.struct([("X", pa.int64()), ("x", pa.int64())])
+    maps = pa.array(
+        [[("a", {"X": 1, "x": 2}), ("a", {"X": 3, "x": 4})], [("b", {"X": 5, "x": 6})]], pa.map_(pa.string(), pair)
+    )
+    rows = load(write({"m": maps}), schema="id int").rows("_rescued_data")
+    assert [json.loads(text)["m"] for (text,) in rows] == [
+        [{"key": "a", "value": {"X": 1, "x": 2}}, {"key": "a", "value": {"X": 3, "x": 4}}],
+        {"b": {"X": 5, "x": 6}},
+    ]
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_struct_of_thousands_of_members_is_told_in_little_memory(load, write, renamed):
+    names = [f"f{number}" for number in range(2000)] + (["F0"] if renamed else [])
+    wide = pa.array(
+        [dict.fromkeys(names, 0.5), dict.fromkeys(names, float("nan"))], pa.struct([(n, pa.float64()) for n in names])
+    )
+    rows = sorted(load(write({"s": wide}), schema="id int").rows("id, _rescued_data"))
+    told = [json.loads(text)["s"] for _, text in rows]
+    assert [set(one.values()) for one in told] == [{0.5}, {"NaN"}]
+    assert [len(one) for one in told] == [len(names)] * 2
+
+
+def test_a_file_for_a_table_without_columns_is_rescued(load, write):
+    assert load(write({"id": [1, None]}), schema="").rows() == [('{"id":1}',), (None,)]
+
+
+def test_a_map_two_of_whose_keys_come_to_one_is_rescued_whole(load, write):
+    maps = pa.array([[("1", "a"), ("01", "b")], [("2", "c")], None], pa.map_(pa.string(), pa.string()))
+    parsed = load(write({"id": [1, 2, 3], "m": maps}), schema="id bigint, m map<int, string>")
+    assert parsed.rows() == [(1, None, '{"m":{"1":"a","01":"b"}}'), (2, {2: "c"}, None), (3, None, None)]
+
+
+def test_nested_numbers_of_a_sample_are_json(sandbox, tmp_path, write):
+    path = write({"s": pa.array([{"x": float("inf")}], pa.struct([("x", pa.float64())]))})
+    found = infer(sandbox, [path], tmp_path, format="parquet", sample_rows=1)
+    assert found.rows[0]["s"] == '{"x":"Infinity"}'
