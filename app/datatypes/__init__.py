@@ -7,7 +7,7 @@ The readable form is what people write and what is stored:
 from __future__ import annotations
 
 from app.datatypes.duckdb import duckdb_name, duckdb_text, duckdb_type
-from app.datatypes.full_names import clash, without_clashes
+from app.datatypes.full_names import FullNames, clash, without_clashes
 from app.datatypes.plain import schema_from_json, schema_to_json
 from app.datatypes.readable import parse_schema
 from app.datatypes.types import (
@@ -28,6 +28,7 @@ __all__ = [
     "PRIMITIVES",
     "Column",
     "DataType",
+    "FullNames",
     "TableSchema",
     "array",
     "can_be_named",

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from app.datatypes import Column, DataType, TableSchema, without_clashes
+from app.datatypes import Column, DataType, FullNames, TableSchema, without_clashes
 from app.ingest.formats.contract import NewColumn
 from app.ingest.formats.widest import plain, widest
 from app.values import Twin
@@ -40,12 +40,14 @@ def merge_new_columns(
     taken = {name.lower(): name for name in (*reserved, *columns)}
     changed: dict[str, Column] = {}
     fresh: dict[str, Column] = {}
+    names = FullNames(table_schema)
     for new in ordered:
         if new.parent:
             top = changed.get(new.parent[0]) or columns.get(new.parent[0])
             grown = _with_member(top.type, new.parent[1:], new.column) if top else None
             # Each for itself: a name that cannot be costs no other member of its struct.
-            if top and grown and grown != top.type and _can_stand(replace(top, type=grown), columns):
+            if top and grown and grown != top.type and not names.clash(new.column, new.parent):
+                names.add(new.column, new.parent)
                 changed[top.name] = replace(top, type=grown)
             continue
         name = new.column.name
@@ -55,10 +57,6 @@ def merge_new_columns(
             taken[name.lower()] = name
             fresh[name] = Column(name, plain(new.column.type))
     return without_clashes(table_schema, (*changed.values(), *fresh.values()))
-
-
-def _can_stand(column: Column, known: dict[str, Column]) -> bool:
-    return bool(without_clashes(known.values(), (column,)))
 
 
 def twins_of(new_columns: Iterable[NewColumn]) -> tuple[Twin, ...]:

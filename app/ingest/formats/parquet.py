@@ -31,7 +31,7 @@ from app.ingest.formats.base import (
     file_id_sql,
 )
 from app.ingest.formats.one_case import of_another_table
-from app.ingest.formats.parquet_cast import Misfit, as_json, fit, json_text, to_json
+from app.ingest.formats.parquet_cast import Misfit, as_json, as_object, fit, mended, to_json
 from app.ingest.formats.parquet_footer import Footer, read_footer
 from app.ingest.formats.parquet_infer import infer_parquet
 from app.ingest.formats.parquet_names import roots
@@ -205,7 +205,7 @@ def _unknown_members(
         return  # what does not fit inside a list or map is rescued whole; its type is the table's to change
     known = {member.name: member for member in kind.fields}
     lowered = {member.name.lower() for member in kind.fields}
-    for one in source.members if source.is_like(kind) else ():
+    for one in (member for member in source.members if member.own) if source.is_like(kind) else ():
         if one.name in known:
             yield from _unknown_members(known[one.name].type, one.kind, (*path, one.name))
         elif one.name.lower() not in lowered and one.kind.type and can_be_named(one.name):
@@ -246,10 +246,8 @@ def _select(layout: Layout, paths: Sequence[str], job: ReadJob, *, located: bool
     more = ", line, raw" if located else ""
     if located:
         shown = [index for index in range(len(layout.names)) if index in known or not job.ignores]
-        pairs = ", ".join(
-            f"{duckdb_text(layout.names[index])}, {as_json(f'c{index}', layout.types[index])}" for index in shown
-        )
-        raw = json_text(f"json_object({pairs})", odd=any(layout.types[index].odd for index in shown))
+        raw = as_object((layout.names[index], as_json(f"c{index}", layout.types[index])) for index in shown)
+        raw = mended(raw) if any(layout.types[index].odd for index in shown) else raw
         line = "rownumber + 1" if numbered else "CAST(NULL AS BIGINT)"
         values += [f"{line} AS line", f"left({raw}, {RAW_LIMIT // 4}) AS raw"]
     inner = f"SELECT {', '.join(values)} FROM {_read(paths, extra)} AS t({names})"

@@ -16,7 +16,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.datatypes import DataType, duckdb_name, duckdb_text, duckdb_type
@@ -25,7 +26,6 @@ from app.ingest.formats.text_cast import text_cast
 
 _NUMBERS = frozenset({"int", "bigint", "float", "double", "decimal"})
 _MOMENTS = frozenset({"date", "timestamp", "timestamptz"})
-_MOST_RENAMED = 200  # types in one that is told with the file's own names; beyond, its SQL is too long to plan
 _T, _W = "json_text", "json_word"  # names in lambdas
 Names = tuple[str, ...]
 
@@ -124,42 +124,57 @@ def to_json(x: str, source: SourceType) -> str:
     """
     if source.duck == "BLOB":
         return f"'\"' || base64({x}) || '\"'"
-    return json_text(as_json(x, source), odd=source.odd)
+    return mended(as_json(x, source)) if source.odd else as_json(x, source)
 
 
-def json_text(made: str, *, odd: bool) -> str:
-    """SQL: what DuckDB `made` as JSON, as text. `odd`: it may hold what no other reader takes.
+def mended(text: str) -> str:
+    """SQL: the JSON text that DuckDB made, without what no other reader takes: `NaN` is text, `.5` is `0.5`.
 
-    That is done to the text, token by token: an expression for each leaf would carry the type of the whole each time.
+    Token by token: an expression for each leaf would carry the type of the whole each time.
     """
-    text = f"CAST({made} AS VARCHAR)"
-    if not odd:
-        return text
     quoted = rf"""regexp_replace({_W}, '(-?(?:NaN|Infinity))', '"\1"', 'g')"""
-    mended = rf"regexp_replace({quoted}, '(^|[-:,\[])\.', '\10.', 'g')"
+    numbers = rf"regexp_replace({quoted}, '(^|[-:,\[])\.', '\10.', 'g')"
     tokens = rf"""regexp_extract_all({_T}, '(?s)"(?:[^"\\]|\\.)*"|[^"]+')"""
-    words = f"""list_transform({tokens}, lambda {_W}: CASE WHEN {_W}[1] = '"' THEN {_W} ELSE {mended} END)"""
+    words = f"""list_transform({tokens}, lambda {_W}: CASE WHEN {_W}[1] = '"' THEN {_W} ELSE {numbers} END)"""
     strange = rf"regexp_matches({_T}, 'NaN|Infinity|(^|[-:,\[])\.')"
-    whole = f"array_to_string({words}, '')"
+    whole = f"list_aggregate({words}, 'string_agg', '')"
     return f"list_transform([{text}], lambda {_T}: CASE WHEN {strange} THEN {whole} ELSE {_T} END)[1]"
 
 
 def as_json(x: str, source: SourceType, depth: int = 0) -> str:
-    """SQL: the value as DuckDB's JSON, with the file's own names; `json_text` makes it everybody's."""
+    """SQL: the text of the value as DuckDB's JSON, with the file's own names.
+
+    Where these are not DuckDB's, it is put together as text: what takes JSON to make JSON reads it anew, refuses `.5`,
+    and makes doubles of decimals.
+    """
     item = f"j{depth}"
-    if not source.renamed or source.size > _MOST_RENAMED:
-        return f"to_json({x})"
+    if not source.renamed:
+        return f"CAST(to_json({x}) AS VARCHAR)"
     if source.duck.endswith("]"):
-        return f"to_json(list_transform({x}, lambda {item}: {as_json(item, source.members[0].kind, depth + 1)}))"
+        return _joined(x, x, item, _or_null(as_json(item, source.members[0].kind, depth + 1)), "[]")
     if source.duck.startswith("MAP("):
-        key, value = (as_json(f"{item}.{one.slot}", one.kind, depth + 1) for one in source.members)
-        key = f"CAST({key} AS VARCHAR)" if source.members[0].kind.renamed else f"{item}.key"
-        entries = f"list_transform(map_entries({x}), lambda {item}: struct_pack(key := {key}, value := {value}))"
-        keys = f"list_transform({entries}, lambda {item}: {item}.key)"
-        alike = f"len(list_distinct({keys})) < len({keys})"  # which a file may have, and no map of DuckDB's making
-        return f"CASE WHEN {alike} THEN to_json({entries}) ELSE to_json(map_from_entries({entries})) END"
-    pairs = ", ".join(f"{duckdb_text(one.name)}, {as_json(_member(x, one), one.kind, depth)}" for one in source.members)
-    return f"CASE WHEN {x} IS NOT NULL THEN json_object({pairs}) END"
+        key, value = ((f"{item}.{one.slot}", one.kind) for one in source.members)
+        name = as_json(*key, depth + 1) if key[1].renamed else f"CAST({key[0]} AS VARCHAR)"
+        pair = f"CAST(to_json({name}) AS VARCHAR) || ':' || {_or_null(as_json(*value, depth + 1))}"
+        return _joined(x, f"map_entries({x})", item, pair, "{}")
+    members = ((one.name, as_json(_member(x, one), one.kind, depth)) for one in source.members)
+    return f"CASE WHEN {x} IS NOT NULL THEN {as_object(members)} END"
+
+
+def as_object(members: Iterable[tuple[str, str]]) -> str:
+    """SQL: the text of a JSON object with these names, and the JSON texts of their values (SQL)."""
+    pairs = [f"{duckdb_text(json.dumps(name, ensure_ascii=False) + ':')} || {_or_null(text)}" for name, text in members]
+    return f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'" if pairs else "'{}'"
+
+
+def _joined(x: str, items: str, item: str, text: str, ends: str) -> str:
+    # Not `array_to_string`: a macro, which writes its list down twice, at each level of a nested one.
+    texts = f"list_aggregate(list_transform({items}, lambda {item}: {text}), 'string_agg', ',')"
+    return f"CASE WHEN {x} IS NOT NULL THEN '{ends[0]}' || coalesce({texts}, '') || '{ends[1]}' END"
+
+
+def _or_null(text: str) -> str:
+    return f"coalesce({text}, 'null')"
 
 
 def _member(x: str, member: Member) -> str:
@@ -179,7 +194,7 @@ def _struct(x: str, source: SourceType, target: DataType, path: Names, depth: in
         misfits += fitted.misfits
     known = {column.name for column in target.fields}
     for one in source.members:
-        if one.name not in known:
+        if one.name not in known or not one.own:
             value = _member(x, one)
             misfits.append(Misfit((*path, one.name), f"{value} IS NOT NULL", to_json(value, one.kind)))
     return Fitted(f"CASE WHEN {x} IS NOT NULL THEN struct_pack({', '.join(members)}) END", tuple(misfits))

@@ -49,22 +49,22 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
     return cast("list[tuple[str, DuckDBPyType]]", kind.children)
 
 
-def own_names(kind: DuckDBPyType, node: Node | None) -> tuple[str, ...]:
-    """The names of a struct's members, no two alike; DuckDB's where `node` is not it. Of several of one name all but
-    the first have DuckDB's, or, where another one has that, one that goes on from it.
+def own_names(kind: DuckDBPyType, node: Node | None) -> list[tuple[str, bool]]:
+    """The names of a struct's members, no two alike, and whether the file has them so: of several of one name only the
+    first has it, and the others a stand-in. DuckDB's names where `node` is not it.
     """
-    told = tuple(name for name, _ in children(kind))
+    told = [name for name, _ in children(kind)]
     if not node or not _is(node, kind):
-        return told
-    own, given = {child.name for child in node.children}, dict[str, None]()
+        return [(name, True) for name in told]
+    own, given = {child.name for child in node.children}, dict[str, bool]()
     for child, stand_in in zip(node.children, told, strict=True):
-        name = child.name
-        if name in given:
+        name, is_own = child.name, child.name not in given
+        if not is_own:
             name = stand_in
             while name in own or name in given:
                 name += "_1"
-        given[name] = None
-    return tuple(given)
+        given[name] = is_own
+    return list(given.items())
 
 
 def members_of(kind: DuckDBPyType, node: Node | None) -> tuple[Node | None, ...]:

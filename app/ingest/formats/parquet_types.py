@@ -45,30 +45,35 @@ _WHOLE = {"ubigint": 20, "hugeint": 38, "uhugeint": 38}  # digits: kept as decim
 @dataclass(frozen=True, slots=True)
 class Member:
     """Of a struct, a list (one) or a map (key, value). `slot` is DuckDB's name of it, which may be another; `place`
-    counts from 1.
+    counts from 1. One that is not `own` has a stand-in for a name: no column is meant by it.
     """
 
     name: str
     kind: SourceType
     slot: str
     place: int = 1
+    own: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SourceType:
     """One column's type in a file. `duck` is DuckDB's name of it; members have the file's own names. `type` is what the
-    table would call it, one column of those that differ only in case; None when all its values are null.
+    table would call it, one column of those that differ only in case; None when all its values are null. `cut`: members
+    were left out, and DuckDB's value has more.
     """
 
     duck: str
     type: DataType | None
     members: tuple[Member, ...] = ()
+    cut: bool = False
 
     @property
     def renamed(self) -> bool:
-        """Whether DuckDB has another name for a member, at any depth, or tells members without their names."""
-        return self.duck.startswith(_NAMELESS) or any(
-            member.name != member.slot or member.kind.renamed for member in self.members
+        """Whether DuckDB would tell other members, or by other names, at any depth."""
+        return (
+            self.cut
+            or self.duck.startswith(_NAMELESS)
+            or any(member.name != member.slot or member.kind.renamed for member in self.members)
         )
 
     @property
@@ -79,11 +84,6 @@ class SourceType:
             return int(digits) == int(scale)
         return self.duck in {"FLOAT", "DOUBLE"} or any(member.kind.odd for member in self.members)
 
-    @property
-    def size(self) -> int:
-        """How many types there are in it."""
-        return 1 + sum(member.kind.size for member in self.members)
-
     def within(self, target: DataType) -> SourceType:
         """The type without the members of structs that `target` lacks, at any depth; `duck` stays as it is."""
         if not self.is_like(target):
@@ -92,8 +92,9 @@ class SourceType:
         inner |= {"element": target.element.type} if target.name == "array" and target.element else {}
         if target.name == "map" and target.key and target.element:
             inner = {"key": target.key.type, "value": target.element.type}
-        kept = (one for one in self.members if one.name in inner)
-        return replace(self, members=tuple(replace(one, kind=one.kind.within(inner[one.name])) for one in kept))
+        kept = [one for one in self.members if one.name in inner and one.own]
+        members = tuple(replace(one, kind=one.kind.within(inner[one.name])) for one in kept)
+        return replace(self, members=members, cut=len(kept) < len(self.members))
 
     def is_like(self, target: DataType) -> bool:
         """Whether both are structs, lists or maps."""
@@ -102,7 +103,7 @@ class SourceType:
         return target.name == {"STRUCT": "struct", "TUPLE": "struct", "MAP": "map"}.get(self.duck.partition("(")[0])
 
     def member(self, name: str) -> Member | None:
-        return next((one for one in self.members if one.name == name), None)
+        return next((one for one in self.members if one.name == name and one.own), None)
 
 
 def source_type(kind: DuckDBPyType, node: Node | None = None) -> SourceType:
@@ -117,7 +118,7 @@ def source_type(kind: DuckDBPyType, node: Node | None = None) -> SourceType:
     if kind.id in STRUCTS:
         names = own_names(kind, node)
         pairs = enumerate(zip(names, inner, strict=True), start=1)
-        members = tuple(Member(name, child, slot, place) for place, (name, (slot, child)) in pairs)
+        members = tuple(Member(name, child, slot, place, own) for place, ((name, own), (slot, child)) in pairs)
         return SourceType(duck, _struct(members), members)
     if kind.id in {"list", "array"}:
         ((_, item),) = inner
@@ -132,7 +133,7 @@ def source_type(kind: DuckDBPyType, node: Node | None = None) -> SourceType:
 def _struct(members: Sequence[Member]) -> DataType | None:
     fields: dict[str, Column] = {}
     for one in members:
-        if one.kind.type and can_be_named(one.name):
+        if one.kind.type and one.own and can_be_named(one.name):
             fields.setdefault(one.name.lower(), Column(one.name, one.kind.type))
     return struct(*fields.values()) if fields else None
 

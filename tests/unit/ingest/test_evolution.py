@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.datatypes import Column, TableSchema, parse_schema
+from app.datatypes import Column, TableSchema, parse_schema, primitive, struct
 from app.ingest.evolution import merge_new_columns, told_twins, twins_of
 from app.ingest.formats.contract import NewColumn
 from app.ingest.formats.widest import widest
@@ -78,6 +78,21 @@ def test_a_column_is_not_added_whose_full_name_something_has():
     found.append(new("street string", parent=("home",)))
     grown = "home struct<zip: string, street: string>"
     assert text(merge_new_columns(table, found)) == f"{grown}, `user.age` int, fine int"
+
+
+def test_of_two_structs_that_grow_each_keeps_what_the_other_has_not():
+    table = parse_schema("a struct<x: int>, `a.b` struct<y: int>")
+    found = [
+        new("`b.c` int", parent=("a",)),
+        new("c int", parent=("a.b",)),
+        new("d int", parent=("a.b",)),
+    ]
+    assert text(merge_new_columns(table, found)) == "a struct<x: int, `b.c`: int>, `a.b` struct<y: int, d: int>"
+
+
+def test_a_struct_with_members_that_differ_only_in_case_can_grow():
+    table = TableSchema((Column("s", struct(Column("X", primitive("int")), Column("x", primitive("int")))),))
+    assert text(merge_new_columns(table, [new("y int", parent=("s",))])) == "s struct<X: int, x: int, y: int>"
 
 
 def test_of_names_that_differ_only_in_case_the_one_of_most_records_is_added_whichever_file_brought_it():

@@ -36,6 +36,27 @@ def test_a_small_batch_is_not_told_by_the_bytes_of_large_ones():
     assert duration(past, listed=0, batches=1, size=2000) == pytest.approx(3.1, rel=0.01)
 
 
+def test_runs_that_are_nearly_alike_tell_nothing_by_their_difference():
+    past = [run(seconds=2.0, size=20 * MB), run(seconds=1.9, size=21 * MB)]
+
+    assert duration(past, listed=0, batches=1, size=2000 * MB) == pytest.approx(190, rel=0.05)
+    assert duration(past, listed=0, batches=1, size=20 * MB) == pytest.approx(1.9, rel=0.05)
+
+
+def test_small_alike_runs_on_a_cluster_do_not_make_weeks_of_a_large_one():
+    past = [run(seconds=3.1, size=1000), run(seconds=3.0, size=1000)]
+
+    assert duration(past, listed=0, batches=1, size=2000) == pytest.approx(3.05, rel=0.01)
+    assert duration(past, listed=0, batches=1, size=1000 * MB) == pytest.approx(203, rel=0.01)
+
+
+def test_more_bytes_than_ever_take_longer():
+    past = [run(seconds=9.0, size=10 * MB), run(seconds=3.0, size=100 * MB)]
+
+    told = [duration(past, listed=0, batches=1, size=size * MB) for size in (10, 100, 1000)]
+    assert told == [pytest.approx(3.6), pytest.approx(3.6), pytest.approx(3.6 + 27.0)]
+
+
 def test_alike_runs_tell_by_the_byte():
     past = [run(seconds=2.0, size=20 * MB), run(seconds=2.0, size=20 * MB)]
 

@@ -153,6 +153,14 @@ def test_no_stand_in_takes_the_name_of_another_member(load, write, names, own):
         assert json.loads(row[1]) == rest
 
 
+def test_a_stand_in_is_never_taken_for_a_column(load, write):
+    twins = [pa.field("a", pa.int64())] * 2
+    whole = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], fields=twins)
+    path, schema = write({"o": whole}), "o struct<a bigint, a_1 bigint>"
+    assert load(path, schema=schema).rows() == [({"a": 1, "a_1": None}, '{"o.a_1":2}')]
+    assert load(path, schema=schema, unknown="ignore").rows() == [({"a": 1, "a_1": None}, None)]
+
+
 def test_members_of_the_very_same_name_are_all_kept(load, write):
     twins = pa.struct([pa.field("a", pa.int64()), pa.field("a", pa.int64())])
     pair = pa.StructArray.from_arrays([pa.array([None], pa.int64()), pa.array([2])], fields=list(twins))
