@@ -25,29 +25,27 @@ class FullNames:
     """Which full names are taken, in any case, as many readers find them; and by what."""
 
     def __init__(self, columns: Iterable[Column] = ()) -> None:
-        self._paths: dict[str, tuple[str, ...]] = {}
+        self._paths: dict[str, set[tuple[str, ...]]] = {}
         for column in columns:
             self.add(column)
 
     def clash(self, column: Column, above: tuple[str, ...] = ()) -> str:
-        """The first full name of the column, or inside it, that something else has; empty where there is none."""
-        mine: dict[str, tuple[str, ...]] = {}
+        """The first full name of the column, or inside it, that something else has; empty where there is none. What is
+        there already may stay, whatever it shares its name with.
+        """
+        mine: dict[str, set[tuple[str, ...]]] = {}
         for path in full_paths(column, above):
-            lowered, name = _lowered(path)
-            if mine.setdefault(name, lowered) != lowered or self._paths.get(name, lowered) != lowered:
-                return ".".join(path)
+            name = ".".join(path)
+            there, new = self._paths.get(name.lower(), set()), mine.setdefault(name.lower(), set())
+            new.add(path)
+            if len(new | there) > 1 and not new <= there:
+                return name
         return ""
 
     def add(self, column: Column, above: tuple[str, ...] = ()) -> None:
-        """It takes its names; what has one of them already keeps it."""
+        """It takes its names."""
         for path in full_paths(column, above):
-            lowered, name = _lowered(path)
-            self._paths.setdefault(name, lowered)
-
-
-def _lowered(path: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    name = ".".join(path).lower()
-    return tuple(part.lower() for part in path), name
+            self._paths.setdefault(".".join(path).lower(), set()).add(path)
 
 
 def clash(columns: Iterable[Column]) -> str:

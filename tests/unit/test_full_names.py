@@ -13,6 +13,7 @@ CLASHING = {
     "m.key": "m map<string, int>, `m.key` int",
     "m.value.x": "m map<string, struct<x: int>>, `m.value.x` int",
     "o.a.b": "o struct<a: struct<b: int>, `a.b`: int>",
+    "o.x": "o struct<X: int, x: int>",
     "User.Name": "user struct<name: int>, `User.Name` int",
 }
 SOUND = ["a struct<b: int>, b int, `a.c` int", "`a.b` int, a int", "l array<int>, `l.x` int", "a struct<a: int>"]

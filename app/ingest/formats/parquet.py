@@ -8,7 +8,7 @@ layout are one `read_parquet`, in which DuckDB's own matching of columns (it ign
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -212,6 +212,19 @@ def _unknown_members(
             yield (*path, one.name), one.kind.type
 
 
+def _keys(paths: Iterable[tuple[str, ...]]) -> list[str]:
+    """Of the rescued values, no two alike: each path with dots, its names quoted where it came to one before it."""
+    keys: dict[str, None] = {}
+    for path in paths:
+        key = ".".join(path)
+        if key in keys:
+            key = ".".join(f"`{name}`" if "." in name else name for name in path)
+        while key in keys:
+            key += "`"
+        keys[key] = None
+    return list(keys)
+
+
 def _select(layout: Layout, paths: Sequence[str], job: ReadJob, *, located: bool = False) -> str:
     """The SELECT of `base.Reading.rows` over files of one layout; located: with `line` and `raw` beside."""
     schema = job.schema
@@ -236,7 +249,8 @@ def _select(layout: Layout, paths: Sequence[str], job: ReadJob, *, located: bool
     for index, (name, source) in enumerate(zip(layout.names, layout.types, strict=True)):
         if index not in known and not job.ignores:
             misfits.append(Misfit((name,), f"c{index} IS NOT NULL", to_json(f"c{index}", source)))
-    entries = [(".".join(misfit.path), misfit.condition, misfit.value) for misfit in misfits]
+    names_of = _keys([misfit.path for misfit in misfits])
+    entries = [(name, misfit.condition, misfit.value) for name, misfit in zip(names_of, misfits, strict=True)]
     values += [f"{file_id_sql('filepath')} AS {FILE}", f"{rescued(entries)} AS {RESCUED}"]
     rejected = f"CASE {' '.join(reject)} END" if reject else "CAST(NULL AS VARCHAR)"
     columns = [f"c{index}" for index in range(len(layout.names))]

@@ -148,6 +148,8 @@ def as_json(x: str, source: SourceType, depth: int = 0) -> str:
     and makes doubles of decimals.
     """
     item = f"j{depth}"
+    if source.duck == "JSON":  # which the reader has looked through
+        return f"CAST({x} AS VARCHAR)"
     if not source.renamed:
         return f"CAST(to_json({x}) AS VARCHAR)"
     if source.duck.endswith("]"):
@@ -157,8 +159,11 @@ def as_json(x: str, source: SourceType, depth: int = 0) -> str:
         name = as_json(*key, depth + 1) if key[1].renamed else f"CAST({key[0]} AS VARCHAR)"
         pair = f"CAST(to_json({name}) AS VARCHAR) || ':' || {_or_null(as_json(*value, depth + 1))}"
         return _joined(x, f"map_entries({x})", item, pair, "{}")
-    members = ((one.name, as_json(_member(x, one), one.kind, depth)) for one in source.members)
-    return f"CASE WHEN {x} IS NOT NULL THEN {as_object(members)} END"
+    # DuckDB reads no more of a column than what is taken of it, and finds that by name: a nameless member by none.
+    y, deeper = (x, depth) if all(one.slot for one in source.members) else (item, depth + 1)
+    members = ((one.name, as_json(_member(y, one), one.kind, deeper)) for one in source.members)
+    made = f"CASE WHEN {y} IS NOT NULL THEN {as_object(members)} END"
+    return made if y == x else f"list_transform([{x}], lambda {item}: {made})[1]"
 
 
 def as_object(members: Iterable[tuple[str, str]]) -> str:

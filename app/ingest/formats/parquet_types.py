@@ -69,9 +69,10 @@ class SourceType:
 
     @property
     def renamed(self) -> bool:
-        """Whether DuckDB would tell other members, or by other names, at any depth."""
+        """Whether DuckDB would tell other members, or by other names, or JSON read anew, at any depth."""
         return (
             self.cut
+            or self.duck == "JSON"
             or self.duck.startswith(_NAMELESS)
             or any(member.name != member.slot or member.kind.renamed for member in self.members)
         )
@@ -82,7 +83,7 @@ class SourceType:
         if self.duck.startswith("DECIMAL(") and not self.members:
             digits, scale = self.duck.removeprefix("DECIMAL(").rstrip(")").split(",")
             return int(digits) == int(scale)
-        return self.duck in {"FLOAT", "DOUBLE"} or any(member.kind.odd for member in self.members)
+        return self.duck in {"FLOAT", "DOUBLE", "JSON"} or any(member.kind.odd for member in self.members)
 
     def within(self, target: DataType) -> SourceType:
         """The type without the members of structs that `target` lacks, at any depth; `duck` stays as it is."""

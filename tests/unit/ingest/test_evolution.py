@@ -93,6 +93,8 @@ def test_of_two_structs_that_grow_each_keeps_what_the_other_has_not():
 def test_a_struct_with_members_that_differ_only_in_case_can_grow():
     table = TableSchema((Column("s", struct(Column("X", primitive("int")), Column("x", primitive("int")))),))
     assert text(merge_new_columns(table, [new("y int", parent=("s",))])) == "s struct<X: int, x: int, y: int>"
+    table = parse_schema("`a.b` int, A struct<B: int>")
+    assert text(merge_new_columns(table, [new("C int", parent=("A",))])) == "A struct<B: int, C: int>"
 
 
 def test_of_names_that_differ_only_in_case_the_one_of_most_records_is_added_whichever_file_brought_it():

@@ -168,3 +168,33 @@ def test_nested_numbers_of_a_sample_are_json(sandbox, tmp_path, write):
     path = write({"s": pa.array([{"x": float("inf")}], pa.struct([("x", pa.float64())]))})
     found = infer(sandbox, [path], tmp_path, format="parquet", sample_rows=1)
     assert found.rows[0]["s"] == '{"x":"Infinity"}'
+
+
+def test_a_nameless_member_beside_renamed_ones_costs_no_file(load, write):
+    kind = pa.struct([("", pa.int64()), ("A", pa.int64()), ("a", pa.int64())])
+    value = {"": 5, "A": 1, "a": 2}
+    deep = pa.struct([("e", pa.int64()), ("j", pa.struct([("", pa.int64()), ("s", kind)]))])
+    outer = {"e": 1, "j": {"": 5, "s": value}}
+    path = write({"id": [None, 2], "v": pa.array([value] * 2, kind), "w": pa.array([outer] * 2, deep)})
+    told = '"v":{"":5,"A":1,"a":2},"w":{"e":1,"j":{"":5,"s":{"":5,"A":1,"a":2}}}}'
+    parsed = load(path, schema="id bigint not null")
+    assert (parsed.rows(), parsed.rejects("raw")) == ([(2, "{" + told)], [('{"id":null,' + told,)])
+    ((_, inner, text),) = load(path, schema="id bigint not null, w struct<e: bigint>").rows()
+    assert (inner, json.loads(text)["w.j"]) == ({"e": 1}, {"": 5, "s": value})
+
+
+def test_a_column_of_json_is_told_as_it_is_written(load, write):
+    def column(*texts: str) -> pa.Array:
+        return pa.ExtensionArray.from_storage(pa.json_(), pa.array(texts))
+
+    texts = ['{"a":12345678901234567.123456789}', '{"b":[NaN,0.1000]}']
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 2]), column(*texts))
+    rows = sorted(load(write({"j": column(*texts), "l": lists}), schema="id int, l string").rows())
+    whole = ['{"a":12345678901234567.123456789}', '{"b":["NaN",0.1000]}']
+    assert rows == [(number, f"[{text}]", f'{{"j":{text}}}') for number, text in enumerate(whole)]
+
+
+def test_rescued_values_of_one_full_name_have_two_keys(load, write):
+    inner = pa.array([{"b": 3}], pa.struct([("b", pa.int64())]))
+    ((_, _, text),) = load(write({"v.b": [7], "v": inner}), schema="id int, v struct<c: bigint>").rows()
+    assert json.loads(text) == {"v.b": 3, "`v.b`": 7}
