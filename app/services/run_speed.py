@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_ALIKE = (
-    0.03  # below, past runs are too much alike to tell a batch's cost from its bytes': sizes within a factor of 1.5
-)
+_ALIKE = 0.03  # below (sizes within a factor of 1.5), past runs tell nothing of what a batch costs by itself
 _SLOWEST = 2e-7  # seconds of a byte, 5 MB/s: what small alike runs took beyond is taken to be of the batches
 _Load = tuple[int, int, float]  # batches, bytes, seconds of one run
 

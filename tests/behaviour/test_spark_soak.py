@@ -30,6 +30,12 @@ ROWS = 20
 RUN_SECONDS = 600.0
 
 
+def deliver_round(world: World, number: int) -> None:
+    """One batch: two files, one of them with a record that no parser takes."""
+    for part in range(2):
+        world.deliver(f"round-{number:04d}-{part}.jsonl", ROWS, bad=part)
+
+
 def settle(world: World) -> None:
     """Run until all is loaded. A file whose process died again and again is a suspect: a person retries it."""
     for _ in range(20):
@@ -68,8 +74,7 @@ def test_whatever_is_done_at_random_times_loses_and_doubles_nothing(zygote, tmp_
             world = spark_world(zygote, tmp_path / "world", spark_server, url=through.url)
             world.more_env["SPARK_SILENCE_SECONDS"] = "3"
             for number in range(ROUNDS):
-                for part in range(2):
-                    world.deliver(f"round-{number:04d}-{part}.jsonl", ROWS, bad=part)
+                deliver_round(world, number)
                 world.more_options = chance.choice((AT_CLUSTER, AT_CLUSTER, AT_CLUSTER, EMBEDDED))
                 run = world.start()
                 time.sleep(chance.uniform(0.0, 6.0))
@@ -94,8 +99,7 @@ def test_a_client_that_wakes_late_doubles_nothing_in_any_round(
 ) -> None:
     world = spark_world(zygote, tmp_path, spark_server)
     for number in range(ROUNDS):
-        for part in range(2):
-            world.deliver(f"round-{number:04d}-{part}.jsonl", ROWS, bad=part)
+        deliver_round(world, number)
         world.more_options = AT_CLUSTER
         first = world.start(f"{point}=stop")
         wait_until_stopped(first)
@@ -126,8 +130,7 @@ def test_a_client_that_wakes_after_its_batch_was_split_doubles_nothing_in_any_ro
 def test_clients_at_a_barrier_load_each_file_once_in_any_round(zygote, tmp_path: Path, spark_server) -> None:
     world = spark_world(zygote, tmp_path, spark_server)
     for number in range(ROUNDS):
-        for part in range(2):
-            world.deliver(f"round-{number:04d}-{part}.jsonl", ROWS, bad=part)
+        deliver_round(world, number)
         race(world, tmp_path / f"gate-{number}")
     assert world.run().code == 0
     assert_all_there_once(world)
@@ -140,8 +143,7 @@ def test_clients_that_both_hold_a_batch_for_theirs_publish_it_once_in_any_round(
 ) -> None:
     world = spark_world(zygote, tmp_path, spark_server)
     for number in range(ROUNDS):
-        for part in range(2):
-            world.deliver(f"round-{number:04d}-{part}.jsonl", ROWS, bad=part)
+        deliver_round(world, number)
         world.more_options = AT_CLUSTER
         collide(world, point, tmp_path / f"gate-{number}", *successor)
 

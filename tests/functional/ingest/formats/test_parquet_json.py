@@ -6,28 +6,18 @@ import json
 from decimal import Decimal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from tests.functional.ingest.parsing import infer, parse
+from tests.functional.ingest.parsing import infer
 
 
 @pytest.fixture
-def write(tmp_path):
-    def run(data: dict[str, object], name: str = "a.parquet"):
-        """With a column `id`, so that it is no file of another table."""
-        made = pa.table(data)
-        made = made if "id" in data else made.append_column("id", pa.array(range(len(made))))
-        pq.write_table(made, tmp_path / name)
-        return tmp_path / name
+def write(write):
+    """With a column `id`, so that no file is one of another table."""
 
-    return run
-
-
-@pytest.fixture
-def load(sandbox, tmp_path):
-    def run(*paths, schema: str, **changes: object):
-        return parse(sandbox, paths, schema, tmp_path, **{"format": "parquet", **changes})
+    def run(data: dict[str, object]):
+        (rows,) = {len(column) for column in data.values()}
+        return write(data if "id" in data else {**data, "id": list(range(rows))})
 
     return run
 

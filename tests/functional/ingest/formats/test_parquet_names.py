@@ -6,32 +6,14 @@ import json
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from app.ingest.formats.parquet_names import Node, roots
 from app.ingest.formats.parquet_types import source_type
-from tests.functional.ingest.parsing import infer, parse
+from tests.functional.ingest.parsing import infer
 
 PAIR = pa.struct([("Amount", pa.int64()), ("amount", pa.int64())])
 ONE = {"Amount": 1, "amount": 5}
-
-
-@pytest.fixture
-def write(tmp_path):
-    def run(data: dict[str, object], name: str = "a.parquet"):
-        pq.write_table(pa.table(data), tmp_path / name)
-        return tmp_path / name
-
-    return run
-
-
-@pytest.fixture
-def load(sandbox, tmp_path):
-    def run(*paths, schema: str, **changes: object):
-        return parse(sandbox, paths, schema, tmp_path, **{"format": "parquet", **changes})
-
-    return run
 
 
 @pytest.mark.parametrize(("member", "value"), [("amount", 5), ("Amount", 1)])
